@@ -1,0 +1,273 @@
+//! What a file says about itself in its key-value metadata, so that totals and
+//! completeness of a whole tree come from footers alone.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::layout::Slot;
+use crate::proto::{ICMP, ICMP6, TCP, UDP};
+use crate::schema::SCHEMA_VERSION;
+use crate::time::Timestamp;
+
+/// Counters of one class of protocols.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Flow records.
+    pub flows: u64,
+    /// Their packets, not scaled.
+    pub packets: u64,
+    /// Their octets, not scaled.
+    pub bytes: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.flows += other.flows;
+        self.packets = self.packets.saturating_add(other.packets);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+}
+
+/// Totals of a file by protocol class, nfdump's four.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// TCP.
+    pub tcp: Counts,
+    /// UDP.
+    pub udp: Counts,
+    /// ICMP of both families.
+    pub icmp: Counts,
+    /// The rest, also records without a protocol.
+    pub other: Counts,
+    /// Earliest start of a flow, µs since the epoch; `None` where no record tells.
+    pub first: Option<i64>,
+    /// Latest end of a flow, µs since the epoch.
+    pub last: Option<i64>,
+}
+
+impl Totals {
+    /// Counts one record.
+    pub fn add_record(&mut self, protocol: Option<u8>, packets: u64, bytes: u64) {
+        let class = match protocol {
+            Some(TCP) => &mut self.tcp,
+            Some(UDP) => &mut self.udp,
+            Some(ICMP | ICMP6) => &mut self.icmp,
+            _ => &mut self.other,
+        };
+        class.add(Counts { flows: 1, packets, bytes });
+    }
+
+    /// Widens the time span.
+    pub fn add_span(&mut self, first: Option<i64>, last: Option<i64>) {
+        self.first = self.first.into_iter().chain(first).min();
+        self.last = self.last.into_iter().chain(last).max();
+    }
+
+    /// Adds the totals of another file.
+    pub fn add(&mut self, other: &Self) {
+        self.tcp.add(other.tcp);
+        self.udp.add(other.udp);
+        self.icmp.add(other.icmp);
+        self.other.add(other.other);
+        self.add_span(other.first, other.last);
+    }
+
+    /// Sum over all classes.
+    pub fn all(&self) -> Counts {
+        let mut all = Counts::default();
+        for class in [self.tcp, self.udp, self.icmp, self.other] {
+            all.add(class);
+        }
+        all
+    }
+}
+
+/// What one exporter contributed to a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exporter {
+    /// Source address of its datagrams; `None` sums up exporters beyond the limit.
+    pub addr: Option<IpAddr>,
+    /// Export version: 5, 9, 10.
+    pub version: u16,
+    /// Observation domain or source id; `None` for v5.
+    pub domain: Option<u32>,
+    /// Datagrams that contributed records.
+    pub datagrams: u64,
+    /// Flow records.
+    pub flows: u64,
+}
+
+/// All metadata of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Footer {
+    /// Version of the schema.
+    pub schema_version: u32,
+    /// Program and version that wrote the file.
+    pub writer: String,
+    /// `-I` of the collector.
+    pub ident: String,
+    /// Slot of the file.
+    pub slot: Slot,
+    /// Totals of its records.
+    pub totals: Totals,
+    /// Exporters by number of records, most first.
+    pub exporters: Vec<Exporter>,
+    /// Datagrams the kernel dropped on our sockets while the file was open.
+    pub kernel_dropped: u64,
+}
+
+/// Keys of the metadata; all begin with `flowcap.`.
+mod key {
+    pub(super) const SCHEMA_VERSION: &str = "flowcap.schema_version";
+    pub(super) const WRITER: &str = "flowcap.writer";
+    pub(super) const IDENT: &str = "flowcap.ident";
+    pub(super) const SLOT_START: &str = "flowcap.slot_start";
+    pub(super) const SLOT_END: &str = "flowcap.slot_end";
+    pub(super) const TOTALS: &str = "flowcap.totals";
+    pub(super) const EXPORTERS: &str = "flowcap.exporters";
+    pub(super) const KERNEL_DROPPED: &str = "flowcap.kernel_dropped_datagrams";
+}
+
+/// Why a footer could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FooterError {
+    /// The key is absent: not a file of ours, or one that lost its metadata.
+    #[error("metadata has no `{0}`")]
+    Missing(&'static str),
+    /// The value is not what the key needs.
+    #[error("metadata `{key}` is not valid: {reason}")]
+    Invalid {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with its value.
+        reason: String,
+    },
+    /// Written by a later release in a way this one can't read.
+    #[error("schema version {0} is newer than this program knows ({SCHEMA_VERSION})")]
+    TooNew(u32),
+}
+
+impl Footer {
+    /// Key-value pairs for the file's metadata.
+    pub fn to_metadata(&self) -> Vec<(String, String)> {
+        [
+            (key::SCHEMA_VERSION, self.schema_version.to_string()),
+            (key::WRITER, self.writer.clone()),
+            (key::IDENT, self.ident.clone()),
+            (key::SLOT_START, self.slot.start_secs.to_string()),
+            (key::SLOT_END, self.slot.end_secs.to_string()),
+            (key::TOTALS, json(&self.totals)),
+            (key::EXPORTERS, json(&self.exporters)),
+            (key::KERNEL_DROPPED, self.kernel_dropped.to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+
+    /// Reads the pairs back; `get` looks a key up.
+    pub fn from_metadata<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, FooterError> {
+        let text = |key| get(key).ok_or(FooterError::Missing(key));
+        let schema_version = parse(key::SCHEMA_VERSION, text(key::SCHEMA_VERSION)?)?;
+        if schema_version > SCHEMA_VERSION {
+            return Err(FooterError::TooNew(schema_version));
+        }
+        Ok(Self {
+            schema_version,
+            writer: text(key::WRITER)?.to_owned(),
+            ident: text(key::IDENT)?.to_owned(),
+            slot: Slot {
+                start_secs: parse(key::SLOT_START, text(key::SLOT_START)?)?,
+                end_secs: parse(key::SLOT_END, text(key::SLOT_END)?)?,
+            },
+            totals: parse(key::TOTALS, text(key::TOTALS)?)?,
+            exporters: parse(key::EXPORTERS, text(key::EXPORTERS)?)?,
+            kernel_dropped: parse(key::KERNEL_DROPPED, text(key::KERNEL_DROPPED)?)?,
+        })
+    }
+
+    /// Span of the flows in the file, where it tells.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        Some((Timestamp(self.totals.first?), Timestamp(self.totals.last?)))
+    }
+}
+
+/// The types above always serialise: they have string keys and no failing parts.
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Numbers are JSON too, so one reader serves every key but the texts.
+fn parse<T: for<'de> Deserialize<'de>>(key: &'static str, text: &str) -> Result<T, FooterError> {
+    serde_json::from_str(text).map_err(|error| FooterError::Invalid { key, reason: error.to_string() })
+}
+
+/// Counts records per exporter, bounded; what is beyond the bound is summed up.
+#[derive(Debug, Default)]
+pub struct ExporterTable {
+    counts: BTreeMap<(IpAddr, u16, Option<u32>), (u64, u64)>,
+    beyond: (u64, u64),
+}
+
+impl ExporterTable {
+    /// Adds one datagram of `flows` records.
+    pub fn add(&mut self, addr: IpAddr, version: u16, domain: Option<u32>, flows: u64) {
+        let is_full = self.counts.len() >= crate::limits::FOOTER_EXPORTERS_MAX;
+        let key = (addr, version, domain);
+        let entry = match self.counts.get_mut(&key) {
+            Some(entry) => entry,
+            None if is_full => &mut self.beyond,
+            None => self.counts.entry(key).or_default(),
+        };
+        entry.0 += 1;
+        entry.1 += flows;
+    }
+
+    /// The list for the footer, most records first.
+    pub fn take(&mut self) -> Vec<Exporter> {
+        let (counts, beyond) = (std::mem::take(&mut self.counts), std::mem::take(&mut self.beyond));
+        let known = counts.into_iter().map(|((addr, version, domain), (datagrams, flows))| Exporter {
+            addr: Some(addr),
+            version,
+            domain,
+            datagrams,
+            flows,
+        });
+        let rest = Exporter { addr: None, version: 0, domain: None, datagrams: beyond.0, flows: beyond.1 };
+        let mut list: Vec<_> = known.chain((beyond.0 > 0).then_some(rest)).collect();
+        list.sort_by_key(|exporter| std::cmp::Reverse(exporter.flows));
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_the_inverse_of_its_parse() {
+        let mut totals = Totals::default();
+        totals.add_record(Some(6), 3, 322);
+        totals.add_record(None, 1, 1);
+        totals.add_span(Some(1), Some(2));
+        let mut exporters = ExporterTable::default();
+        exporters.add("192.0.2.1".parse().unwrap(), 9, Some(7), 2);
+        let footer = Footer {
+            schema_version: SCHEMA_VERSION,
+            writer: "flowcapd 0.1.0".into(),
+            ident: "edge \"1\"".into(),
+            slot: Slot { start_secs: 300, end_secs: 600 },
+            totals,
+            exporters: exporters.take(),
+            kernel_dropped: 4,
+        };
+        let pairs = footer.to_metadata();
+        let get = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+        assert_eq!(Footer::from_metadata(get), Ok(footer.clone()));
+        assert_eq!(footer.totals.all(), Counts { flows: 2, packets: 4, bytes: 323 });
+        assert_eq!(Footer::from_metadata(|_| None), Err(FooterError::Missing("flowcap.schema_version")));
+        let newer = |key: &str| if key == "flowcap.schema_version" { Some("99") } else { get(key) };
+        assert_eq!(Footer::from_metadata(newer), Err(FooterError::TooNew(99)));
+    }
+}

@@ -1,0 +1,154 @@
+//! Where files lie and what their names mean.
+//!
+//! ```text
+//! <root>/date=2026-11-21/hour=12/flowcap.202611211230.parquet     visible
+//! <root>/date=2026-11-21/hour=12/.flowcap.202611211235.0000.part  being written
+//! <root>/.flowcap/options/…                                       options data records
+//! ```
+//!
+//! Times in names are UTC; a file lies wholly in one hour.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+
+use crate::time::Timestamp;
+
+/// Directory of what is not flow records, below the root of a tree.
+pub const STATE_DIR: &str = ".flowcap";
+
+/// Extension of a visible file.
+pub const EXTENSION: &str = "parquet";
+
+/// A time slot: the half-open interval `[start, end)` of receive times in one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot {
+    /// First second of the slot.
+    pub start_secs: i64,
+    /// First second after it.
+    pub end_secs: i64,
+}
+
+const HOUR_SECS: i64 = 3_600;
+
+impl Slot {
+    /// The slot of `length_secs` around `now`, aligned to the epoch and cut at
+    /// the hour, so that a file lies wholly in one hour whatever the length.
+    pub fn around(now: Timestamp, length_secs: u32) -> Self {
+        let (now_secs, length) = (now.secs(), i64::from(length_secs.max(1)));
+        let hour = now_secs.div_euclid(HOUR_SECS) * HOUR_SECS;
+        let start = now_secs.div_euclid(length) * length;
+        Self { start_secs: start.max(hour), end_secs: (start + length).min(hour + HOUR_SECS) }
+    }
+
+    /// Whether `time` lies in the slot.
+    pub fn contains(self, time: Timestamp) -> bool {
+        (self.start_secs..self.end_secs).contains(&time.secs())
+    }
+
+    /// First instant of the slot.
+    pub fn start(self) -> Timestamp {
+        Timestamp::from_secs(self.start_secs)
+    }
+
+    /// First instant after the slot.
+    pub fn end(self) -> Timestamp {
+        Timestamp::from_secs(self.end_secs)
+    }
+
+    /// Directory of the slot below the root: `date=2026-11-21/hour=12`.
+    pub fn directory(self) -> String {
+        self.utc().format("date=%Y-%m-%d/hour=%H").to_string()
+    }
+
+    /// Name of the n-th file of the slot: `flowcap.202611211230.parquet`, then
+    /// `flowcap.202611211230.1.parquet`. A slot that does not begin at a full
+    /// minute has its seconds in the name.
+    pub fn file_name(self, n: u32) -> String {
+        let stamp = self.stamp();
+        match n {
+            0 => format!("flowcap.{stamp}.{EXTENSION}"),
+            n => format!("flowcap.{stamp}.{n}.{EXTENSION}"),
+        }
+    }
+
+    /// Name of the n-th part of the open slot, hidden from readers.
+    pub fn part_name(self, n: u32) -> String {
+        format!(".flowcap.{}.{n:04}.part", self.stamp())
+    }
+
+    fn stamp(self) -> String {
+        let format = if self.start_secs % 60 == 0 { "%Y%m%d%H%M" } else { "%Y%m%d%H%M%S" };
+        self.utc().format(format).to_string()
+    }
+
+    fn utc(self) -> NaiveDateTime {
+        DateTime::from_timestamp(self.start_secs, 0).unwrap_or_default().naive_utc()
+    }
+}
+
+/// Start of the slot, in seconds since the epoch, and number of a visible file;
+/// `None` for any other name.
+pub fn parse_file_name(name: &str) -> Option<(i64, u32)> {
+    let stem = name.strip_prefix("flowcap.")?.strip_suffix(".parquet")?;
+    let (stamp, n) = match stem.split_once('.') {
+        Some((stamp, n)) => (stamp, n.parse().ok().filter(|&n: &u32| n > 0)?),
+        None => (stem, 0),
+    };
+    Some((parse_stamp(stamp)?, n))
+}
+
+/// `YYYYmmddHHMM` or `YYYYmmddHHMMSS`, UTC, as seconds since the epoch.
+fn parse_stamp(stamp: &str) -> Option<i64> {
+    if !stamp.bytes().all(|byte| byte.is_ascii_digit()) || !matches!(stamp.len(), 12 | 14) {
+        return None;
+    }
+    let number = |range: std::ops::Range<usize>| stamp.get(range)?.parse::<u32>().ok();
+    let date = NaiveDate::from_ymd_opt(stamp.get(0..4)?.parse().ok()?, number(4..6)?, number(6..8)?)?;
+    let secs = if stamp.len() == 14 { number(12..14)? } else { 0 };
+    let time = NaiveTime::from_hms_opt(number(8..10)?, number(10..12)?, secs)?;
+    Some(NaiveDateTime::new(date, time).and_utc().timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: i64 = 1_795_262_400; // 2026-11-21T12:00:00Z
+
+    #[test]
+    fn slots_are_aligned_and_never_cross_an_hour() {
+        let check = |after_noon: i64, length, start: i64, end: i64| {
+            let slot = Slot::around(Timestamp::from_secs(NOON + after_noon), length);
+            assert_eq!((slot.start_secs - NOON, slot.end_secs - NOON), (start, end));
+            assert!(slot.contains(Timestamp::from_secs(NOON + after_noon)));
+        };
+        check(0, 300, 0, 300);
+        check(1_799, 300, 1_500, 1_800);
+        check(3_599, 300, 3_300, 3_600);
+        check(1, 3_600, 0, 3_600);
+        check(3_599, 7_200, 0, 3_600); // longer than an hour
+        check(3_599, 7, 3_597, 3_600); // cut short at the hour
+    }
+
+    #[test]
+    fn names_are_the_inverse_of_their_parse() {
+        for (secs, length, n, name) in [
+            (NOON + 1_800, 300, 0, "flowcap.202611211230.parquet"),
+            (NOON + 1_800, 300, 2, "flowcap.202611211230.2.parquet"),
+            (NOON + 5, 5, 0, "flowcap.20261121120005.parquet"),
+        ] {
+            let slot = Slot::around(Timestamp::from_secs(secs), length);
+            assert_eq!(slot.file_name(n), name);
+            assert_eq!(parse_file_name(name), Some((secs, n)));
+            assert_eq!(slot.directory(), "date=2026-11-21/hour=12");
+        }
+        for name in [
+            "flowcap.2026.parquet",
+            "flowcap.202613211230.parquet",
+            "x.parquet",
+            ".flowcap.202611211230.0000.part",
+            "flowcap.202611211230.0.parquet",
+        ] {
+            assert_eq!(parse_file_name(name), None, "{name}");
+        }
+    }
+}
