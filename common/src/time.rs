@@ -40,14 +40,22 @@ impl Timestamp {
     }
 }
 
+/// How far a stamp may lie after the header that carries it, milliseconds.
+/// Juniper stamps up to 160 ms late and Open vSwitch before its own start; an
+/// hour covers clocks that were set. Anything beyond is the past, wrapped.
+const STAMP_AHEAD_MS_MAX: u32 = 3_600_000;
+
 /// Wall time of a `SysUptime`-relative stamp (RFC 3954 §5.1, NetFlow v5).
 ///
 /// `stamp_ms` and `uptime_ms` count from the boot of the exporter in 32 bits
-/// and wrap after 49.7 days. Their difference is taken as signed, so a wrap
-/// between the two, on either side, comes out right.
+/// and wrap after 49.7 days. Their difference is taken modulo 2³², so a wrap
+/// between the two comes out right; a flow does not lie in the future, save for
+/// [`STAMP_AHEAD_MS_MAX`].
 pub const fn uptime_to_wall(export: Timestamp, uptime_ms: u32, stamp_ms: u32) -> Timestamp {
-    let age_ms = uptime_ms.wrapping_sub(stamp_ms) as i32;
-    Timestamp(export.0 - age_ms as i64 * 1_000)
+    let ahead_ms = stamp_ms.wrapping_sub(uptime_ms);
+    let age_ms = uptime_ms.wrapping_sub(stamp_ms);
+    let age_ms = if ahead_ms <= STAMP_AHEAD_MS_MAX { -(ahead_ms as i64) } else { age_ms as i64 };
+    Timestamp(export.0 - age_ms * 1_000)
 }
 
 /// Uptime in milliseconds, modulo 2³², of an exporter that started at `init`
@@ -89,6 +97,8 @@ mod tests {
         check(1_000, u32::MAX - 999, 2_000); // the exporter wrapped after the flow
         check(u32::MAX, 159, -160); // a flow stamped after the header, over the wrap
         check(10_000, 10_160, -160); // the same without: Juniper, OVS
+        check(0, u32::MAX, 1); // softflowd counts back from an uptime of 0
+        check(0, 1 << 31, 1 << 31); // 24.9 days ago, not ahead
     }
 
     #[test]

@@ -1,0 +1,199 @@
+//! Datagrams from a capture file: every UDP payload over IPv4 or IPv6, with the
+//! time it was captured.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use etherparse::{EtherType, NetSlice, SlicedPacket, TransportSlice};
+use flow_common::time::Timestamp;
+use pcap_parser::{Block as PcapngBlock, Linktype, PcapBlockOwned, PcapError, create_reader};
+
+use crate::datagram::{Datagram, ListenerId};
+
+/// Buffer of the reader: the largest packet and its block header fit many times.
+const BUFFER_BYTES: usize = 4 << 20;
+
+/// A capture could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CaptureError {
+    #[error("cannot open `{path}`: {source}")]
+    Open { path: PathBuf, source: std::io::Error },
+    #[error("cannot read `{path}` after {n_packets} packets: {reason}")]
+    Read { path: PathBuf, n_packets: u64, reason: String },
+}
+
+/// What a capture held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CaptureCounts {
+    pub(crate) n_packets: u64,
+    pub(crate) n_datagrams: u64,
+}
+
+/// What is known of an interface of a capture.
+#[derive(Debug, Clone, Copy)]
+struct Interface {
+    linktype: Linktype,
+    /// Timestamp units in a second.
+    resolution: u64,
+    offset_secs: i64,
+}
+
+/// Calls `each` with every UDP datagram of a pcap or pcapng file.
+pub(crate) fn for_datagrams(
+    path: &Path,
+    mut each: impl FnMut(Datagram<'_>),
+) -> Result<CaptureCounts, CaptureError> {
+    let open = |source| CaptureError::Open { path: path.to_owned(), source };
+    let file = File::open(path).map_err(open)?;
+    let failed = |n_packets, reason: &dyn std::fmt::Display| CaptureError::Read {
+        path: path.to_owned(),
+        n_packets,
+        reason: reason.to_string(),
+    };
+    let describe = |error: PcapError<&[u8]>| match error {
+        PcapError::UnexpectedEof | PcapError::Eof => "the file ends inside a block".to_owned(),
+        PcapError::HeaderNotRecognized => "neither pcap nor pcapng".to_owned(),
+        _ => "a block is malformed".to_owned(),
+    };
+    let mut reader = create_reader(BUFFER_BYTES, file).map_err(|error| failed(0, &describe(error)))?;
+    let (mut state, mut counts) = (Reading::default(), CaptureCounts::default());
+    // A refill that brings nothing means that the block is cut off or too large.
+    let mut buffered_before = None;
+    loop {
+        match reader.next() {
+            Ok((n_bytes, block)) => {
+                state.block(block, &mut counts, &mut each);
+                reader.consume(n_bytes);
+                buffered_before = None;
+            }
+            Err(PcapError::Eof) => return Ok(counts),
+            Err(PcapError::Incomplete(_)) => {
+                let buffered = reader.data().len();
+                if buffered_before == Some(buffered) {
+                    return Err(failed(counts.n_packets, &"the file ends inside a block"));
+                }
+                buffered_before = Some(buffered);
+                reader.refill().map_err(|error| failed(counts.n_packets, &describe(error)))?;
+            }
+            Err(error) => return Err(failed(counts.n_packets, &describe(error))),
+        }
+    }
+}
+
+/// State while reading a file.
+#[derive(Debug, Default)]
+struct Reading {
+    interfaces: Vec<Interface>,
+    /// Destinations seen: each stands for a listener.
+    listeners: HashMap<SocketAddr, ListenerId>,
+}
+
+impl Reading {
+    fn block(
+        &mut self,
+        block: PcapBlockOwned<'_>,
+        counts: &mut CaptureCounts,
+        each: &mut impl FnMut(Datagram<'_>),
+    ) {
+        match block {
+            PcapBlockOwned::LegacyHeader(header) => {
+                let resolution = if header.is_nanosecond_precision() { 1_000_000_000 } else { 1_000_000 };
+                self.interfaces = vec![Interface { linktype: header.network, resolution, offset_secs: 0 }];
+            }
+            PcapBlockOwned::Legacy(packet) => {
+                let Some(&interface) = self.interfaces.first() else { return };
+                let stamp = u64::from(packet.ts_sec) * interface.resolution + u64::from(packet.ts_usec);
+                self.packet(interface, stamp, packet.data, counts, each);
+            }
+            PcapBlockOwned::NG(PcapngBlock::SectionHeader(_)) => self.interfaces.clear(),
+            PcapBlockOwned::NG(PcapngBlock::InterfaceDescription(interface)) => {
+                self.interfaces.push(Interface {
+                    linktype: interface.linktype,
+                    resolution: interface
+                        .ts_resolution()
+                        .filter(|&resolution| resolution > 0)
+                        .unwrap_or(1_000_000),
+                    offset_secs: interface.ts_offset(),
+                });
+            }
+            PcapBlockOwned::NG(PcapngBlock::EnhancedPacket(packet)) => {
+                let Some(&interface) = self.interfaces.get(packet.if_id as usize) else { return };
+                let stamp = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
+                self.packet(interface, stamp, packet.data, counts, each);
+            }
+            PcapBlockOwned::NG(_) => {}
+        }
+    }
+
+    fn packet(
+        &mut self,
+        interface: Interface,
+        stamp: u64,
+        frame: &[u8],
+        counts: &mut CaptureCounts,
+        each: &mut impl FnMut(Datagram<'_>),
+    ) {
+        counts.n_packets += 1;
+        let Some((peer, destination, payload)) = udp_payload(interface.linktype, frame) else { return };
+        counts.n_datagrams += 1;
+        let next = ListenerId(u16::try_from(self.listeners.len()).unwrap_or(u16::MAX));
+        let listener = *self.listeners.entry(destination).or_insert(next);
+        let micros = u128::from(stamp) * 1_000_000 / u128::from(interface.resolution);
+        let micros = i64::try_from(micros).unwrap_or(i64::MAX);
+        let received_at = Timestamp(micros.saturating_add(Timestamp::from_secs(interface.offset_secs).0));
+        each(Datagram { payload, peer, listener, received_at });
+    }
+}
+
+/// Source, destination and payload of a UDP datagram that is not a fragment.
+fn udp_payload(linktype: Linktype, frame: &[u8]) -> Option<(SocketAddr, SocketAddr, &[u8])> {
+    let packet = match linktype {
+        Linktype::ETHERNET => SlicedPacket::from_ethernet(frame),
+        Linktype::RAW | Linktype(12 | 14 | 228 | 229) => SlicedPacket::from_ip(frame),
+        Linktype::LINUX_SLL => SlicedPacket::from_linux_sll(frame),
+        // Four octets of address family before the IP header.
+        Linktype::NULL | Linktype(108) => SlicedPacket::from_ip(frame.get(4..)?),
+        Linktype::LINUX_SLL2 => {
+            let ether_type = u16::from_be_bytes(frame.get(..2)?.try_into().ok()?);
+            SlicedPacket::from_ether_type(EtherType(ether_type), frame.get(20..)?)
+        }
+        _ => return None,
+    };
+    let packet = packet.ok()?;
+    let (source, destination) = match packet.net? {
+        NetSlice::Ipv4(ip) => (ip.header().source_addr().into(), ip.header().destination_addr().into()),
+        NetSlice::Ipv6(ip) => (ip.header().source_addr().into(), ip.header().destination_addr().into()),
+        NetSlice::Arp(_) => return None,
+    };
+    let TransportSlice::Udp(udp) = packet.transport? else { return None };
+    let (source, destination): (std::net::IpAddr, std::net::IpAddr) = (source, destination);
+    Some((
+        SocketAddr::new(source, udp.source_port()),
+        SocketAddr::new(destination, udp.destination_port()),
+        udp.payload(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_capture_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let check = |content: &[u8], reason: &str| {
+            let path = directory.path().join("x.pcap");
+            std::fs::write(&path, content).unwrap();
+            let error = for_datagrams(&path, |_| {}).unwrap_err().to_string();
+            assert!(error.ends_with(reason), "{error}");
+        };
+        check(b"", "the file ends inside a block");
+        check(b"not a capture at all, but long enough", "neither pcap nor pcapng");
+        let mut cut =
+            vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+        cut.extend([1, 0, 0, 0, 0, 0, 0, 0, 60, 0, 0, 0, 60, 0, 0, 0, 1, 2, 3]);
+        check(&cut, "the file ends inside a block");
+    }
+}

@@ -1,0 +1,73 @@
+//! Command line of `flowcapd`: definitions and help only.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser};
+
+const EXAMPLES: &str = "\
+Examples:
+  flowcapd                          listen on 2055, 4739, 9995 and 9996, write to ./flows
+  flowcapd -p 9995 -w /var/flows    one port, another directory
+  flowcapd -p 9995 -E -l .          print every record as it arrives
+  flowcapd -f export.pcap -w out    decode a capture instead of listening
+
+NetFlow v5, v9 and IPFIX are told apart by their version on every port, over
+IPv4 and IPv6. Files appear whole, one per slot, as
+  DIR/date=2026-11-21/hour=12/flowcap.202611211230.parquet   (UTC)
+and are read with `flowdump -r DIR`, or by anything that reads Parquet.
+
+SIGINT, SIGTERM and SIGHUP publish what has come so far and end the program;
+every counter is then printed on stderr.
+
+Exit status: 0 done, 1 failed, 2 usage.";
+
+/// Collects NetFlow v5, v9 and IPFIX into rotating Parquet files.
+///
+/// Nothing an exporter sent is thrown away: elements without a column of their
+/// own are kept as they came, in the column `other`.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "flowcapd", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// Listen on this UDP port; repeatable [default: 2055 4739 9995 9996]
+    #[arg(short = 'p', long = "port", value_name = "PORT", action = ArgAction::Append)]
+    pub(crate) ports: Vec<u16>,
+
+    /// Listen on this local address; repeatable [default: all, IPv4 and IPv6]
+    #[arg(short = 'b', long = "bind", value_name = "ADDR", action = ArgAction::Append)]
+    pub(crate) bind: Vec<IpAddr>,
+
+    /// Write files below this directory; `-l` is the same
+    #[arg(short = 'w', short_alias = 'l', long = "write-dir", value_name = "DIR", default_value = "flows")]
+    pub(crate) directory: PathBuf,
+
+    /// Length of a slot, and so of a file, in seconds; slots are aligned to the epoch
+    #[arg(short = 't', long = "slot", value_name = "SECS", default_value_t = flow_common::limits::SLOT_SECS_DEFAULT)]
+    pub(crate) slot_secs: u32,
+
+    /// Name of this collector, written into every file
+    #[arg(short = 'I', long = "ident", value_name = "IDENT", default_value = "none")]
+    pub(crate) ident: String,
+
+    /// Decode the datagrams of a pcap or pcapng file instead of listening
+    #[arg(short = 'f', long = "read-pcap", value_name = "PCAP")]
+    pub(crate) capture: Option<PathBuf>,
+
+    /// Print every flow record on stdout as it is decoded
+    #[arg(short = 'E', long = "echo")]
+    pub echo: bool,
+
+    /// Say more; twice: say everything
+    #[arg(short = 'v', long = "verbose", action = ArgAction::Count)]
+    pub verbosity: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn definitions_are_sound() {
+        super::Args::command().debug_assert();
+    }
+}

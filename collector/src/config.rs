@@ -1,0 +1,125 @@
+//! Flags → a configuration, complete and checked: nothing after this point can
+//! be a usage error.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flow_common::limits;
+
+use crate::cli::Args;
+
+/// Where datagrams come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// UDP sockets at these addresses.
+    Listen(Vec<SocketAddr>),
+    /// A pcap or pcapng file.
+    Capture(PathBuf),
+}
+
+/// What a collector does. [`Config::default`] is what it does without arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where datagrams come from.
+    pub source: Source,
+    /// Root of the tree of files.
+    pub root: PathBuf,
+    /// Length of a slot, seconds.
+    pub slot_secs: u32,
+    /// Name written into every file.
+    pub ident: String,
+    /// A listener where nothing came for this long gets a hint.
+    pub silent_after: Duration,
+}
+
+/// A flag that does not make sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct UsageError {
+    message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            source: Source::Listen(addresses(&[], &[])),
+            root: PathBuf::from("flows"),
+            slot_secs: limits::SLOT_SECS_DEFAULT,
+            ident: "none".to_owned(),
+            silent_after: Duration::from_secs(limits::SILENT_LISTENER_SECS),
+        }
+    }
+}
+
+/// Every port on every address; the defaults where a list is empty.
+fn addresses(ports: &[u16], bind: &[IpAddr]) -> Vec<SocketAddr> {
+    let ports = if ports.is_empty() { &limits::PORTS_DEFAULT } else { ports };
+    let any = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    let bind = if bind.is_empty() { &any } else { bind };
+    bind.iter().flat_map(|&ip| ports.iter().map(move |&port| SocketAddr::new(ip, port))).collect()
+}
+
+impl TryFrom<Args> for Config {
+    type Error = UsageError;
+
+    fn try_from(args: Args) -> Result<Self, UsageError> {
+        let default = Self::default();
+        if !(1..=limits::SLOT_SECS_MAX).contains(&args.slot_secs) {
+            return Err(UsageError {
+                message: format!(
+                    "slot length `{}` is not between 1 and {} seconds",
+                    args.slot_secs,
+                    limits::SLOT_SECS_MAX
+                ),
+                hint: "a file lies wholly in one hour; `-t 300` is the default".to_owned(),
+            });
+        }
+        let source = match args.capture {
+            Some(path) if args.ports.is_empty() && args.bind.is_empty() => Source::Capture(path),
+            Some(_) => {
+                return Err(UsageError {
+                    message: "`-f` reads a capture and listens nowhere, so `-p` and `-b` mean nothing"
+                        .to_owned(),
+                    hint: "leave out `-p` and `-b`: datagrams to any port in the capture are decoded"
+                        .to_owned(),
+                });
+            }
+            None => Source::Listen(addresses(&args.ports, &args.bind)),
+        };
+        Ok(Self { source, root: args.directory, slot_secs: args.slot_secs, ident: args.ident, ..default })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(args: &str, expected: Result<&str, &str>) {
+        let args = Args::parse_from(std::iter::once("flowcapd").chain(args.split_whitespace()));
+        let config = Config::try_from(args).map(|config| {
+            let source = match config.source {
+                Source::Listen(addresses) => {
+                    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+                }
+                Source::Capture(path) => path.display().to_string(),
+            };
+            format!("{source} {} {} {}", config.root.display(), config.slot_secs, config.ident)
+        });
+        assert_eq!(config.as_deref().map_err(ToString::to_string), expected.map_err(ToOwned::to_owned));
+    }
+
+    #[test]
+    fn flags_become_a_configuration() {
+        check("", Ok("[::]:2055 [::]:4739 [::]:9995 [::]:9996 flows 300 none"));
+        check("-p 1 -p 2 -b ::1 -b 127.0.0.1", Ok("[::1]:1 [::1]:2 127.0.0.1:1 127.0.0.1:2 flows 300 none"));
+        check("-f x.pcap -l out -t 60 -I edge", Ok("x.pcap out 60 edge"));
+        check("-t 0", Err("slot length `0` is not between 1 and 3600 seconds"));
+        check("-f x -p 1", Err("`-f` reads a capture and listens nowhere, so `-p` and `-b` mean nothing"));
+    }
+}

@@ -1,0 +1,135 @@
+//! Turns one datagram into flow records. Sans-I/O: no clock, no file, no
+//! socket; the same state, octets and time give the same records, and nothing
+//! here knows that Arrow or Parquet exists.
+//!
+//! A message is checked as a whole before anything of it counts: lengths of
+//! sets and template records first, then data. A malformed message is rejected
+//! and leaves no record behind (RFC 7011 §9.1); work is bounded by its length.
+
+mod error;
+mod message;
+mod plan;
+mod run;
+mod template;
+mod v5;
+mod value;
+mod wire;
+
+use std::net::SocketAddr;
+
+use flow_common::time::Timestamp;
+
+pub(crate) use self::error::{DecodeError, Reason};
+pub(crate) use self::run::MessageContext;
+use self::run::Scratch;
+pub(crate) use self::template::{Definition, Template};
+use self::wire::Reader;
+#[cfg(test)]
+pub(crate) use self::{template::FieldSpecifier, value::TimeBase};
+use crate::datagram::Datagram;
+use crate::flow::FlowBatch;
+use crate::session::Sessions;
+use crate::waiting::Waiting;
+
+/// Where decoded records go.
+#[derive(Debug, Default)]
+pub(crate) struct FlowSink {
+    /// Flow records.
+    pub(crate) flows: FlowBatch,
+    /// Options data records: facts about metering, every field in `other`.
+    pub(crate) options: FlowBatch,
+}
+
+/// What became of a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Outcome {
+    #[default]
+    Decoded,
+    Rejected(DecodeError),
+    /// At least one set waits for its template.
+    Waiting,
+}
+
+/// What one call of [`Decoder::decode`] did.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) outcome: Outcome,
+    /// 5, 9, 10, or what the first two octets say.
+    pub(crate) version: u16,
+    /// Observation domain or source id.
+    pub(crate) domain: Option<u32>,
+    pub(crate) templates_learned: u64,
+    pub(crate) templates_evicted: u64,
+    /// Withdrawals, ignored over UDP (RFC 7011 §8.4).
+    pub(crate) withdrawals_ignored: u64,
+    /// Sets with a reserved id, stepped over.
+    pub(crate) sets_reserved: u64,
+    /// Octets behind the message or its last record that are no padding.
+    pub(crate) trailing_bytes: u64,
+    /// Templates of a sound message that were refused, and why.
+    pub(crate) template_errors: Vec<DecodeError>,
+    /// Datagrams that had waited and are now decoded.
+    pub(crate) waited_decoded: u64,
+    /// Datagrams that had waited and turned out malformed, or waited in vain.
+    pub(crate) waited_rejected: Vec<DecodeError>,
+}
+
+/// Decodes datagrams; holds all state that outlives one.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    sessions: Sessions,
+    waiting: Waiting,
+    scratch: Scratch,
+    v5: v5::V5,
+}
+
+impl Decoder {
+    /// Decodes one datagram and appends its records to `sink`.
+    pub(crate) fn decode(&mut self, datagram: &Datagram<'_>, sink: &mut FlowSink) -> Report {
+        let mut report = Report::default();
+        let rows = (sink.flows.rows(), sink.options.rows());
+        if let Err(error) = self.decode_message(datagram, sink, &mut report) {
+            sink.flows.truncate(rows.0);
+            sink.options.truncate(rows.1);
+            report.outcome = Outcome::Rejected(error);
+        }
+        report
+    }
+
+    fn decode_message(
+        &mut self,
+        datagram: &Datagram<'_>,
+        sink: &mut FlowSink,
+        report: &mut Report,
+    ) -> Result<(), DecodeError> {
+        let mut reader = Reader::new(datagram.payload);
+        report.version = reader.u16("version")?;
+        match report.version {
+            5 => self.v5.decode(reader, datagram, &mut self.scratch, sink, report),
+            9 | 10 => self.decode_sets(reader, datagram, sink, report),
+            version => Err(DecodeError::UnsupportedVersion { version }),
+        }
+    }
+
+    /// Gives up data that waited too long; returns why, once per datagram.
+    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<DecodeError> {
+        let given_up = self.waiting.expire(now);
+        given_up.into_iter().map(|template_id| DecodeError::TemplateMissing { template_id }).collect()
+    }
+
+    /// Datagrams with data that waits for a template.
+    pub(crate) fn n_waiting(&self) -> usize {
+        self.waiting.n_datagrams()
+    }
+
+    /// Templates held.
+    pub(crate) fn n_templates(&self) -> usize {
+        self.sessions.n_templates()
+    }
+}
+
+/// The address an exporter is known by; link-local scope and flow label of the
+/// socket address say nothing about it.
+pub(crate) fn exporter_of(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}

@@ -1,0 +1,424 @@
+//! Running a plan over the records of a data set, column by column.
+
+use std::net::SocketAddr;
+
+use flow_common::addr::Addr16;
+use flow_common::column::{ColumnId, Kind};
+use flow_common::proto::ICMP;
+use flow_common::time::Timestamp;
+
+use super::error::DecodeError;
+use super::plan::{ColumnOp, FieldIndex, OtherOp, Plan, SamplingFields, When};
+use super::template::{Template, VARIABLE};
+use super::value::{self, TimeBase};
+use super::wire::{Reader, uint};
+use crate::flow::FlowBatch;
+use crate::session::{SamplingRates, SamplingSource};
+
+/// What all records of a message have in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MessageContext {
+    pub(crate) received_at: Timestamp,
+    pub(crate) peer: SocketAddr,
+    pub(crate) version: u16,
+    /// Observation domain id or source id; `None` for v5.
+    pub(crate) domain: Option<u32>,
+    pub(crate) sequence: u32,
+    pub(crate) time: TimeBase,
+    /// Engine type and id in the header of v5.
+    pub(crate) engine: Option<(u8, u8)>,
+    /// Sampling rate in the header of v5.
+    pub(crate) header_rate: Option<u32>,
+}
+
+/// Where a field lies in a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Location {
+    offset: usize,
+    length: usize,
+}
+
+/// Records of one length in a row, and where their fields lie.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Records<'a> {
+    bytes: &'a [u8],
+    stride: usize,
+    n: usize,
+    locations: &'a [Location],
+}
+
+impl<'a> Records<'a> {
+    /// The octets of one field; empty where the record has none.
+    pub(crate) fn field(&self, row: usize, field: FieldIndex) -> &'a [u8] {
+        let location = self.locations.get(usize::from(field));
+        location
+            .and_then(|at| {
+                let start = row * self.stride + at.offset;
+                self.bytes.get(start..start + at.length)
+            })
+            .unwrap_or_default()
+    }
+
+    fn fields(self, field: FieldIndex) -> impl Iterator<Item = &'a [u8]> {
+        (0..self.n).map(move |row| self.field(row, field))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.n
+    }
+}
+
+/// Buffers kept between sets, so that decoding allocates nothing per record.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    locations: Vec<Location>,
+}
+
+/// Calls `each` with all records of a data set; returns their number. What is
+/// shorter than the smallest record is padding (RFC 7011 §3.3.1).
+pub(crate) fn for_records(
+    template: &Template,
+    body: Reader<'_>,
+    scratch: &mut Scratch,
+    mut each: impl FnMut(Records<'_>),
+) -> Result<usize, DecodeError> {
+    if !template.is_variable {
+        scratch.locations.clear();
+        let mut offset = 0;
+        for field in &template.definition.fields {
+            let length = usize::from(field.length);
+            scratch.locations.push(Location { offset, length });
+            offset += length;
+        }
+        let n = body.remaining() / template.record_bytes_min;
+        if n > 0 {
+            each(Records { bytes: body.rest(), stride: offset, n, locations: &scratch.locations });
+        }
+        return Ok(n);
+    }
+    let (mut rest, mut offset, mut n) = (body.rest(), body.offset(), 0);
+    while rest.len() >= template.record_bytes_min {
+        let length = locate(template, rest, offset, &mut scratch.locations)?;
+        each(Records { bytes: rest, stride: length, n: 1, locations: &scratch.locations });
+        rest = rest.get(length..).unwrap_or_default();
+        offset += length;
+        n += 1;
+    }
+    Ok(n)
+}
+
+/// Finds the fields of one record of variable length (RFC 7011 §7); returns its length.
+fn locate(
+    template: &Template,
+    record: &[u8],
+    record_offset: usize,
+    locations: &mut Vec<Location>,
+) -> Result<usize, DecodeError> {
+    locations.clear();
+    let overrun = |needed: usize| DecodeError::VariableLength {
+        offset: record_offset,
+        needed: record_offset + needed,
+        available: record_offset + record.len(),
+    };
+    let mut offset = 0;
+    for field in &template.definition.fields {
+        let mut length = usize::from(field.length);
+        if field.length == VARIABLE {
+            length = usize::from(*record.get(offset).ok_or_else(|| overrun(offset + 1))?);
+            offset += 1;
+            if length == 255 {
+                let long = record.get(offset..offset + 2).and_then(uint);
+                length = long.ok_or_else(|| overrun(offset + 2))? as usize;
+                offset += 2;
+            }
+        }
+        locations.push(Location { offset, length });
+        offset += length;
+        if record.len() < offset {
+            return Err(overrun(offset));
+        }
+    }
+    Ok(offset)
+}
+
+/// Appends the flow records of `records` to `batch`.
+pub(crate) fn append_flows(
+    plan: &Plan,
+    records: Records<'_>,
+    context: &MessageContext,
+    rates: &SamplingRates,
+    batch: &mut FlowBatch,
+) {
+    let mut is_unfit = false;
+    for op in &plan.ops {
+        is_unfit |= append_column(op, plan, records, context.time, batch);
+    }
+    if plan.has_icmp_in_port {
+        append_icmp_from_port(plan, records, batch);
+    }
+    if let Some((key, tunnel_type)) = plan.tunnel_key {
+        is_unfit |= append_tunnel_key(key, tunnel_type, records, batch);
+    }
+    if !plan.labels.is_empty() {
+        append_labels(&plan.labels, records, batch);
+    }
+    if is_unfit || plan.others.iter().any(|other| other.when != When::Unfit) {
+        append_other(plan, records, context.time, batch);
+    }
+    append_sampling(&plan.sampling, records, context, rates, batch);
+    append_provenance(records.n, context, batch);
+    batch.add_rows(records.n);
+}
+
+/// Appends options data records: every field as received, and where they came from.
+pub(crate) fn append_options(
+    plan: &Plan,
+    records: Records<'_>,
+    context: &MessageContext,
+    batch: &mut FlowBatch,
+) {
+    append_other(plan, records, context.time, batch);
+    append_provenance(records.n, context, batch);
+    batch.add_rows(records.n);
+}
+
+/// Fills one column; says whether a value sent did not fit it.
+fn append_column(
+    op: &ColumnOp,
+    plan: &Plan,
+    records: Records<'_>,
+    time: TimeBase,
+    batch: &mut FlowBatch,
+) -> bool {
+    let mut is_unfit = false;
+    let mut note = |bytes: &[u8], is_some: bool| is_unfit |= !is_some && !bytes.is_empty();
+    let rows = (0..records.n).map(|row| (row, chosen(op, records, row)));
+    match op.column.column().kind {
+        Kind::Int32 => {
+            let column = batch.int32(op.column);
+            for (_, bytes) in rows {
+                let value = value::integer(op.read, bytes, time).and_then(|value| i32::try_from(value).ok());
+                note(bytes, value.is_some());
+                column.push(value);
+            }
+        }
+        Kind::Int64 | Kind::Timestamp => {
+            let column = batch.int64(op.column);
+            for (row, bytes) in rows {
+                let value = value::integer(op.read, bytes, time_of(plan, records, row, time));
+                note(bytes, value.is_some());
+                column.push(value);
+            }
+        }
+        Kind::Address => {
+            let column = batch.address(op.column);
+            for (_, bytes) in rows {
+                let value = value::address(bytes);
+                note(bytes, value.is_some());
+                column.push(value);
+            }
+        }
+        Kind::Mac => {
+            let column = batch.mac(op.column);
+            for (_, bytes) in rows {
+                let value = bytes.try_into().ok();
+                note(bytes, value.is_some());
+                column.push(value);
+            }
+        }
+        Kind::Text => {
+            let column = batch.variable(op.column);
+            for (_, bytes) in rows {
+                let value = value::text(bytes);
+                note(bytes, value.is_some());
+                column.push(value);
+            }
+        }
+        Kind::Binary => {
+            records.fields(op.field).for_each(|bytes| batch.variable(op.column).push(Some(bytes)))
+        }
+        Kind::Labels | Kind::Other => unreachable!("no plan fills {} by itself", op.column.name()),
+    }
+    is_unfit
+}
+
+/// The octets of the op's field, or of the first alternate that is not zero
+/// where the field is.
+fn chosen<'a>(op: &ColumnOp, records: Records<'a>, row: usize) -> &'a [u8] {
+    let bytes = records.field(row, op.field);
+    if op.alternates.is_empty() || !is_zero(bytes) {
+        return bytes;
+    }
+    let mut others = op.alternates.iter().map(|&field| records.field(row, field));
+    others.find(|other| !is_zero(other)).unwrap_or(bytes)
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&octet| octet == 0)
+}
+
+/// The time base, with the exporter's start where the record itself carries it.
+fn time_of(plan: &Plan, records: Records<'_>, row: usize, time: TimeBase) -> TimeBase {
+    let init = plan.init.and_then(|field| init_time(records.field(row, field)));
+    TimeBase { init: init.or(time.init), ..time }
+}
+
+/// systemInitTimeMilliseconds (160); zero says nothing.
+pub(crate) fn init_time(bytes: &[u8]) -> Option<Timestamp> {
+    let millis = i64::try_from(uint(bytes)?).ok().filter(|&millis| millis > 0)?;
+    Some(Timestamp::from_millis(millis))
+}
+
+fn append_icmp_from_port(plan: &Plan, records: Records<'_>, batch: &mut FlowBatch) {
+    let field = |column| plan.ops.iter().find(|op| op.column == column).map(|op| op.field);
+    let (Some(protocol), Some(port)) = (field(ColumnId::Protocol), field(ColumnId::DstPort)) else { return };
+    for row in 0..records.n {
+        let is_icmp = records.field(row, protocol) == [ICMP];
+        let port = uint(records.field(row, port)).filter(|_| is_icmp).map(|port| port as i32);
+        batch.int32(ColumnId::IcmpType).push(port.map(|port| port >> 8));
+        batch.int32(ColumnId::IcmpCode).push(port.map(|port| port & 0xff));
+    }
+}
+
+fn append_tunnel_key(
+    key: FieldIndex,
+    tunnel_type: Option<FieldIndex>,
+    records: Records<'_>,
+    batch: &mut FlowBatch,
+) -> bool {
+    const GRE: u64 = 2;
+    let mut is_unfit = false;
+    for row in 0..records.n {
+        let bytes = records.field(row, key);
+        let value = uint(bytes).and_then(|value| i64::try_from(value).ok());
+        is_unfit |= value.is_none() && !bytes.is_empty();
+        let is_gre = tunnel_type.is_some_and(|field| uint(records.field(row, field)) == Some(GRE));
+        batch.int64(ColumnId::Vni).push(value.filter(|_| !is_gre));
+        batch.int64(ColumnId::GreKey).push(value.filter(|_| is_gre));
+    }
+    is_unfit
+}
+
+fn append_labels(fields: &[FieldIndex], records: Records<'_>, batch: &mut FlowBatch) {
+    let lists = batch.lists(ColumnId::MplsLabels);
+    for row in 0..records.n {
+        let labels =
+            || fields.iter().map(|&field| value::label(records.field(row, field)).unwrap_or_default());
+        // Exporters fill a template of 10 entries with zeros behind the stack.
+        let n = labels().rev().skip_while(|&label| label == 0).count();
+        lists.items.extend(labels().take(n));
+        lists.ends.push(lists.items.len() as i32);
+    }
+}
+
+fn append_other(plan: &Plan, records: Records<'_>, time: TimeBase, batch: &mut FlowBatch) {
+    let maps = batch.maps(ColumnId::Other);
+    for row in 0..records.n {
+        for other in &plan.others {
+            let bytes = records.field(row, other.field);
+            if belongs_to_other(other, plan, records, row, time) {
+                maps.keys.push(other.key);
+                maps.values.push(Some(bytes));
+            }
+        }
+        maps.ends.push(maps.keys.len() as i32);
+    }
+}
+
+fn belongs_to_other(other: &OtherOp, plan: &Plan, records: Records<'_>, row: usize, time: TimeBase) -> bool {
+    let bytes = records.field(row, other.field);
+    match other.when {
+        When::Always => true,
+        When::NotZero => !is_zero(bytes),
+        When::Unfit if bytes.is_empty() => false,
+        When::Unfit => !is_taken(other.field, plan, records, row, time),
+    }
+}
+
+/// Whether a column could take the value of a field that it claims.
+fn is_taken(field: FieldIndex, plan: &Plan, records: Records<'_>, row: usize, time: TimeBase) -> bool {
+    let bytes = records.field(row, field);
+    if plan.labels.contains(&field) {
+        return true;
+    }
+    if plan.sampling.rate == Some(field) {
+        return record_rate(&plan.sampling, records, row).is_some();
+    }
+    if plan.tunnel_key.is_some_and(|(key, _)| key == field) {
+        return uint(bytes).is_some_and(|value| i64::try_from(value).is_ok());
+    }
+    plan.ops.iter().filter(|op| op.field == field).all(|op| match op.column.column().kind {
+        Kind::Int32 => value::integer(op.read, bytes, time).is_some_and(|value| i32::try_from(value).is_ok()),
+        Kind::Int64 | Kind::Timestamp => {
+            value::integer(op.read, bytes, time_of(plan, records, row, time)).is_some()
+        }
+        Kind::Address => value::address(bytes).is_some(),
+        Kind::Mac => bytes.len() == 6,
+        Kind::Text => value::text(bytes).is_some(),
+        Kind::Binary | Kind::Labels | Kind::Other => true,
+    })
+}
+
+/// The rate a record tells itself, as packets one sampled packet stands for.
+pub(crate) fn record_rate(fields: &SamplingFields, records: Records<'_>, row: usize) -> Option<i64> {
+    let number = |field: Option<FieldIndex>| {
+        let value = uint(records.field(row, field?))?;
+        i64::try_from(value).ok().filter(|&value| value > 0)
+    };
+    if let Some(rate) = number(fields.rate) {
+        return Some(rate);
+    }
+    if let Some(interval) = number(fields.interval) {
+        // Nokia sends 1 of (1 + 999); Cisco's NCS sends 305 alone and means the rate.
+        return Some(match number(fields.space) {
+            Some(space) => interval.checked_add(space)? / interval,
+            None => interval,
+        });
+    }
+    if let (Some(size), Some(population)) = (number(fields.size), number(fields.population)) {
+        return Some(population / size).filter(|&rate| rate > 0);
+    }
+    let probability = value::float(records.field(row, fields.probability?))?;
+    (probability > 0.0 && probability <= 1.0).then(|| (1.0 / probability).round() as i64)
+}
+
+/// Number of the sampler or selector a record names.
+pub(crate) fn sampler_id(fields: &SamplingFields, records: Records<'_>, row: usize) -> Option<u64> {
+    uint(records.field(row, fields.sampler?))
+}
+
+fn append_sampling(
+    fields: &SamplingFields,
+    records: Records<'_>,
+    context: &MessageContext,
+    rates: &SamplingRates,
+    batch: &mut FlowBatch,
+) {
+    let header = context.header_rate.map(|rate| (i64::from(rate), SamplingSource::Header));
+    if *fields == SamplingFields::default() && rates.domain().is_none() && header.is_none() {
+        return;
+    }
+    for row in 0..records.n {
+        let of_record = || Some((record_rate(fields, records, row)?, SamplingSource::Record));
+        let of_sampler =
+            || Some((rates.of_sampler(sampler_id(fields, records, row)?)?, SamplingSource::Sampler));
+        let of_domain = || Some((rates.domain()?, SamplingSource::Domain));
+        let rate = of_record().or_else(of_sampler).or_else(of_domain).or(header);
+        batch.int64(ColumnId::SamplingRate).push(rate.map(|(rate, _)| rate));
+        batch.variable(ColumnId::SamplingSource).push(rate.map(|(_, source)| source.name().as_bytes()));
+    }
+}
+
+fn append_provenance(n: usize, context: &MessageContext, batch: &mut FlowBatch) {
+    batch.int64(ColumnId::Received).push_n(context.received_at.0, n);
+    batch.address(ColumnId::ExporterAddr).push_n(Addr16::from(context.peer.ip()).0, n);
+    batch.int32(ColumnId::ExportVersion).push_n(i32::from(context.version), n);
+    batch.int64(ColumnId::Sequence).push_n(i64::from(context.sequence), n);
+    if let Some(domain) = context.domain {
+        batch.int64(ColumnId::ObservationDomain).push_n(i64::from(domain), n);
+    }
+    if let Some((engine_type, engine_id)) = context.engine {
+        batch.int32(ColumnId::EngineType).push_n(i32::from(engine_type), n);
+        batch.int32(ColumnId::EngineId).push_n(i32::from(engine_id), n);
+    }
+}

@@ -1,0 +1,82 @@
+//! Publishing a file: it appears under its final name whole and durable, or not
+//! at all, and never replaces another (file fsync → rename without replacing →
+//! directory fsync).
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+/// Makes `part` visible in its directory under the first free of `name(0)`,
+/// `name(1)`, …; returns the final path.
+pub(crate) fn publish(file: &File, part: &Path, name: impl Fn(u32) -> String) -> io::Result<PathBuf> {
+    file.sync_all()?;
+    let directory = part.parent().unwrap_or(Path::new("."));
+    for n in 0.. {
+        let target = directory.join(name(n));
+        match rename_noreplace(part, &target) {
+            Ok(()) => {
+                sync_directory(directory)?;
+                return Ok(target);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    unreachable!("2³² files of one slot")
+}
+
+fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        // Some file systems (NFS, old FUSE) lack the flag; link(2) never replaces.
+        Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)
+        }
+        result => result.map_err(io::Error::from),
+    }
+}
+
+/// Creates a directory and what is missing above it, each durable in its parent.
+pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        create_directory(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    sync_directory(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_never_reused() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().join("a/b");
+        create_directory(&directory).unwrap();
+        create_directory(&directory).unwrap();
+        let name = |n| format!("file.{n}");
+        for n in 0..3 {
+            let part = directory.join(".part");
+            let file = File::create(&part).unwrap();
+            fs::write(&part, n.to_string()).unwrap();
+            let path = publish(&file, &part, name).unwrap();
+            assert_eq!(path, directory.join(name(n)));
+            assert_eq!(fs::read_to_string(path).unwrap(), n.to_string());
+            assert!(!part.exists());
+        }
+    }
+}

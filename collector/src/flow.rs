@@ -1,0 +1,353 @@
+//! Flow records in memory: one growing buffer per stored column.
+//!
+//! Decoding fills it column by column; a column a template does not have costs
+//! nothing until the batch is written, when what is missing becomes NULL. This
+//! module knows no Arrow: `batch` turns the buffers into arrays.
+
+use flow_common::column::{COLUMNS, ColumnId, Kind};
+
+/// Values of fixed width with their NULLs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fixed<T> {
+    pub(crate) values: Vec<T>,
+    /// One per value, or empty while all are valid.
+    pub(crate) valid: Vec<bool>,
+}
+
+/// Values of variable width with their NULLs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Variable {
+    pub(crate) bytes: Vec<u8>,
+    /// End of each value in `bytes`.
+    pub(crate) ends: Vec<i32>,
+    /// One per value, or empty while all are valid.
+    pub(crate) valid: Vec<bool>,
+}
+
+/// Lists of label stack entries; a row without any is NULL.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lists {
+    pub(crate) items: Vec<i32>,
+    /// End of each row's list in `items`.
+    pub(crate) ends: Vec<i32>,
+}
+
+/// Maps of element key to octets; a row without any is NULL.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Maps {
+    pub(crate) keys: Vec<i64>,
+    pub(crate) values: Variable,
+    /// End of each row's entries in `keys`.
+    pub(crate) ends: Vec<i32>,
+}
+
+/// The buffer of one column; it may be shorter than the batch, the rest is NULL.
+#[derive(Debug, Clone)]
+pub(crate) enum Buffer {
+    Int32(Fixed<i32>),
+    Int64(Fixed<i64>),
+    Address(Fixed<[u8; 16]>),
+    Mac(Fixed<[u8; 6]>),
+    Variable(Variable),
+    Lists(Lists),
+    Maps(Maps),
+}
+
+impl<T: Copy + Default> Fixed<T> {
+    pub(crate) fn push(&mut self, value: Option<T>) {
+        match value {
+            Some(value) => {
+                self.values.push(value);
+                if !self.valid.is_empty() {
+                    self.valid.push(true);
+                }
+            }
+            None => self.push_nulls(1),
+        }
+    }
+
+    pub(crate) fn push_n(&mut self, value: T, n: usize) {
+        self.values.resize(self.values.len() + n, value);
+        if !self.valid.is_empty() {
+            self.valid.resize(self.values.len(), true);
+        }
+    }
+
+    fn push_nulls(&mut self, n: usize) {
+        self.valid.resize(self.values.len(), true);
+        self.values.resize(self.values.len() + n, T::default());
+        self.valid.resize(self.values.len(), false);
+    }
+
+    fn truncate(&mut self, n: usize) {
+        self.values.truncate(n);
+        self.valid.truncate(n);
+    }
+
+    fn get(&self, row: usize) -> Option<T> {
+        let is_valid = self.valid.is_empty() || self.valid.get(row).copied().unwrap_or(false);
+        self.values.get(row).copied().filter(|_| is_valid)
+    }
+}
+
+impl Variable {
+    pub(crate) fn push(&mut self, value: Option<&[u8]>) {
+        if value.is_none() || !self.valid.is_empty() {
+            self.valid.resize(self.ends.len(), true);
+            self.valid.push(value.is_some());
+        }
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        self.ends.push(self.bytes.len() as i32);
+    }
+
+    fn range(&self, row: usize) -> std::ops::Range<usize> {
+        range(&self.ends, row)
+    }
+
+    fn get(&self, row: usize) -> Option<&[u8]> {
+        let is_valid = self.valid.is_empty() || self.valid.get(row).copied().unwrap_or(false);
+        self.bytes.get(self.range(row)).filter(|_| is_valid && row < self.ends.len())
+    }
+
+    fn truncate(&mut self, n: usize) {
+        self.ends.truncate(n);
+        self.valid.truncate(n);
+        self.bytes.truncate(end_of(&self.ends));
+    }
+}
+
+fn end_of(ends: &[i32]) -> usize {
+    ends.last().map_or(0, |&end| end as usize)
+}
+
+/// Where the values of `row` lie, given the end of each row.
+fn range(ends: &[i32], row: usize) -> std::ops::Range<usize> {
+    let start = row.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |&end| end as usize);
+    start..ends.get(row).map_or(start, |&end| end as usize)
+}
+
+impl Buffer {
+    fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Int32 => Self::Int32(Fixed::default()),
+            Kind::Int64 | Kind::Timestamp => Self::Int64(Fixed::default()),
+            Kind::Address => Self::Address(Fixed::default()),
+            Kind::Mac => Self::Mac(Fixed::default()),
+            Kind::Text | Kind::Binary => Self::Variable(Variable::default()),
+            Kind::Labels => Self::Lists(Lists::default()),
+            Kind::Other => Self::Maps(Maps::default()),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Int32(fixed) => fixed.values.len(),
+            Self::Int64(fixed) => fixed.values.len(),
+            Self::Address(fixed) => fixed.values.len(),
+            Self::Mac(fixed) => fixed.values.len(),
+            Self::Variable(variable) => variable.ends.len(),
+            Self::Lists(lists) => lists.ends.len(),
+            Self::Maps(maps) => maps.ends.len(),
+        }
+    }
+
+    /// Appends NULLs until there are `rows` values.
+    pub(crate) fn pad_to(&mut self, rows: usize) {
+        let n = rows.saturating_sub(self.len());
+        if n == 0 {
+            return;
+        }
+        match self {
+            Self::Int32(fixed) => fixed.push_nulls(n),
+            Self::Int64(fixed) => fixed.push_nulls(n),
+            Self::Address(fixed) => fixed.push_nulls(n),
+            Self::Mac(fixed) => fixed.push_nulls(n),
+            Self::Variable(variable) => (0..n).for_each(|_| variable.push(None)),
+            Self::Lists(lists) => lists.ends.resize(rows, lists.items.len() as i32),
+            Self::Maps(maps) => maps.ends.resize(rows, maps.keys.len() as i32),
+        }
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        match self {
+            Self::Int32(fixed) => fixed.truncate(rows),
+            Self::Int64(fixed) => fixed.truncate(rows),
+            Self::Address(fixed) => fixed.truncate(rows),
+            Self::Mac(fixed) => fixed.truncate(rows),
+            Self::Variable(variable) => variable.truncate(rows),
+            Self::Lists(lists) => {
+                lists.ends.truncate(rows);
+                lists.items.truncate(end_of(&lists.ends));
+            }
+            Self::Maps(maps) => {
+                maps.ends.truncate(rows);
+                maps.keys.truncate(end_of(&maps.ends));
+                maps.values.truncate(maps.keys.len());
+            }
+        }
+    }
+
+    /// Octets of variable-width values it holds.
+    fn variable_bytes(&self) -> usize {
+        match self {
+            Self::Variable(variable) => variable.bytes.len(),
+            Self::Maps(maps) => maps.values.bytes.len() + maps.keys.len() * 12,
+            Self::Lists(lists) => lists.items.len() * 4,
+            _ => 0,
+        }
+    }
+}
+
+/// Records decoded and not yet written.
+#[derive(Debug, Clone)]
+pub(crate) struct FlowBatch {
+    rows: usize,
+    buffers: Vec<Buffer>,
+}
+
+impl Default for FlowBatch {
+    fn default() -> Self {
+        Self { rows: 0, buffers: COLUMNS.iter().map(|column| Buffer::new(column.kind)).collect() }
+    }
+}
+
+/// A column's buffer was asked for as another kind: an error in the plan, which
+/// tests over every column exclude.
+macro_rules! typed {
+    ($name:ident, $variant:ident, $type:ty) => {
+        /// The buffer of `column`, filled with NULL up to the first row of the set
+        /// being decoded.
+        pub(crate) fn $name(&mut self, column: ColumnId) -> &mut $type {
+            let rows = self.rows;
+            let buffer = &mut self.buffers[column as usize];
+            buffer.pad_to(rows);
+            match buffer {
+                Buffer::$variant(typed) => typed,
+                other => unreachable!("{} is not {}: {other:?}", column.name(), stringify!($variant)),
+            }
+        }
+    };
+}
+
+impl FlowBatch {
+    typed!(int32, Int32, Fixed<i32>);
+    typed!(int64, Int64, Fixed<i64>);
+    typed!(address, Address, Fixed<[u8; 16]>);
+    typed!(mac, Mac, Fixed<[u8; 6]>);
+    typed!(variable, Variable, Variable);
+    typed!(lists, Lists, Lists);
+    typed!(maps, Maps, Maps);
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Ends a set of `n` records; columns not filled for them are NULL.
+    pub(crate) fn add_rows(&mut self, n: usize) {
+        self.rows += n;
+        debug_assert!(self.buffers.iter().all(|buffer| buffer.len() <= self.rows), "a column ran ahead");
+    }
+
+    /// Takes back everything after the first `rows` records, also the values of a
+    /// set that `add_rows` never ended.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.rows = rows;
+        self.buffers.iter_mut().for_each(|buffer| buffer.truncate(rows));
+    }
+
+    /// Octets of variable-width values held.
+    pub(crate) fn variable_bytes(&self) -> usize {
+        self.buffers.iter().map(Buffer::variable_bytes).sum()
+    }
+
+    /// Buffers in order of the column table.
+    pub(crate) fn into_buffers(self) -> Vec<Buffer> {
+        self.buffers
+    }
+
+    /// An integer or timestamp of one record.
+    pub(crate) fn integer(&self, column: ColumnId, row: usize) -> Option<i64> {
+        match &self.buffers[column as usize] {
+            Buffer::Int32(fixed) => fixed.get(row).map(i64::from),
+            Buffer::Int64(fixed) => fixed.get(row),
+            _ => None,
+        }
+    }
+
+    /// An address of one record.
+    pub(crate) fn address_at(&self, column: ColumnId, row: usize) -> Option<[u8; 16]> {
+        match &self.buffers[column as usize] {
+            Buffer::Address(fixed) => fixed.get(row),
+            _ => None,
+        }
+    }
+
+    /// A MAC address of one record.
+    pub(crate) fn mac_at(&self, column: ColumnId, row: usize) -> Option<[u8; 6]> {
+        match &self.buffers[column as usize] {
+            Buffer::Mac(fixed) => fixed.get(row),
+            _ => None,
+        }
+    }
+
+    /// Text or octets of one record.
+    pub(crate) fn bytes_at(&self, column: ColumnId, row: usize) -> Option<&[u8]> {
+        match &self.buffers[column as usize] {
+            Buffer::Variable(variable) => variable.get(row),
+            _ => None,
+        }
+    }
+
+    /// The label stack of one record.
+    pub(crate) fn labels_at(&self, row: usize) -> &[i32] {
+        match &self.buffers[ColumnId::MplsLabels as usize] {
+            Buffer::Lists(lists) => lists.items.get(range(&lists.ends, row)).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// Elements without a column of one record.
+    pub(crate) fn other_at(&self, row: usize) -> impl Iterator<Item = (i64, &[u8])> {
+        let Buffer::Maps(maps) = &self.buffers[ColumnId::Other as usize] else {
+            unreachable!("`other` is a map")
+        };
+        range(&maps.ends, row).map(|entry| (maps.keys[entry], maps.values.get(entry).unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_left_out_become_null_and_truncate_takes_back() {
+        let mut batch = FlowBatch::default();
+        batch.int32(ColumnId::SrcPort).push_n(53, 2);
+        batch.add_rows(2);
+        batch.int64(ColumnId::Bytes).push(Some(7));
+        batch.variable(ColumnId::Username).push(Some(b"joe"));
+        batch.maps(ColumnId::Other).keys.push(82);
+        batch.maps(ColumnId::Other).values.push(Some(b"eth0"));
+        let maps = batch.maps(ColumnId::Other);
+        maps.ends.push(maps.keys.len() as i32);
+        batch.add_rows(1);
+        assert_eq!(batch.integer(ColumnId::SrcPort, 1), Some(53));
+        assert_eq!(batch.integer(ColumnId::SrcPort, 2), None);
+        assert_eq!(batch.integer(ColumnId::Bytes, 0), None);
+        assert_eq!(batch.integer(ColumnId::Bytes, 2), Some(7));
+        assert_eq!(batch.bytes_at(ColumnId::Username, 2), Some(&b"joe"[..]));
+        assert_eq!(batch.bytes_at(ColumnId::Username, 1), None);
+        assert_eq!(batch.other_at(2).collect::<Vec<_>>(), [(82, &b"eth0"[..])]);
+        assert_eq!(batch.other_at(1).count(), 0);
+
+        batch.truncate(2);
+        assert_eq!((batch.rows(), batch.variable_bytes()), (2, 0));
+        assert_eq!(batch.integer(ColumnId::Bytes, 2), None);
+        batch.int64(ColumnId::Bytes).push(Some(9));
+        assert_eq!(batch.integer(ColumnId::Bytes, 2), Some(9));
+    }
+}

@@ -1,0 +1,35 @@
+//! The flow collector: datagrams in, Parquet files out.
+//!
+//! # The path of a datagram
+//!
+//! `socket` or `capture` → `queue` → `decode` → `flow` → `batch` → `writer` → `durable`
+//!
+//! Each module hands a value to the next and knows nothing of the one before.
+//! Only `socket`, `capture`, `writer` and `durable` touch the outside world;
+//! between them everything is a pure function of (octets, state, receive time).
+//! `pipeline` is the only place that starts threads and connects them.
+
+mod batch;
+mod capture;
+mod cli;
+mod clock;
+mod config;
+mod datagram;
+mod decode;
+mod durable;
+mod echo;
+mod flow;
+mod log;
+mod metrics;
+mod pipeline;
+mod queue;
+mod session;
+mod socket;
+mod waiting;
+mod writer;
+
+pub use cli::Args;
+pub use clock::SystemClock;
+pub use config::{Config, Source, UsageError};
+pub use metrics::{LawBroken, Metrics};
+pub use pipeline::{Running, StartError, Summary, start};

@@ -1,0 +1,77 @@
+//! At most one log line per (exporter, reason) and minute: the log is for
+//! people, the counters are exact.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+
+use flow_common::limits;
+use flow_common::time::Timestamp;
+
+use crate::decode::Reason;
+
+#[derive(Debug)]
+struct Line {
+    /// End of the minute in which nothing more is logged.
+    quiet_until_secs: i64,
+    n_suppressed: u64,
+}
+
+/// Decides which problems are worth a line.
+#[derive(Debug, Default)]
+pub(crate) struct LogLimit {
+    lines: HashMap<(IpAddr, Reason), Line>,
+}
+
+impl LogLimit {
+    /// Whether to log now: `Some` with the number of lines suppressed before.
+    pub(crate) fn allow(&mut self, exporter: IpAddr, reason: Reason, now: Timestamp) -> Option<u64> {
+        let quiet_until_secs = now.secs() + limits::LOG_INTERVAL_SECS;
+        if self.lines.len() >= limits::LOG_KEYS_MAX {
+            self.lines.retain(|_, line| line.quiet_until_secs > now.secs());
+        }
+        let is_full = self.lines.len() >= limits::LOG_KEYS_MAX;
+        match self.lines.entry((exporter, reason)) {
+            Entry::Occupied(mut entry) if entry.get().quiet_until_secs > now.secs() => {
+                entry.get_mut().n_suppressed += 1;
+                None
+            }
+            Entry::Occupied(mut entry) => {
+                let before = entry.insert(Line { quiet_until_secs, n_suppressed: 0 });
+                Some(before.n_suppressed)
+            }
+            // So many senders at once are forged: silence is better than a flood.
+            Entry::Vacant(_) if is_full => None,
+            Entry::Vacant(entry) => {
+                entry.insert(Line { quiet_until_secs, n_suppressed: 0 });
+                Some(0)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_a_minute_and_the_number_left_out() {
+        let mut limit = LogLimit::default();
+        let exporter = IpAddr::from([192, 0, 2, 1]);
+        let mut allow = |secs| limit.allow(exporter, Reason::Truncated, Timestamp::from_secs(secs));
+        assert_eq!(allow(0), Some(0));
+        assert_eq!(allow(1), None);
+        assert_eq!(allow(59), None);
+        assert_eq!(allow(60), Some(2));
+        assert_eq!(allow(61), None);
+    }
+
+    #[test]
+    fn forged_senders_do_not_grow_the_table() {
+        let mut limit = LogLimit::default();
+        for n in 0..10_000u32 {
+            limit.allow(IpAddr::from(n.to_be_bytes()), Reason::Truncated, Timestamp::from_secs(0));
+        }
+        assert_eq!(limit.lines.len(), limits::LOG_KEYS_MAX);
+    }
+}

@@ -1,0 +1,174 @@
+//! Every counter: one line a name, its meaning, and the conservation laws that
+//! must hold once everything has come to rest.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::decode::Reason;
+
+/// A number that only grows, or a gauge.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// For gauges only.
+    pub(crate) fn subtract(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! metrics {
+    ($($field:ident $name:literal $help:literal;)*) => {
+        /// All counters of a running collector.
+        #[derive(Debug, Default)]
+        pub struct Metrics {
+            $(#[doc = $help] pub(crate) $field: Counter,)*
+            /// Datagrams rejected, by reason.
+            pub(crate) rejected: [Counter; Reason::ALL.len()],
+            /// Templates of a sound message that were refused, by reason.
+            pub(crate) templates_refused: [Counter; Reason::ALL.len()],
+        }
+
+        impl Metrics {
+            fn plain(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$(($name, $help, self.$field.get()),)*]
+            }
+        }
+    };
+}
+
+metrics! {
+    datagrams_received "flowcap_datagrams_received_total" "datagrams taken from the sockets or the capture";
+    datagrams_kernel_dropped "flowcap_kernel_dropped_datagrams_total" "datagrams the kernel dropped for want of socket buffer, before they were received";
+    datagrams_decoded "flowcap_datagrams_decoded_total" "datagrams decoded";
+    datagrams_waiting "flowcap_datagrams_waiting" "datagrams with data that waits for its template";
+    datagrams_in_flight "flowcap_datagrams_in_flight" "datagrams received and not yet looked at";
+    records_decoded "flowcap_records_decoded_total" "flow records decoded";
+    records_visible "flowcap_records_visible_total" "flow records in files under their final name";
+    records_discarded_write_failed "flowcap_records_discarded_total{reason=\"write_failed\"}" "flow records lost because their file could not be written";
+    records_in_flight "flowcap_records_in_flight" "flow records decoded and not yet in a visible file";
+    options_decoded "flowcap_options_records_decoded_total" "options data records decoded";
+    options_visible "flowcap_options_records_visible_total" "options data records in files under their final name";
+    options_discarded_write_failed "flowcap_options_records_discarded_total{reason=\"write_failed\"}" "options data records lost because their file could not be written";
+    options_in_flight "flowcap_options_records_in_flight" "options data records decoded and not yet in a visible file";
+    templates_learned "flowcap_templates_learned_total" "templates new or redefined";
+    templates_evicted "flowcap_templates_evicted_total" "templates dropped to stay within the limits";
+    templates "flowcap_templates" "templates held";
+    withdrawals_ignored "flowcap_template_withdrawals_ignored_total" "template withdrawals, which count for nothing over UDP";
+    sets_reserved "flowcap_sets_reserved_total" "sets with a reserved id, stepped over";
+    trailing_bytes "flowcap_trailing_bytes_total" "octets behind the last record of a datagram that are no padding";
+    files_visible "flowcap_files_visible_total" "files published";
+    file_errors "flowcap_file_errors_total" "files that could not be written or published";
+}
+
+/// A conservation law that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{law}: {left} is not {right}")]
+pub struct LawBroken {
+    law: &'static str,
+    left: u64,
+    right: u64,
+}
+
+impl Metrics {
+    pub(crate) fn reject(&self, reason: Reason) {
+        self.rejected[reason as usize].add(1);
+    }
+
+    /// Datagrams rejected for any reason.
+    fn all_rejected(&self) -> u64 {
+        self.rejected.iter().map(Counter::get).sum()
+    }
+
+    /// The conservation laws. They hold whenever no thread is between two of its
+    /// counters, so always after shutdown.
+    pub fn check_laws(&self) -> Result<(), LawBroken> {
+        let check =
+            |law, left, right| if left == right { Ok(()) } else { Err(LawBroken { law, left, right }) };
+        check(
+            "datagrams received = decoded + rejected + waiting + in flight",
+            self.datagrams_received.get(),
+            self.datagrams_decoded.get()
+                + self.all_rejected()
+                + self.datagrams_waiting.get()
+                + self.datagrams_in_flight.get(),
+        )?;
+        check(
+            "records decoded = visible + discarded + in flight",
+            self.records_decoded.get(),
+            self.records_visible.get()
+                + self.records_discarded_write_failed.get()
+                + self.records_in_flight.get(),
+        )?;
+        check(
+            "options records decoded = visible + discarded + in flight",
+            self.options_decoded.get(),
+            self.options_visible.get()
+                + self.options_discarded_write_failed.get()
+                + self.options_in_flight.get(),
+        )
+    }
+
+    /// Name and value of every counter, in Prometheus' notation.
+    pub fn samples(&self) -> Vec<(String, u64)> {
+        let mut samples: Vec<_> =
+            self.plain().into_iter().map(|(name, _, value)| (name.to_owned(), value)).collect();
+        for (family, counters) in [
+            ("flowcap_datagrams_rejected_total", &self.rejected),
+            ("flowcap_templates_refused_total", &self.templates_refused),
+        ] {
+            let labelled = Reason::ALL.iter().zip(counters);
+            samples.extend(
+                labelled
+                    .map(|((_, label), counter)| (format!("{family}{{reason=\"{label}\"}}"), counter.get())),
+            );
+        }
+        samples
+    }
+
+    /// Value of one counter by its name in [`Metrics::samples`].
+    pub fn value(&self, name: &str) -> Option<u64> {
+        self.samples().into_iter().find_map(|(sample, value)| (sample == name).then_some(value))
+    }
+}
+
+impl fmt::Display for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.samples().iter().try_for_each(|(name, value)| writeln!(f, "{name} {value}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn laws_hold_or_say_which_does_not() {
+        let metrics = Metrics::default();
+        metrics.datagrams_received.add(3);
+        metrics.datagrams_decoded.add(1);
+        metrics.reject(Reason::SetLength);
+        assert!(metrics.check_laws().unwrap_err().to_string().ends_with("3 is not 2"));
+        metrics.datagrams_waiting.set(1);
+        assert_eq!(metrics.check_laws(), Ok(()));
+        assert_eq!(metrics.value("flowcap_datagrams_rejected_total{reason=\"set_length\"}"), Some(1));
+        assert!(
+            metrics
+                .plain()
+                .iter()
+                .all(|(name, help, _)| name.starts_with("flowcap_") && !help.ends_with('.'))
+        );
+    }
+}

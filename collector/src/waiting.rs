@@ -1,0 +1,181 @@
+//! Data sets that came before their template. They wait in memory, bounded by
+//! octets and age, and are decoded when the template comes (RFC 3954 §9,
+//! RFC 7011 §8).
+
+use std::collections::{HashMap, VecDeque};
+
+use flow_common::limits;
+use flow_common::time::Timestamp;
+
+use crate::decode::MessageContext;
+use crate::session::SessionKey;
+
+/// Which template a set waits for.
+type TemplateKey = (SessionKey, u16);
+
+/// A set that waits, with what its message said.
+#[derive(Debug)]
+pub(crate) struct WaitingSet {
+    datagram: u64,
+    pub(crate) context: MessageContext,
+    pub(crate) bytes: Box<[u8]>,
+}
+
+/// How far a datagram has come.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    /// Sets it still waits for.
+    n_left: u32,
+    has_failed: bool,
+}
+
+/// What became of a datagram once all its sets are done with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Decoded,
+    Rejected,
+}
+
+/// All that waits.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    sets: HashMap<TemplateKey, VecDeque<WaitingSet>>,
+    /// Keys in order of arrival, one per set. A set taken leaves its entry behind;
+    /// entries of sets gone are skipped by number.
+    order: VecDeque<(u64, TemplateKey)>,
+    datagrams: HashMap<u64, Progress>,
+    next_datagram: u64,
+    bytes: usize,
+}
+
+/// Memory a set takes beside its octets.
+const SET_OVERHEAD_BYTES: usize = size_of::<WaitingSet>() + size_of::<(u64, TemplateKey)>() + 64;
+
+impl Waiting {
+    /// Datagrams with at least one set waiting.
+    pub(crate) fn n_datagrams(&self) -> usize {
+        self.datagrams.len()
+    }
+
+    /// Lets the sets of one datagram wait.
+    pub(crate) fn add(&mut self, key: SessionKey, context: MessageContext, sets: Vec<(u16, Box<[u8]>)>) {
+        if sets.is_empty() {
+            return;
+        }
+        let datagram = self.next_datagram;
+        self.next_datagram += 1;
+        self.datagrams.insert(datagram, Progress { n_left: sets.len() as u32, has_failed: false });
+        for (template_id, bytes) in sets {
+            self.bytes += bytes.len() + SET_OVERHEAD_BYTES;
+            self.order.push_back((datagram, (key, template_id)));
+            self.sets.entry((key, template_id)).or_default().push_back(WaitingSet {
+                datagram,
+                context,
+                bytes,
+            });
+        }
+    }
+
+    /// Takes the oldest set that waits for this template.
+    pub(crate) fn take(&mut self, key: SessionKey, template_id: u16) -> Option<WaitingSet> {
+        let queue = self.sets.get_mut(&(key, template_id))?;
+        let set = queue.pop_front();
+        if queue.is_empty() {
+            self.sets.remove(&(key, template_id));
+        }
+        let set = set?;
+        self.bytes -= set.bytes.len() + SET_OVERHEAD_BYTES;
+        Some(set)
+    }
+
+    /// Notes that a set taken is done with; what became of its datagram, if that
+    /// was its last.
+    pub(crate) fn finish(&mut self, set: &WaitingSet, is_decoded: bool) -> Option<Ended> {
+        let progress = self.datagrams.get_mut(&set.datagram)?;
+        progress.n_left -= 1;
+        progress.has_failed |= !is_decoded;
+        if progress.n_left > 0 {
+            return None;
+        }
+        let ended = if progress.has_failed { Ended::Rejected } else { Ended::Decoded };
+        self.datagrams.remove(&set.datagram);
+        Some(ended)
+    }
+
+    /// Gives up what is too old or too much; returns the template id that was
+    /// missing for each datagram that has nothing left to wait for.
+    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<u16> {
+        let mut given_up = Vec::new();
+        while let Some(&(datagram, (key, template_id))) = self.order.front() {
+            let oldest = self.sets.get(&(key, template_id)).and_then(VecDeque::front);
+            let Some(set) = oldest.filter(|set| set.datagram == datagram) else {
+                self.order.pop_front();
+                continue;
+            };
+            let age_secs = now.secs() - set.context.received_at.secs();
+            if self.bytes <= limits::WAITING_BYTES_MAX && age_secs <= limits::WAITING_SECS_MAX {
+                break;
+            }
+            self.order.pop_front();
+            if self.take(key, template_id).is_some_and(|set| self.finish(&set, false).is_some()) {
+                given_up.push(template_id);
+            }
+        }
+        given_up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::datagram::ListenerId;
+    use crate::decode::TimeBase;
+
+    fn key(domain: u32) -> SessionKey {
+        let peer = SocketAddr::from(([192, 0, 2, 1], 1));
+        SessionKey { peer, listener: ListenerId(0), version: 9, domain }
+    }
+
+    fn context(secs: i64) -> MessageContext {
+        MessageContext {
+            received_at: Timestamp::from_secs(secs),
+            peer: key(0).peer,
+            version: 9,
+            domain: Some(0),
+            sequence: 0,
+            time: TimeBase { export: Timestamp::from_secs(secs), uptime_ms: None, init: None },
+            engine: None,
+            header_rate: None,
+        }
+    }
+
+    #[test]
+    fn a_datagram_ends_with_its_last_set() {
+        let mut waiting = Waiting::default();
+        waiting.add(key(0), context(0), vec![(256, [1].into()), (257, [2].into())]);
+        assert_eq!(waiting.n_datagrams(), 1);
+        assert!(waiting.take(key(1), 256).is_none(), "another domain");
+        let set = waiting.take(key(0), 256).unwrap();
+        assert_eq!(waiting.finish(&set, true), None);
+        let set = waiting.take(key(0), 257).unwrap();
+        assert_eq!(waiting.finish(&set, false), Some(Ended::Rejected));
+        assert_eq!((waiting.n_datagrams(), waiting.bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_is_too_old_or_too_much_is_given_up_oldest_first() {
+        let mut waiting = Waiting::default();
+        waiting.add(key(0), context(0), vec![(256, [0; 8].into())]);
+        waiting.add(key(0), context(100), vec![(257, [0; 8].into())]);
+        assert!(waiting.expire(Timestamp::from_secs(limits::WAITING_SECS_MAX)).is_empty());
+        assert_eq!(waiting.expire(Timestamp::from_secs(limits::WAITING_SECS_MAX + 1)), [256]);
+        let n = limits::WAITING_BYTES_MAX / 1_000 + 2;
+        for _ in 0..n {
+            waiting.add(key(0), context(200), vec![(300, vec![0; 1_000].into())]);
+        }
+        assert!(!waiting.expire(Timestamp::from_secs(200)).is_empty());
+        assert!(waiting.bytes <= limits::WAITING_BYTES_MAX);
+    }
+}

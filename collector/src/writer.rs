@@ -1,0 +1,211 @@
+//! Slot files: batches become row groups of a hidden part, and the part becomes
+//! visible when the slot closes.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_schema::Schema;
+use flow_common::column::{COLUMNS, ColumnId, Kind};
+use flow_common::footer::{Exporter, Footer, Totals};
+use flow_common::layout::{STATE_DIR, Slot};
+use flow_common::{limits, schema};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
+
+use crate::batch::to_record_batch;
+use crate::durable;
+use crate::flow::FlowBatch;
+
+/// Why a file could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    #[error("cannot create `{path}`: {source}")]
+    Create { path: PathBuf, source: io::Error },
+    #[error("cannot write `{path}`: {source}")]
+    Write { path: PathBuf, source: ParquetError },
+    #[error("cannot publish `{path}`: {source}")]
+    Publish { path: PathBuf, source: io::Error },
+}
+
+/// What the files of a collector have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    root: PathBuf,
+    ident: String,
+    schema: Arc<Schema>,
+    properties: Arc<WriterProperties>,
+}
+
+/// Which records a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    Flows,
+    /// Options data records, beside the flow records where no glob finds them.
+    Options,
+}
+
+/// A file being written.
+pub(crate) struct SlotFile {
+    part: PathBuf,
+    writer: ArrowWriter<File>,
+    schema: Arc<Schema>,
+    slot: Slot,
+    totals: Totals,
+    rows: u64,
+}
+
+/// What the footer says beyond the records themselves.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SlotFacts {
+    pub(crate) exporters: Vec<Exporter>,
+    pub(crate) kernel_dropped: u64,
+}
+
+impl Store {
+    pub(crate) fn new(root: PathBuf, ident: String) -> Self {
+        Self { root, ident, schema: Arc::new(schema::schema()), properties: Arc::new(properties()) }
+    }
+
+    /// Creates the root, so that a directory that can't be written ends the
+    /// program at its start and not at the end of the first slot.
+    pub(crate) fn prepare(&self) -> Result<(), WriteError> {
+        let create = |source| WriteError::Create { path: self.root.clone(), source };
+        durable::create_directory(&self.root).map_err(create)?;
+        probe(&self.root).map_err(create)
+    }
+
+    pub(crate) fn create(&self, slot: Slot, content: Content) -> Result<SlotFile, WriteError> {
+        let directory = match content {
+            Content::Flows => self.root.join(slot.directory()),
+            Content::Options => self.root.join(STATE_DIR).join("options").join(slot.directory()),
+        };
+        durable::create_directory(&directory)
+            .map_err(|source| WriteError::Create { path: directory.clone(), source })?;
+        let (part, file) = create_part(&directory, slot)?;
+        let writer = ArrowWriter::try_new(file, Arc::clone(&self.schema), Some((*self.properties).clone()))
+            .map_err(|source| WriteError::Write { path: part.clone(), source })?;
+        Ok(SlotFile {
+            part,
+            writer,
+            schema: Arc::clone(&self.schema),
+            slot,
+            totals: Totals::default(),
+            rows: 0,
+        })
+    }
+
+    /// Completes a file and makes it visible; returns its path.
+    pub(crate) fn publish(&self, file: SlotFile, facts: SlotFacts) -> Result<PathBuf, WriteError> {
+        let SlotFile { part, mut writer, slot, totals, rows, .. } = file;
+        let footer = Footer {
+            schema_version: schema::SCHEMA_VERSION,
+            writer: concat!("flowcapd ", env!("CARGO_PKG_VERSION")).to_owned(),
+            ident: self.ident.clone(),
+            slot,
+            totals,
+            exporters: facts.exporters,
+            kernel_dropped: facts.kernel_dropped,
+        };
+        for (key, value) in footer.to_metadata() {
+            writer.append_key_value_metadata(KeyValue::new(key, value));
+        }
+        let write = |source| WriteError::Write { path: part.clone(), source };
+        let metadata = writer.finish().map_err(write)?;
+        assert_eq!(
+            metadata.file_metadata().num_rows(),
+            rows as i64,
+            "the footer disagrees with the batches written"
+        );
+        let file = writer.inner();
+        durable::publish(file, &part, |n| slot.file_name(n))
+            .map_err(|source| WriteError::Publish { path: part.clone(), source })
+    }
+}
+
+/// A file that could be created and removed: the directory can be written.
+fn probe(directory: &Path) -> io::Result<()> {
+    let path = directory.join(format!(".flowcap.probe.{}", std::process::id()));
+    File::create(&path)?;
+    std::fs::remove_file(&path)
+}
+
+/// Creates the first part whose name is free: a part left by a crash stays.
+fn create_part(directory: &Path, slot: Slot) -> Result<(PathBuf, File), WriteError> {
+    for n in 0.. {
+        let path = directory.join(slot.part_name(n));
+        match File::create_new(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(source) => return Err(WriteError::Create { path, source }),
+        }
+    }
+    unreachable!("2³² parts of one slot")
+}
+
+impl SlotFile {
+    /// Appends a batch as one row group.
+    pub(crate) fn write(&mut self, batch: FlowBatch) -> Result<(), WriteError> {
+        add_totals(&mut self.totals, &batch);
+        let rows = batch.rows() as u64;
+        let result = to_record_batch(batch, &self.schema)
+            .map_err(ParquetError::from)
+            .and_then(|record_batch| self.writer.write(&record_batch))
+            .and_then(|()| self.writer.flush());
+        result.map_err(|source| WriteError::Write { path: self.part.clone(), source })?;
+        self.rows += rows;
+        Ok(())
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Removes what was written: the file is abandoned.
+    pub(crate) fn abandon(self) {
+        // Nothing is left to do where even that fails; the part stays hidden.
+        let _ = std::fs::remove_file(&self.part);
+    }
+}
+
+fn add_totals(totals: &mut Totals, batch: &FlowBatch) {
+    for row in 0..batch.rows() {
+        let integer = |column| batch.integer(column, row);
+        let counter = |column| integer(column).map_or(0, i64::cast_unsigned);
+        let protocol = integer(ColumnId::Protocol).and_then(|number| u8::try_from(number).ok());
+        totals.add_record(protocol, counter(ColumnId::Packets), counter(ColumnId::Bytes));
+        let (start, end) = (integer(ColumnId::FlowStart), integer(ColumnId::FlowEnd));
+        totals.add_span(start.or(end), end.or(start));
+    }
+}
+
+/// How files are encoded; the reasons stand in ARCHITECTURE.md.
+fn properties() -> WriterProperties {
+    let zstd = ZstdLevel::try_new(1).unwrap_or_default();
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(zstd))
+        .set_max_row_group_row_count(Some(limits::ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(limits::PAGE_ROWS)
+        .set_write_batch_size(1_024)
+        .set_dictionary_enabled(true)
+        .set_dictionary_page_size_limit(limits::DICTIONARY_BYTES_MAX)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_created_by(concat!("flowcapd ", env!("CARGO_PKG_VERSION")).to_owned());
+    for column in COLUMNS.iter().filter(|column| column.kind == Kind::Timestamp) {
+        builder = delta_encoded(builder, column.name);
+    }
+    builder.build()
+}
+
+/// Times grow slowly: deltas are smaller than a dictionary of them.
+fn delta_encoded(builder: WriterPropertiesBuilder, name: &str) -> WriterPropertiesBuilder {
+    let path = || ColumnPath::from(name);
+    builder
+        .set_column_dictionary_enabled(path(), false)
+        .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED)
+}
