@@ -56,6 +56,7 @@ pub(crate) struct SlotFile {
     writer: ArrowWriter<File>,
     schema: Arc<Schema>,
     slot: Slot,
+    content: Content,
     totals: Totals,
     rows: u64,
 }
@@ -95,6 +96,7 @@ impl Store {
             writer,
             schema: Arc::clone(&self.schema),
             slot,
+            content,
             totals: Totals::default(),
             rows: 0,
         })
@@ -102,7 +104,7 @@ impl Store {
 
     /// Completes a file and makes it visible; returns its path.
     pub(crate) fn publish(&self, file: SlotFile, facts: SlotFacts) -> Result<PathBuf, WriteError> {
-        let SlotFile { part, mut writer, slot, totals, rows, .. } = file;
+        let SlotFile { part, mut writer, slot, content, totals, rows, .. } = file;
         let footer = Footer {
             schema_version: schema::SCHEMA_VERSION,
             writer: concat!("flowcapd ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -123,7 +125,11 @@ impl Store {
             "the footer disagrees with the batches written"
         );
         let file = writer.inner();
-        durable::publish(file, &part, |n| slot.file_name(n))
+        let name = |n| match content {
+            Content::Flows => slot.file_name(n),
+            Content::Options => slot.options_name(n),
+        };
+        durable::publish(file, &part, name)
             .map_err(|source| WriteError::Publish { path: part.clone(), source })
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! <root>/date=2026-11-21/hour=12/flowcap.202611211230.parquet     visible
 //! <root>/date=2026-11-21/hour=12/.flowcap.202611211235.0000.part  being written
-//! <root>/.flowcap/options/…                                       options data records
+//! <root>/.flowcap/options/date=…/hour=…/flowcap.202611211230.options  options data records
 //! ```
 //!
 //! Times in names are UTC; a file lies wholly in one hour.
@@ -15,8 +15,12 @@ use crate::time::Timestamp;
 /// Directory of what is not flow records, below the root of a tree.
 pub const STATE_DIR: &str = ".flowcap";
 
-/// Extension of a visible file.
+/// Extension of a visible file of flow records.
 pub const EXTENSION: &str = "parquet";
+
+/// Extension of a file of options data records. Parquet too, but no glob for
+/// `*.parquet` may count its rows as flows (DuckDB's `**` enters hidden directories).
+pub const OPTIONS_EXTENSION: &str = "options";
 
 /// A time slot: the half-open interval `[start, end)` of receive times in one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,10 +67,19 @@ impl Slot {
     /// `flowcap.202611211230.1.parquet`. A slot that does not begin at a full
     /// minute has its seconds in the name.
     pub fn file_name(self, n: u32) -> String {
+        self.numbered_name(n, EXTENSION)
+    }
+
+    /// Name of the n-th file of options data records of the slot.
+    pub fn options_name(self, n: u32) -> String {
+        self.numbered_name(n, OPTIONS_EXTENSION)
+    }
+
+    fn numbered_name(self, n: u32, extension: &str) -> String {
         let stamp = self.stamp();
         match n {
-            0 => format!("flowcap.{stamp}.{EXTENSION}"),
-            n => format!("flowcap.{stamp}.{n}.{EXTENSION}"),
+            0 => format!("flowcap.{stamp}.{extension}"),
+            n => format!("flowcap.{stamp}.{n}.{extension}"),
         }
     }
 

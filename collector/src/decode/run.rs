@@ -269,14 +269,22 @@ pub(crate) fn init_time(bytes: &[u8]) -> Option<Timestamp> {
     Some(Timestamp::from_millis(millis))
 }
 
+/// NetFlow v5 has ICMP type and code in the destination port, type << 8 | code,
+/// and 0 in the source port; fprobe has the type in the source port and the code
+/// in the destination port.
 fn append_icmp_from_port(plan: &Plan, records: Records<'_>, batch: &mut FlowBatch) {
     let field = |column| plan.ops.iter().find(|op| op.column == column).map(|op| op.field);
-    let (Some(protocol), Some(port)) = (field(ColumnId::Protocol), field(ColumnId::DstPort)) else { return };
+    let fields = (field(ColumnId::Protocol), field(ColumnId::SrcPort), field(ColumnId::DstPort));
+    let (Some(protocol), Some(src_port), Some(dst_port)) = fields else { return };
     for row in 0..records.n {
         let is_icmp = records.field(row, protocol) == [ICMP];
-        let port = uint(records.field(row, port)).filter(|_| is_icmp).map(|port| port as i32);
-        batch.int32(ColumnId::IcmpType).push(port.map(|port| port >> 8));
-        batch.int32(ColumnId::IcmpCode).push(port.map(|port| port & 0xff));
+        let port = |field| uint(records.field(row, field)).unwrap_or_default() as i32;
+        let (icmp_type, code) = match (port(src_port), port(dst_port)) {
+            (icmp_type @ 1..=255, code @ 0..=255) => (icmp_type, code),
+            (_, port) => (port >> 8, port & 0xff),
+        };
+        batch.int32(ColumnId::IcmpType).push(is_icmp.then_some(icmp_type));
+        batch.int32(ColumnId::IcmpCode).push(is_icmp.then_some(code));
     }
 }
 
