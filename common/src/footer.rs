@@ -24,7 +24,7 @@ pub struct Counts {
 
 impl Counts {
     fn add(&mut self, other: Self) {
-        self.flows += other.flows;
+        self.flows = self.flows.saturating_add(other.flows);
         self.packets = self.packets.saturating_add(other.packets);
         self.bytes = self.bytes.saturating_add(other.bytes);
     }

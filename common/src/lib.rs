@@ -8,6 +8,7 @@
 //! - [`addr`], [`time`], [`proto`]: values, parsed and printed side by side
 //! - [`layout`]: directory and file names and their meaning
 //! - [`footer`]: what a file says about itself in its metadata
+//! - [`usage`]: usage errors in the voice of both programs
 //! - [`limits`]: every bound, with its unit and its reason
 //!
 //! No I/O, no clock, no async.
@@ -21,3 +22,4 @@ pub mod limits;
 pub mod proto;
 pub mod schema;
 pub mod time;
+pub mod usage;

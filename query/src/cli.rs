@@ -1,0 +1,178 @@
+//! What can be typed: options, their help, and clap's errors in our words.
+//! Values are text here; `request` reads them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+use flow_common::usage::in_our_words;
+
+use crate::message::Failure;
+use crate::output::Format;
+use crate::{filter, statistic};
+
+/// Lists, filters and sums up the flow records flowcapd wrote.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flowdump",
+    version,
+    max_term_width = 100,
+    override_usage = "flowdump [OPTIONS] ['FILTER']",
+    next_help_heading = "Options"
+)]
+pub(crate) struct Args {
+    /// File, or directory with everything below it [default: ./flows]
+    #[arg(short = 'r', long, value_name = "FILE|DIR", help_heading = "What to read")]
+    pub(crate) read: Option<PathBuf>,
+
+    /// Files in sequence: `first:last`, or `first` to the end of its tree
+    #[arg(
+        short = 'R',
+        long,
+        value_name = "DIR|FILE:FILE",
+        conflicts_with = "read",
+        help_heading = "What to read"
+    )]
+    pub(crate) range: Option<String>,
+
+    /// Only flows completely inside a window: `2026/05/28.20:26:40-2026/05/28.21`, `2026/05/28`,
+    /// `2026-05-28T20:00:00Z..2026-05-28T21:00:00Z`, `-1h`, `today`
+    #[arg(
+        short = 't',
+        long,
+        value_name = "WINDOW",
+        allow_hyphen_values = true,
+        help_heading = "What to read"
+    )]
+    pub(crate) time: Option<String>,
+
+    /// Stop after N matching records
+    #[arg(short = 'c', long, value_name = "N", allow_hyphen_values = true, help_heading = "What to read")]
+    pub(crate) count: Option<String>,
+
+    /// Read the filter from a file
+    #[arg(
+        short = 'f',
+        long = "filter-file",
+        value_name = "FILTERFILE",
+        conflicts_with = "filter",
+        help_heading = "What to read"
+    )]
+    pub(crate) filter_file: Option<PathBuf>,
+
+    /// Statistics about a value: `srcip`, `dstport/bytes`, `proto:p/packets/flows:a`; repeat for more
+    #[arg(short = 's', long = "stat", value_name = "STAT[:p][/ORDER]", help_heading = "What to answer")]
+    pub(crate) stat: Vec<String>,
+
+    /// The N first of every statistic; 0 is all [default: 10]
+    #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true, help_heading = "What to answer")]
+    pub(crate) top: Option<String>,
+
+    /// Totals of the files by protocol, from their metadata alone
+    #[arg(short = 'I', long, help_heading = "What to answer")]
+    pub(crate) info: bool,
+
+    /// Check the filter and stop
+    #[arg(short = 'Z', long, help_heading = "What to answer")]
+    pub(crate) check: bool,
+
+    /// How rows are printed; a 6 at the end shows IPv6 in full [default: line]
+    #[arg(short = 'o', long, value_name = "FORMAT", help_heading = "How to print")]
+    pub(crate) output: Option<String>,
+
+    /// Plain numbers: no `1.8 M`, protocols as numbers, durations in seconds
+    #[arg(short = 'N', long, help_heading = "How to print")]
+    pub(crate) plain: bool,
+
+    /// No header and no summary
+    #[arg(short = 'q', long, help_heading = "How to print")]
+    pub(crate) quiet: bool,
+
+    /// IPv6 addresses in full
+    #[arg(short = '6', long, help_heading = "How to print")]
+    pub(crate) ipv6: bool,
+
+    /// Times in UTC instead of the local zone, read and printed
+    #[arg(long, help_heading = "How to print")]
+    pub(crate) utc: bool,
+
+    /// Which flows, for example 'proto tcp and dst port 443'
+    #[arg(value_name = "FILTER", help_heading = "Filter")]
+    pub(crate) filter: Vec<OsString>,
+}
+
+/// What was typed.
+pub(crate) enum Parsed {
+    Args(Box<Args>),
+    /// Help or version: to be printed as it is.
+    Text(String),
+}
+
+/// Reads the command line, the program's name first.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure> {
+    let matches = Args::command().after_help(after_help()).try_get_matches_from(args);
+    match matches.and_then(|matches| Args::from_arg_matches(&matches)) {
+        Ok(args) => Ok(Parsed::Args(Box::new(args))),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            Ok(Parsed::Text(error.to_string()))
+        }
+        Err(error) => {
+            let (message, hint) = in_our_words(&error.to_string(), "flowdump");
+            Err(Failure::usage_hint(message, hint))
+        }
+    }
+}
+
+/// Examples, and what the tables know.
+fn after_help() -> String {
+    let mut nouns: Vec<String> = filter::nouns().iter().map(|noun| noun.words.join(" ")).collect();
+    nouns.extend(["port", "ip", "net", "if", "as"].map(str::to_owned));
+    nouns.sort();
+    let formats: Vec<_> = Format::ALL.into_iter().map(Format::word).collect();
+    let orders: Vec<_> = statistic::order_words().collect();
+    format!(
+        "\
+Examples:
+  flowdump                                    everything below ./flows
+  flowdump -t -1h 'proto tcp and port 443'    TLS of the last hour
+  flowdump -s srcip/bytes -n 20               who sends most
+  flowdump -s dstport/flows -s proto/bytes    two statistics in one pass
+  flowdump -c 5 -o raw 'host 192.0.2.1'       all that is known of five records
+  flowdump -o ndjson 'net 10.0.0.0/8' | jq .  for other programs
+  flowdump -r flows/date=2026-11-21 -I        totals of a day
+
+Formats of -o:
+{}
+Words of -s, then orders ({}):
+{}
+Filters: NOUN [=|!=|<|<=|>|>=] VALUE, NOUN in [VALUE …], joined by and, or, not, ( ).
+Numbers take k, m, g and t; a noun without src or dst means either. Also any, ipv4, ipv6. Nouns:
+{}
+Exit status: 0 done, 1 failed, 2 usage or filter, 3 some files could not be read
+",
+        columns(&formats),
+        orders.join(", "),
+        columns(&statistic::words()),
+        columns(&nouns),
+    )
+}
+
+/// `words` in lines of at most 96 characters.
+fn columns(words: &[impl AsRef<str>]) -> String {
+    const WIDTH: usize = 96;
+    let mut text = String::new();
+    let mut line = String::from(" ");
+    for (index, word) in words.iter().enumerate() {
+        let comma = if index + 1 < words.len() { "," } else { "" };
+        let word = word.as_ref();
+        if line.len() + word.len() + 2 > WIDTH {
+            text += &line;
+            text += "\n";
+            line = String::from(" ");
+        }
+        line += &format!(" {word}{comma}");
+    }
+    text + &line + "\n"
+}

@@ -1,0 +1,322 @@
+//! Answers a request: files one after another, row groups in order, batches to
+//! rows or to groups. The result is in file order and row order.
+
+use std::collections::BTreeSet;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use flow_common::column::ColumnId;
+use flow_common::footer::Totals;
+
+use crate::aggregate::Aggregation;
+use crate::batch::Batch;
+use crate::catalog::{self, Source};
+use crate::filter::Predicate;
+use crate::flow::{COUNTER_COLUMNS, CounterCells, Counters, KEY_COLUMNS, TIME_COLUMNS};
+use crate::message::{DONE, Failure, PARTIAL, say};
+use crate::output::{self, FileInfo, Info, RowWriter, Summary, row_writer};
+use crate::request::{Question, Request};
+use crate::scan::{FlowFile, Plan, ReadError};
+use crate::statistic::{Key, Statistic};
+
+/// Answers `request` on `stdout` and returns the exit code.
+pub(crate) fn answer(
+    request: &Request,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> Result<u8, Failure> {
+    let started = Instant::now();
+    if request.question == Question::Check {
+        return Ok(DONE);
+    }
+    let files = catalog::list(&request.source)?;
+    if files.is_empty() {
+        say(stderr, "warning", &format!("no flow files in {}", described(&request.source)));
+    }
+    let mut reader = Reader::new(request, stderr);
+    let mut out = BufWriter::with_capacity(1 << 16, stdout);
+    match &request.question {
+        Question::Check => {}
+        Question::Info => {
+            let info = reader.info(&files);
+            output::write_info(&mut out, &info)?;
+        }
+        Question::Rows => {
+            let mut writer = row_writer(&request.style);
+            writer.begin(&mut out)?;
+            let mut rows = Rows { writer: &mut *writer, text: Vec::new(), out: &mut out };
+            reader.scan(&files, rows_columns(request), &mut rows)?;
+            writer.end(&mut out)?;
+            output::write_summary(&mut out, &request.style, &reader.summary(started))?;
+        }
+        Question::Statistics { statistics, top } => {
+            let mut aggregation = Aggregation::new(statistics);
+            let columns = statistics_columns(statistics);
+            reader.scan(&files, columns, &mut aggregation)?;
+            let tables = aggregation.tables(*top);
+            output::write_tables(&mut out, &request.style, *top, &tables, &reader.matched)?;
+            output::write_summary(&mut out, &request.style, &reader.summary(started))?;
+        }
+    }
+    out.flush()?;
+    Ok(if reader.is_partial { PARTIAL } else { DONE })
+}
+
+fn described(source: &Source) -> String {
+    match source {
+        Source::Default => format!("`./{}`", catalog::DEFAULT_ROOT),
+        Source::Path(path) => format!("`{}`", path.display()),
+        Source::Sequence(text) => format!("`{text}`"),
+    }
+}
+
+/// Columns printed and summed up for rows.
+fn rows_columns(request: &Request) -> BTreeSet<ColumnId> {
+    let mut columns = output::columns(request.style.format);
+    if output::has_summary(&request.style) {
+        columns.extend(TIME_COLUMNS.into_iter().chain(COUNTER_COLUMNS));
+    }
+    columns
+}
+
+fn statistics_columns(statistics: &[Statistic]) -> BTreeSet<ColumnId> {
+    let mut columns: BTreeSet<_> = TIME_COLUMNS.into_iter().chain(COUNTER_COLUMNS).collect();
+    for statistic in statistics {
+        match &statistic.key {
+            Key::Record => {
+                columns.extend(KEY_COLUMNS);
+                columns.extend([ColumnId::TcpFlags, ColumnId::SrcTos]);
+            }
+            Key::Columns(keys) => columns.extend(keys),
+        }
+        if statistic.is_by_protocol {
+            columns.insert(ColumnId::Protocol);
+        }
+    }
+    columns
+}
+
+/// Where matching rows go.
+trait Sink {
+    /// A file begins whose rows come next.
+    fn file(&mut self, file: &FileInfo<'_>);
+    fn batch(&mut self, batch: &Batch) -> io::Result<()>;
+}
+
+struct Rows<'a> {
+    writer: &'a mut dyn RowWriter,
+    /// Text of a batch, kept for its memory.
+    text: Vec<u8>,
+    out: &'a mut dyn Write,
+}
+
+impl Sink for Rows<'_> {
+    fn file(&mut self, file: &FileInfo<'_>) {
+        self.writer.file(file);
+    }
+
+    fn batch(&mut self, batch: &Batch) -> io::Result<()> {
+        self.text.clear();
+        self.writer.rows(batch, &mut self.text)?;
+        self.out.write_all(&self.text)
+    }
+}
+
+impl Sink for Aggregation {
+    fn file(&mut self, _: &FileInfo<'_>) {}
+
+    fn batch(&mut self, batch: &Batch) -> io::Result<()> {
+        self.add(batch);
+        Ok(())
+    }
+}
+
+/// Reads files, names those that can't be read, and counts.
+struct Reader<'a> {
+    request: &'a Request,
+    stderr: &'a mut dyn Write,
+    is_partial: bool,
+    matched: Counters,
+    passed: u64,
+    processed: u64,
+    span: (Option<i64>, Option<i64>),
+    bytes_read: u64,
+    blocks_skipped: u64,
+}
+
+impl<'a> Reader<'a> {
+    fn new(request: &'a Request, stderr: &'a mut dyn Write) -> Self {
+        Self {
+            request,
+            stderr,
+            is_partial: false,
+            matched: Counters::default(),
+            passed: 0,
+            processed: 0,
+            span: (None, None),
+            bytes_read: 0,
+            blocks_skipped: 0,
+        }
+    }
+
+    fn summary(&self, started: Instant) -> Summary {
+        Summary {
+            matched: self.matched,
+            passed: self.passed,
+            processed: self.processed,
+            span: self.span,
+            bytes_read: self.bytes_read,
+            blocks_skipped: self.blocks_skipped,
+            wall: started.elapsed(),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.request.limit.is_some_and(|limit| self.passed >= limit)
+    }
+
+    fn cant_read(&mut self, path: &Path, error: &ReadError) {
+        self.is_partial = true;
+        say(self.stderr, "error", &format!("can't read `{}`: {error}", path.display()));
+    }
+
+    fn open(&mut self, path: &Path) -> Option<FlowFile> {
+        match FlowFile::open(path) {
+            Ok(file) => {
+                self.processed = self.processed.saturating_add(file.rows());
+                let (first, last) = file.span();
+                self.span.0 = self.span.0.into_iter().chain(first).min();
+                self.span.1 = self.span.1.into_iter().chain(last).max();
+                Some(file)
+            }
+            Err(error) => {
+                self.cant_read(path, &error);
+                None
+            }
+        }
+    }
+
+    /// Hands every matching row of `files` to `sink`.
+    fn scan(
+        &mut self,
+        files: &[PathBuf],
+        columns: BTreeSet<ColumnId>,
+        sink: &mut dyn Sink,
+    ) -> io::Result<()> {
+        let plan = Plan { columns, predicate: Arc::clone(&self.request.predicate) };
+        for path in files {
+            if self.is_full() {
+                break;
+            }
+            let Some(file) = self.open(path) else { continue };
+            sink.file(&FileInfo { ident: file.footer.as_ref().map(|footer| footer.ident.as_str()) });
+            let mut first_error = None;
+            for group in file.row_groups(&plan) {
+                self.bytes_read = self.bytes_read.saturating_add(file.compressed_bytes(group, &plan));
+                // A damaged row group leaves the others readable.
+                if let Err(error) = self.scan_group(&file, group, &plan, sink)? {
+                    self.blocks_skipped += 1;
+                    first_error = first_error.or(Some(error));
+                }
+                if self.is_full() {
+                    break;
+                }
+            }
+            if let Some(error) = first_error {
+                self.cant_read(path, &error);
+            }
+        }
+        Ok(())
+    }
+
+    fn scan_group(
+        &mut self,
+        file: &FlowFile,
+        group: usize,
+        plan: &Plan,
+        sink: &mut dyn Sink,
+    ) -> io::Result<Result<(), ReadError>> {
+        let mut scan = match file.scan(group, plan) {
+            Ok(scan) => scan,
+            Err(error) => return Ok(Err(error)),
+        };
+        while !self.is_full() {
+            let batch = match scan.next() {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                Err(error) => return Ok(Err(error)),
+            };
+            let room = self.request.limit.map(|limit| limit - self.passed);
+            let room = room.and_then(|room| usize::try_from(room).ok()).unwrap_or(usize::MAX);
+            let batch = if room < batch.rows() { batch.head(room) } else { batch };
+            self.count(&batch);
+            sink.batch(&batch)?;
+        }
+        Ok(Ok(()))
+    }
+
+    fn count(&mut self, batch: &Batch) {
+        self.passed += batch.rows() as u64;
+        if output::has_summary(&self.request.style) || self.is_statistics() {
+            let counted = CounterCells::new(batch);
+            (0..batch.rows()).for_each(|row| self.matched.add(&counted.get(row)));
+        }
+    }
+
+    fn is_statistics(&self) -> bool {
+        matches!(self.request.question, Question::Statistics { .. })
+    }
+
+    /// Totals from footers; a file without is counted row by row.
+    fn info(&mut self, files: &[PathBuf]) -> Info {
+        let mut info = Info::default();
+        for path in files {
+            let Some(file) = self.open(path) else { continue };
+            match &file.footer {
+                Some(footer) => {
+                    info.totals.add(&footer.totals);
+                    info.idents.insert(footer.ident.clone());
+                }
+                None => {
+                    let totals = self.count_totals(path, &file);
+                    info.totals.add(&totals);
+                }
+            }
+        }
+        info
+    }
+
+    fn count_totals(&mut self, path: &Path, file: &FlowFile) -> Totals {
+        let columns = TIME_COLUMNS.into_iter().chain(COUNTER_COLUMNS).chain([ColumnId::Protocol]).collect();
+        let plan = Plan { columns, predicate: Arc::new(Predicate::Constant(true)) };
+        let mut totals = TotalsSink(Totals::default());
+        for group in file.row_groups(&plan) {
+            if let Err(error) = totals.add_group(file, group, &plan) {
+                self.cant_read(path, &error);
+                break;
+            }
+        }
+        totals.0
+    }
+}
+
+/// Counts what a footer would say.
+struct TotalsSink(Totals);
+
+impl TotalsSink {
+    fn add_group(&mut self, file: &FlowFile, group: usize, plan: &Plan) -> Result<(), ReadError> {
+        let mut scan = file.scan(group, plan)?;
+        while let Some(batch) = scan.next()? {
+            let (counted, protocol) = (CounterCells::new(&batch), batch.cells(ColumnId::Protocol));
+            for row in 0..batch.rows() {
+                let counters = counted.get(row);
+                let number = protocol.int(row).and_then(|number| u8::try_from(number).ok());
+                self.0.add_record(number, counters.packets, counters.bytes);
+                self.0.add_span(counters.first, counters.last);
+            }
+        }
+        Ok(())
+    }
+}

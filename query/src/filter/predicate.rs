@@ -1,0 +1,194 @@
+//! A filter whose names, types and units are known: what is asked of each flow.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use flow_common::addr::{Mac, Prefix16};
+use flow_common::column::ColumnId;
+use flow_common::proto::TcpFlags;
+
+use super::ast::Comparator;
+use crate::flow::TIME_COLUMNS;
+
+/// A truth about a flow. NULL makes a test false.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Predicate {
+    Constant(bool),
+    Not(Box<Predicate>),
+    And(Vec<Predicate>),
+    Or(Vec<Predicate>),
+    Test(Test),
+}
+
+/// A number computed from several columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// `flow_end` less `flow_start`, milliseconds.
+    DurationMs,
+    Bps,
+    Pps,
+    Bpp,
+    /// The column, else the high octet of ICMP's destination port.
+    IcmpType,
+    /// The column, else the low octet of ICMP's destination port.
+    IcmpCode,
+}
+
+/// How TCP flags are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FlagsMatch {
+    /// All of these are set.
+    AllOf,
+    /// Of the low eight, these and no others.
+    Exactly,
+    /// Not [`FlagsMatch::Exactly`].
+    Otherwise,
+}
+
+/// One test of one or a few columns.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Test {
+    Int {
+        column: ColumnId,
+        comparator: Comparator,
+        value: i64,
+    },
+    IntIn {
+        column: ColumnId,
+        values: BTreeSet<i64>,
+    },
+    Address {
+        column: ColumnId,
+        nets: Vec<Prefix16>,
+        is_inside: bool,
+    },
+    Mac {
+        column: ColumnId,
+        mac: Mac,
+        is_equal: bool,
+    },
+    Text {
+        column: ColumnId,
+        text: String,
+        is_equal: bool,
+    },
+    Flags {
+        column: ColumnId,
+        how: FlagsMatch,
+        flags: TcpFlags,
+    },
+    Measure {
+        measure: Measure,
+        comparator: Comparator,
+        value: i64,
+    },
+    /// Completely inside, both ends included, µs.
+    Within {
+        start: i64,
+        last: i64,
+    },
+}
+
+impl Predicate {
+    /// Both; what holds always is left out.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Constant(true), one) | (one, Self::Constant(true)) => one,
+            (one, two) => Self::And(vec![one, two]),
+        }
+    }
+
+    /// Whether every flow matches.
+    pub(crate) fn is_any(&self) -> bool {
+        *self == Self::Constant(true)
+    }
+
+    /// Adds the columns it reads.
+    pub(crate) fn columns(&self, into: &mut BTreeSet<ColumnId>) {
+        match self {
+            Self::Constant(_) => {}
+            Self::Not(inner) => inner.columns(into),
+            Self::And(all) | Self::Or(all) => all.iter().for_each(|one| one.columns(into)),
+            Self::Test(test) => into.extend(test.columns()),
+        }
+    }
+}
+
+impl Test {
+    fn columns(&self) -> Vec<ColumnId> {
+        use ColumnId::{Bytes, DstPort, FlowEnd, FlowStart, IcmpCode, IcmpType, Packets, Protocol};
+        match self {
+            Self::Int { column, .. }
+            | Self::IntIn { column, .. }
+            | Self::Address { column, .. }
+            | Self::Mac { column, .. }
+            | Self::Text { column, .. }
+            | Self::Flags { column, .. } => vec![*column],
+            Self::Within { .. } => TIME_COLUMNS.to_vec(),
+            Self::Measure { measure, .. } => match measure {
+                Measure::DurationMs => vec![FlowStart, FlowEnd],
+                Measure::Bps => vec![FlowStart, FlowEnd, Bytes],
+                Measure::Pps => vec![FlowStart, FlowEnd, Packets],
+                Measure::Bpp => vec![Bytes, Packets],
+                Measure::IcmpType => vec![Protocol, IcmpType, DstPort],
+                Measure::IcmpCode => vec![Protocol, IcmpCode, DstPort],
+            },
+        }
+    }
+}
+
+/// As an s-expression, for tests: `(and (= protocol 6) (not (> bytes 100)))`.
+impl fmt::Display for Predicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, name: &str, all: &[Self]| {
+            write!(f, "({name}")?;
+            all.iter().try_for_each(|one| write!(f, " {one}"))?;
+            write!(f, ")")
+        };
+        match self {
+            Self::Constant(value) => write!(f, "{value}"),
+            Self::Not(inner) => write!(f, "(not {inner})"),
+            Self::And(all) => list(f, "and", all),
+            Self::Or(all) => list(f, "or", all),
+            Self::Test(test) => test.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let equals = |is_equal: &bool| if *is_equal { "=" } else { "!=" };
+        match self {
+            Self::Int { column, comparator, value } => {
+                write!(f, "({} {} {value})", comparator.symbol(), column.name())
+            }
+            Self::IntIn { column, values } => {
+                write!(f, "(in {}", column.name())?;
+                values.iter().try_for_each(|value| write!(f, " {value}"))?;
+                write!(f, ")")
+            }
+            Self::Address { column, nets, is_inside } => {
+                write!(f, "({} {}", if *is_inside { "in" } else { "out" }, column.name())?;
+                for net in nets {
+                    let (low, high) = net.bounds();
+                    write!(f, " {}", flow_common::addr::Addr16(low))?;
+                    if low != high {
+                        write!(f, "..{}", flow_common::addr::Addr16(high))?;
+                    }
+                }
+                write!(f, ")")
+            }
+            Self::Mac { column, mac, is_equal } => {
+                write!(f, "({} {} {mac})", equals(is_equal), column.name())
+            }
+            Self::Text { column, text, is_equal } => {
+                write!(f, "({} {} {text:?})", equals(is_equal), column.name())
+            }
+            Self::Flags { how, flags, .. } => write!(f, "(flags {how:?} {flags})"),
+            Self::Measure { measure, comparator, value } => {
+                write!(f, "({} {measure:?} {value})", comparator.symbol())
+            }
+            Self::Within { start, last } => write!(f, "(within {start} {last})"),
+        }
+    }
+}

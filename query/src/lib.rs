@@ -1,0 +1,73 @@
+//! The query tool: a question about flow records, answered from Parquet files.
+//!
+//! # The path of a question
+//!
+//! ```text
+//! args → request → catalog → scan → output
+//!          │                  │  └→ aggregate → output::statistics
+//!          └ filter ──────────┘
+//! ```
+//!
+//! - `cli`: what can be typed; `request`: what it means, complete and checked
+//! - `filter`: text → tokens → syntax tree → predicate → bitmaps over batches
+//! - `time_range`, `zone`: windows and wall time; "now" and the zone are arguments
+//! - `catalog`: which files; `scan`: their row groups, pruned, as `batch`es of matching rows
+//! - `aggregate`: groups and their counters; `output`: rows, statistics and summary as text
+//! - `message`: `error:` and `hint:` on stderr, and exit codes
+//!
+//! Only `catalog` and `scan` touch files; only `main.rs` reads the clock.
+#![forbid(unsafe_code)]
+
+mod aggregate;
+mod batch;
+mod catalog;
+mod cli;
+mod engine;
+mod filter;
+mod flow;
+mod message;
+mod output;
+mod request;
+mod scan;
+mod statistic;
+mod time_range;
+mod zone;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use flow_common::time::Timestamp;
+
+pub use crate::zone::Zone;
+
+/// What a run takes from its surroundings.
+#[derive(Debug, Clone, Copy)]
+pub struct Env {
+    /// The current time: what `-1h` and `today` count from.
+    pub now: Timestamp,
+    /// Zone in which times are read and printed; `--utc` overrides it.
+    pub zone: Zone,
+}
+
+/// Runs `flowdump` with `args`, the program's name first, and returns its exit
+/// code: 0 done, 1 failed, 2 usage or filter, 3 some files could not be read.
+///
+/// Data goes to `stdout`, talk to `stderr`. A reader that closes `stdout` early
+/// is no failure.
+pub fn run(
+    args: impl IntoIterator<Item = OsString>,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+    env: Env,
+) -> u8 {
+    let outcome = match cli::parse(args) {
+        Ok(cli::Parsed::Args(args)) => {
+            request::Request::new(args, env).and_then(|request| engine::answer(&request, stdout, stderr))
+        }
+        Ok(cli::Parsed::Text(text)) => {
+            stdout.write_all(text.as_bytes()).map(|()| message::DONE).map_err(Into::into)
+        }
+        Err(failure) => Err(failure),
+    };
+    outcome.unwrap_or_else(|failure| failure.report(stderr))
+}

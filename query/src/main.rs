@@ -1,0 +1,24 @@
+//! `flowdump`: see the library. Only the clock and the streams are opened here.
+
+use std::process::ExitCode;
+
+use flow_common::time::{Clock, Timestamp};
+use flow_query::{Env, Zone};
+
+/// The clock of the machine.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place of this program that reads the clock")]
+    fn now(&self) -> Timestamp {
+        let since_epoch =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+fn main() -> ExitCode {
+    let env = Env { now: SystemClock.now(), zone: Zone::Local };
+    let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
+    ExitCode::from(flow_query::run(std::env::args_os(), &mut stdout, &mut stderr, env))
+}

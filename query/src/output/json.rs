@@ -1,0 +1,191 @@
+//! JSON and NDJSON: every column that is not NULL, by its name, in table order.
+
+use std::io::{self, Write};
+
+use flow_common::addr::{Addr16, Mac};
+use flow_common::column::{COLUMNS, Column, Kind};
+use flow_common::element::ElementKey;
+
+use super::value::{write_hex, write_label, write_rfc3339};
+use super::{Format, RowWriter, Style};
+use crate::batch::{Batch, Cells};
+use crate::zone::Calendar;
+
+pub(super) struct JsonWriter {
+    list: JsonList,
+    calendar: Calendar,
+}
+
+impl JsonWriter {
+    pub(super) fn new(style: &Style) -> Self {
+        Self { list: JsonList::new(style.format), calendar: Calendar::new(style.zone) }
+    }
+}
+
+impl RowWriter for JsonWriter {
+    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.list.begin(out)
+    }
+
+    fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) -> io::Result<()> {
+        // Most columns of most files are empty.
+        let columns = COLUMNS.iter().filter(|column| batch.has_values(column.id));
+        let columns: Vec<_> = columns.map(|column| (column, batch.cells(column.id))).collect();
+        for row in 0..batch.rows() {
+            self.list.begin_object(out)?;
+            for (column, cells) in &columns {
+                if is_null(column.kind, *cells, row) {
+                    continue;
+                }
+                self.list.key(out, column.name)?;
+                write_cell(out, &mut self.calendar, column, *cells, row)?;
+            }
+            self.list.end_object(out)?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.list.end(out)
+    }
+}
+
+/// Objects in an array over several lines, or one a line.
+pub(super) struct JsonList {
+    is_array: bool,
+    is_first_object: bool,
+    is_first_key: bool,
+}
+
+impl JsonList {
+    pub(super) fn new(format: Format) -> Self {
+        Self { is_array: format == Format::Json, is_first_object: true, is_first_key: true }
+    }
+
+    pub(super) fn begin(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.is_array { out.write_all(b"[") } else { Ok(()) }
+    }
+
+    pub(super) fn begin_object(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let open = match (self.is_array, self.is_first_object) {
+            (false, _) => "{",
+            (true, true) => "\n {",
+            (true, false) => ",\n {",
+        };
+        self.is_first_object = false;
+        self.is_first_key = true;
+        out.write_all(open.as_bytes())
+    }
+
+    /// A key that needs no escaping: one of our own words.
+    pub(super) fn key(&mut self, out: &mut dyn Write, name: &str) -> io::Result<()> {
+        let comma = if self.is_first_key { "" } else { "," };
+        self.is_first_key = false;
+        if self.is_array { write!(out, "{comma}\n  \"{name}\": ") } else { write!(out, "{comma}\"{name}\":") }
+    }
+
+    pub(super) fn end_object(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(if self.is_array { b"\n }" } else { b"}\n" })
+    }
+
+    pub(super) fn end(&self, out: &mut dyn Write) -> io::Result<()> {
+        match (self.is_array, self.is_first_object) {
+            (false, _) => Ok(()),
+            (true, true) => out.write_all(b"]\n"),
+            (true, false) => out.write_all(b"\n]\n"),
+        }
+    }
+}
+
+fn is_null(kind: Kind, cells: Cells<'_>, row: usize) -> bool {
+    match kind {
+        Kind::Int32 | Kind::Int64 | Kind::Timestamp => cells.int(row).is_none(),
+        Kind::Address => cells.octets::<16>(row).is_none(),
+        Kind::Mac => cells.octets::<6>(row).is_none(),
+        Kind::Text => cells.text(row).is_none(),
+        Kind::Binary => cells.binary(row).is_none(),
+        Kind::Labels => cells.labels(row).is_none(),
+        Kind::Other => cells.entries(row).is_none(),
+    }
+}
+
+/// The value of a cell; `null` where it is NULL after all.
+fn write_cell(
+    out: &mut Vec<u8>,
+    calendar: &mut Calendar,
+    column: &Column,
+    cells: Cells<'_>,
+    row: usize,
+) -> io::Result<()> {
+    match column.kind {
+        Kind::Timestamp => {
+            out.push(b'"');
+            write_rfc3339(out, calendar, cells.int(row).unwrap_or(0))?;
+            out.push(b'"');
+            Ok(())
+        }
+        Kind::Int32 | Kind::Int64 => write!(out, "{}", cells.int(row).unwrap_or(0)),
+        Kind::Address => write!(out, "\"{}\"", Addr16(cells.octets(row).unwrap_or_default())),
+        Kind::Mac => write!(out, "\"{}\"", Mac(cells.octets(row).unwrap_or_default())),
+        Kind::Text => write_string(out, cells.text(row).unwrap_or_default()),
+        Kind::Binary => write_hex_string(out, cells.binary(row).unwrap_or_default()),
+        Kind::Labels => {
+            out.push(b'[');
+            for (index, entry) in cells.labels(row).into_iter().flatten().enumerate() {
+                out.extend_from_slice(if index == 0 { b"\"" } else { b",\"" });
+                write_label(out, entry)?;
+                out.push(b'"');
+            }
+            out.push(b']');
+            Ok(())
+        }
+        Kind::Other => {
+            out.push(b'{');
+            for (index, (key, octets)) in cells.entries(row).into_iter().flatten().enumerate() {
+                out.extend_from_slice(if index == 0 { b"\"" } else { b",\"" });
+                write_other_key(out, key)?;
+                out.extend_from_slice(b"\":");
+                write_hex_string(out, octets)?;
+            }
+            out.push(b'}');
+            Ok(())
+        }
+    }
+}
+
+/// `id`, or `pen:id`, and `#n` for the n-th repetition.
+pub(super) fn write_other_key(out: &mut dyn Write, key: i64) -> io::Result<()> {
+    let (ElementKey { pen, id }, repetition) = ElementKey::from_other_key(key);
+    if pen != 0 {
+        write!(out, "{pen}:")?;
+    }
+    write!(out, "{id}")?;
+    if repetition > 0 {
+        write!(out, "#{repetition}")?;
+    }
+    Ok(())
+}
+
+fn write_hex_string(out: &mut dyn Write, octets: &[u8]) -> io::Result<()> {
+    out.write_all(b"\"")?;
+    write_hex(out, octets)?;
+    out.write_all(b"\"")
+}
+
+/// A JSON string (RFC 8259 §7).
+pub(super) fn write_string(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    out.write_all(b"\"")?;
+    for c in text.chars() {
+        match c {
+            '"' => out.write_all(b"\\\"")?,
+            '\\' => out.write_all(b"\\\\")?,
+            '\n' => out.write_all(b"\\n")?,
+            '\r' => out.write_all(b"\\r")?,
+            '\t' => out.write_all(b"\\t")?,
+            // DEL and C1 are legal in JSON, but a terminal obeys them.
+            c if c.is_control() => write!(out, "\\u{:04x}", u32::from(c))?,
+            c => write!(out, "{c}")?,
+        }
+    }
+    out.write_all(b"\"")
+}

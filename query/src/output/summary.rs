@@ -1,0 +1,109 @@
+//! The four lines below an answer, and the totals of files.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use flow_common::footer::{Counts, Totals};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+
+use super::value::{DurationText, Scaled, one_line, write_table_time};
+use super::{Style, has_summary};
+use crate::flow::Counters;
+use crate::zone::Calendar;
+
+/// What an answer rests on.
+pub(crate) struct Summary {
+    /// Counters of the matching records.
+    pub(crate) matched: Counters,
+    /// Matching records.
+    pub(crate) passed: u64,
+    /// Records of the files opened.
+    pub(crate) processed: u64,
+    /// First and last instant of the flows of the files, µs.
+    pub(crate) span: (Option<i64>, Option<i64>),
+    /// Compressed octets of the columns and row groups read.
+    pub(crate) bytes_read: u64,
+    /// Row groups that could not be read.
+    pub(crate) blocks_skipped: u64,
+    pub(crate) wall: Duration,
+}
+
+/// Writes the summary, where the style has one.
+pub(crate) fn write_summary(out: &mut dyn Write, style: &Style, summary: &Summary) -> io::Result<()> {
+    if !has_summary(style) {
+        return Ok(());
+    }
+    let matched = &summary.matched;
+    let scaled = |value| Scaled { value, is_plain: style.is_plain };
+    writeln!(
+        out,
+        "Summary: total flows: {}, total bytes: {}, total packets: {}, avg bps: {}, avg pps: {}, avg bpp: {}",
+        matched.flows,
+        scaled(matched.bytes),
+        scaled(matched.packets),
+        scaled(matched.bps()),
+        scaled(matched.pps()),
+        matched.bpp()
+    )?;
+    write_window(out, style, summary.span)?;
+    writeln!(
+        out,
+        "Total records processed: {}, passed: {}, Blocks skipped: {}, Bytes read: {}",
+        summary.processed, summary.passed, summary.blocks_skipped, summary.bytes_read
+    )?;
+    let (sys, user) = processor_secs();
+    let wall = summary.wall.as_secs_f64();
+    let rate = if wall > 0.0 { summary.processed as f64 / wall } else { 0.0 };
+    writeln!(
+        out,
+        "Sys: {sys:.4}s User: {user:.4}s Wall: {wall:.4}s flows/second: {rate:.1} Runtime: {wall:.4}s"
+    )
+}
+
+fn write_window(out: &mut dyn Write, style: &Style, span: (Option<i64>, Option<i64>)) -> io::Result<()> {
+    let (Some(first), Some(last)) = span else { return writeln!(out, "Time window: <unknown>") };
+    let mut calendar = Calendar::new(style.zone);
+    write!(out, "Time window: ")?;
+    write_table_time(out, &mut calendar, Some(first))?;
+    write!(out, " - ")?;
+    write_table_time(out, &mut calendar, Some(last))?;
+    let ms = Counters { first: Some(first), last: Some(last), ..Counters::default() }.duration_ms();
+    writeln!(out, ", Duration: {}", DurationText { ms, is_plain: style.is_plain })
+}
+
+/// Seconds of processor time in the kernel and in the program so far.
+fn processor_secs() -> (f64, f64) {
+    let secs = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    getrusage(UsageWho::RUSAGE_SELF)
+        .map_or((0.0, 0.0), |usage| (secs(usage.system_time()), secs(usage.user_time())))
+}
+
+/// The totals of files.
+#[derive(Debug, Default)]
+pub(crate) struct Info {
+    pub(crate) idents: BTreeSet<String>,
+    pub(crate) totals: Totals,
+}
+
+/// Writes nfdump's `key: value` lines. What the files do not tell has no line.
+pub(crate) fn write_info(out: &mut dyn Write, info: &Info) -> io::Result<()> {
+    let Totals { tcp, udp, icmp, other, first, last } = info.totals;
+    let idents: Vec<_> = info.idents.iter().map(|ident| one_line(ident)).collect();
+    writeln!(out, "Ident: {}", if idents.is_empty() { "none".to_owned() } else { idents.join(",") })?;
+    let mut counter = |name: &str, of: fn(&Counts) -> u64| {
+        writeln!(out, "{name}: {}", of(&info.totals.all()))?;
+        for (class, counts) in [("tcp", tcp), ("udp", udp), ("icmp", icmp), ("other", other)] {
+            writeln!(out, "{name}_{class}: {}", of(&counts))?;
+        }
+        io::Result::Ok(())
+    };
+    counter("Flows", |counts| counts.flows)?;
+    counter("Packets", |counts| counts.packets)?;
+    counter("Bytes", |counts| counts.bytes)?;
+    let (first, last) = (first.unwrap_or(0), last.unwrap_or(0));
+    let ms = |micros: i64| micros.rem_euclid(1_000_000) / 1_000;
+    writeln!(out, "First: {}\nLast: {}", first.div_euclid(1_000_000), last.div_euclid(1_000_000))?;
+    writeln!(out, "msec_first: {}\nmsec_last: {}", ms(first), ms(last))
+}

@@ -1,0 +1,154 @@
+//! What was typed to what is meant. After this nothing can be a usage error.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::sync::Arc;
+
+use flow_common::limits::FILTER_BYTES_MAX;
+
+use crate::catalog::Source;
+use crate::cli::Args;
+use crate::filter::{self, Predicate, Test};
+use crate::message::{Failure, nearest, reason};
+use crate::output::{Format, Style};
+use crate::statistic::{Key, Statistic};
+use crate::{Env, Zone, time_range};
+
+/// A question, complete and checked. A plain value: any engine may answer it.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) source: Source,
+    pub(crate) question: Question,
+    /// Filter and window.
+    pub(crate) predicate: Arc<Predicate>,
+    /// Matching records after which to stop.
+    pub(crate) limit: Option<u64>,
+    pub(crate) style: Style,
+}
+
+/// What is asked about the matching records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// Nothing: only whether the filter is one.
+    Check,
+    /// The totals the files carry.
+    Info,
+    /// The records themselves.
+    Rows,
+    /// Groups and their counters, the `top` of each; 0 is all.
+    Statistics { statistics: Vec<Statistic>, top: usize },
+}
+
+/// Rows of a statistic without `-n`.
+const TOP_DEFAULT: usize = 10;
+
+impl Request {
+    /// What `args` mean at the time and in the zone of `env`.
+    pub(crate) fn new(args: Box<Args>, env: Env) -> Result<Self, Failure> {
+        let env = if args.utc { Env { zone: Zone::Utc, ..env } } else { env };
+        let (format, is_full) = format(args.output.as_deref().unwrap_or("line"))?;
+        let style = Style {
+            format,
+            is_ipv6_full: args.ipv6 || is_full,
+            is_plain: args.plain,
+            is_quiet: args.quiet,
+            zone: env.zone,
+        };
+        let text = filter_text(&args)?;
+        let predicate = filter::compile(&text, env).map_err(|error| Failure::Filter(error.render(&text)))?;
+        let predicate = match &args.time {
+            Some(window) => window_of(window, env)?.and(predicate),
+            None => predicate,
+        };
+        let limit = args.count.as_deref().map(|text| number("-c", text)).transpose()?;
+        let question = question(&args, &text, format)?;
+        let source = match (args.read, args.range) {
+            (Some(path), _) => Source::Path(path),
+            (None, Some(range)) => Source::Sequence(range),
+            (None, None) => Source::Default,
+        };
+        Ok(Self { source, question, predicate: Arc::new(predicate), limit: limit.filter(|n| *n > 0), style })
+    }
+}
+
+fn question(args: &Args, filter: &str, format: Format) -> Result<Question, Failure> {
+    let statistics = args.stat.iter().map(|text| Statistic::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let top = match &args.top {
+        Some(text) => usize::try_from(number("-n", text)?).unwrap_or(usize::MAX),
+        None => TOP_DEFAULT,
+    };
+    if args.check {
+        return Ok(Question::Check);
+    }
+    if args.info {
+        if !filter.trim().is_empty() || args.time.is_some() || !statistics.is_empty() {
+            let message = "`-I` gives the totals of whole files: no filter, no `-t`, no `-s`";
+            return Err(Failure::usage_hint(message, "`-o null` prints the totals of what matches"));
+        }
+        return Ok(Question::Info);
+    }
+    if statistics.is_empty() {
+        return Ok(Question::Rows);
+    }
+    let tables: usize = statistics.iter().map(|statistic| statistic.rankings.len()).sum();
+    if format == Format::Csv && tables > 1 && statistics.iter().any(|one| one.key == Key::Record) {
+        let message = "`-s record` has columns of its own, so it can't share a CSV table";
+        return Err(Failure::usage_hint(message, "ask for it alone and with one order, or use `-o ndjson`"));
+    }
+    Ok(Question::Statistics { statistics, top })
+}
+
+/// The format a word names, and whether it ends in the 6 that shows IPv6 in full.
+fn format(word: &str) -> Result<(Format, bool), Failure> {
+    let known = |word: &str| Format::ALL.into_iter().find(|format| format.word() == word);
+    let stem = word.strip_suffix('6');
+    if let Some(format) = known(word) {
+        return Ok((format, false));
+    }
+    if let Some(format) = stem.and_then(known) {
+        return Ok((format, true));
+    }
+    let words = Format::ALL.into_iter().map(Format::word);
+    let hint = match nearest(&word.to_ascii_lowercase(), words.clone()) {
+        Some(meant) => format!("did you mean `-o {meant}`?"),
+        None => format!("one of {}", words.collect::<Vec<_>>().join(", ")),
+    };
+    Err(Failure::usage_hint(format!("unknown output format `{word}`"), hint))
+}
+
+fn window_of(text: &str, env: Env) -> Result<Predicate, Failure> {
+    let range = time_range::parse(text, env).map_err(|message| {
+        Failure::usage_hint(
+            format!("invalid window for `-t`: {message}"),
+            "for example `2026/05/28.20:26:40-2026/05/28.21:00:00`, `2026/05/28`, `-1h` or `today`",
+        )
+    })?;
+    Ok(Predicate::Test(Test::Within { start: range.start.0, last: range.last.0 }))
+}
+
+fn number(option: &str, text: &str) -> Result<u64, Failure> {
+    text.parse().map_err(|_| {
+        let hint = if option == "-n" { "`-n 0` shows all" } else { "a whole number" };
+        Failure::usage_hint(format!("`{text}` is not a number for `{option}`"), hint)
+    })
+}
+
+/// The filter as typed: the last arguments joined by blanks, or a file.
+fn filter_text(args: &Args) -> Result<String, Failure> {
+    if let Some(path) = &args.filter_file {
+        let failed = |reason: String| Failure::Failed {
+            message: format!("can't read the filter `{}`: {reason}", path.display()),
+            hint: None,
+        };
+        let length = fs::metadata(path).map_err(|error| failed(reason(&error)))?.len();
+        if length > FILTER_BYTES_MAX as u64 {
+            return Err(Failure::usage(format!(
+                "filter `{}` has {length} bytes, more than {FILTER_BYTES_MAX}",
+                path.display()
+            )));
+        }
+        return fs::read_to_string(path).map_err(|error| failed(reason(&error)));
+    }
+    let words: Option<Vec<&str>> = args.filter.iter().map(|word| OsStr::to_str(word)).collect();
+    words.map(|words| words.join(" ")).ok_or_else(|| Failure::usage("the filter is not valid UTF-8"))
+}

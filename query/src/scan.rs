@@ -1,0 +1,222 @@
+//! Files to batches of matching rows: the columns asked, the row groups whose
+//! statistics don't exclude a match, filter columns first.
+//!
+//! **Invariant:** whatever a file holds, the worst is a [`ReadError`]. The
+//! Parquet reader may panic on hostile input, so it runs behind [`guarded`].
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Once};
+
+use arrow_array::{BooleanArray, RecordBatch};
+use flow_common::column::{ColumnId, by_name};
+use flow_common::footer::{Footer, FooterError};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowFilter,
+};
+use parquet::errors::ParquetError;
+
+use crate::batch::{Batch, misfit};
+use crate::filter::{Predicate, select};
+use crate::message::{lower_first, reason};
+
+mod prune;
+
+/// Rows decoded at a time: a few hundred KiB of the usual columns, so that they
+/// stay in the cache between filter and output.
+const BATCH_ROWS: usize = 8_192;
+
+/// What is read of every file.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// Columns of the answer.
+    pub(crate) columns: BTreeSet<ColumnId>,
+    /// Rows of the answer.
+    pub(crate) predicate: Arc<Predicate>,
+}
+
+/// Why a file, or a part of it, could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("{}", reason(.0))]
+    Io(#[from] std::io::Error),
+    #[error("{}", parquet_reason(.0))]
+    Parquet(#[from] ParquetError),
+    #[error("column `{column}` is stored as {found}")]
+    Type { column: &'static str, found: String },
+    #[error("it has no column of flow records")]
+    Foreign,
+    #[error("{0}")]
+    TooNew(FooterError),
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+}
+
+/// The innermost cause: the crate wraps errors in each other.
+fn parquet_reason(error: &ParquetError) -> String {
+    const WRAPPERS: [&str; 4] = ["External: ", "Parquet argument error: ", "Parquet error: ", "Arrow: "];
+    let text = error.to_string();
+    let mut cause = text.as_str();
+    while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| cause.strip_prefix(wrapper)) {
+        cause = inner;
+    }
+    match cause.strip_prefix("EOF: ") {
+        Some(cause) => format!("it is cut short: {}", lower_first(cause)),
+        None if cause.contains("Corrupt footer") => "it is no Parquet file, or cut short".into(),
+        None => format!("it is damaged: {}", lower_first(cause)),
+    }
+}
+
+/// One file, opened: its metadata is read and checked, no rows yet.
+pub(crate) struct FlowFile {
+    file: File,
+    metadata: ArrowReaderMetadata,
+    /// What the file says about itself; `None` where it says nothing we understand.
+    pub(crate) footer: Option<Footer>,
+}
+
+impl FlowFile {
+    pub(crate) fn open(path: &Path) -> Result<Self, ReadError> {
+        guarded(|| {
+            let file = File::open(path)?;
+            if file.metadata()?.is_dir() {
+                return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory).into());
+            }
+            let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+            let metadata = ArrowReaderMetadata::load(&file, options)?;
+            if let Some((column, found)) = misfit(metadata.schema()) {
+                return Err(ReadError::Type { column: column.name, found: found.to_string() });
+            }
+            if !metadata.schema().fields().iter().any(|field| by_name(field.name()).is_some()) {
+                return Err(ReadError::Foreign);
+            }
+            let footer = footer(&metadata)?;
+            Ok(Self { file, metadata, footer })
+        })
+    }
+
+    /// Rows of the file, as its metadata tells.
+    pub(crate) fn rows(&self) -> u64 {
+        u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// First and last instant of the flows, µs: from the footer, else from statistics.
+    pub(crate) fn span(&self) -> (Option<i64>, Option<i64>) {
+        if let Some(footer) = &self.footer {
+            return (footer.totals.first, footer.totals.last);
+        }
+        let groups = self.metadata.metadata().row_groups();
+        let ranges = |column| groups.iter().filter_map(move |group| prune::range(group, column));
+        (
+            ranges(ColumnId::FlowStart).map(|range| range.0).min(),
+            ranges(ColumnId::FlowEnd).map(|range| range.1).max(),
+        )
+    }
+
+    /// Row groups that may hold a match.
+    pub(crate) fn row_groups(&self, plan: &Plan) -> Vec<usize> {
+        let groups = self.metadata.metadata().row_groups();
+        (0..groups.len()).filter(|&index| prune::may_match(&plan.predicate, &groups[index])).collect()
+    }
+
+    /// Compressed octets of what `plan` reads of a row group.
+    pub(crate) fn compressed_bytes(&self, group: usize, plan: &Plan) -> u64 {
+        let mut wanted = plan.columns.clone();
+        plan.predicate.columns(&mut wanted);
+        let chunks = self.metadata.metadata().row_group(group).columns().iter();
+        let is_wanted = |name: &str| by_name(name).is_some_and(|column| wanted.contains(&column.id));
+        chunks
+            .filter(|chunk| chunk.column_path().parts().first().is_some_and(|name| is_wanted(name)))
+            .map(|chunk| u64::try_from(chunk.compressed_size()).unwrap_or(0))
+            .fold(0, u64::saturating_add)
+    }
+
+    /// The matching rows of one row group.
+    pub(crate) fn scan(&self, group: usize, plan: &Plan) -> Result<Scan, ReadError> {
+        guarded(|| {
+            let file = self.file.try_clone()?;
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+            let mut builder = builder
+                .with_batch_size(BATCH_ROWS)
+                .with_row_groups(vec![group])
+                .with_projection(self.projection(&plan.columns));
+            if !plan.predicate.is_any() {
+                let mut columns = BTreeSet::new();
+                plan.predicate.columns(&mut columns);
+                let predicate = Arc::clone(&plan.predicate);
+                let keep = move |batch: RecordBatch| {
+                    Ok(BooleanArray::new(select(&predicate, &Batch::new(&batch)), None))
+                };
+                let filter = ArrowPredicateFn::new(self.projection(&columns), keep);
+                builder = builder.with_row_filter(RowFilter::new(vec![Box::new(filter)]));
+            }
+            Ok(Scan { reader: builder.build()? })
+        })
+    }
+
+    fn projection(&self, columns: &BTreeSet<ColumnId>) -> ProjectionMask {
+        let is_wanted = |name: &str| by_name(name).is_some_and(|column| columns.contains(&column.id));
+        let fields = self.metadata.parquet_schema().root_schema().get_fields();
+        let roots = fields.iter().enumerate().filter(|(_, field)| is_wanted(field.name()));
+        ProjectionMask::roots(self.metadata.parquet_schema(), roots.map(|(index, _)| index))
+    }
+}
+
+/// What the metadata of a file says. Metadata that is absent or damaged leaves
+/// the rows readable; a later release's is another matter.
+fn footer(metadata: &ArrowReaderMetadata) -> Result<Option<Footer>, ReadError> {
+    let pairs = metadata.metadata().file_metadata().key_value_metadata();
+    let get = |key: &str| pairs?.iter().find(|pair| pair.key == key)?.value.as_deref();
+    match Footer::from_metadata(get) {
+        Ok(footer) => Ok(Some(footer)),
+        Err(error @ FooterError::TooNew(_)) => Err(ReadError::TooNew(error)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Batches of matching rows.
+pub(crate) struct Scan {
+    reader: ParquetRecordBatchReader,
+}
+
+impl Scan {
+    /// The next batch; after an error there is none.
+    pub(crate) fn next(&mut self) -> Result<Option<Batch>, ReadError> {
+        guarded(|| match self.reader.next() {
+            Some(Ok(batch)) => Ok(Some(Batch::new(&batch))),
+            Some(Err(error)) => Err(ParquetError::from(error).into()),
+            None => Ok(None),
+        })
+    }
+}
+
+thread_local! {
+    /// Whether a panic of this thread is one of the Parquet reader's.
+    static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `read`; a panic inside is a damaged file and says nothing itself.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !IS_GUARDED.get() {
+                previous(info);
+            }
+        }));
+    });
+    let before = IS_GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(read));
+    IS_GUARDED.set(before);
+    result.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        Err(ReadError::Damaged(lower_first(text)))
+    })
+}

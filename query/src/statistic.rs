@@ -1,0 +1,167 @@
+//! `-s`: which values are counted, and by which counter they are ranked.
+
+use flow_common::column::{COLUMNS, Column, ColumnId};
+
+use crate::flow::Counters;
+use crate::message::{Failure, nearest};
+
+/// What flows are grouped by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// The 5-tuple.
+    Record,
+    /// A column, or a column and its opposite; a flow with the same value in both
+    /// counts once.
+    Columns(Vec<ColumnId>),
+}
+
+/// A counter groups are ranked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Flows,
+    Packets,
+    Bytes,
+    Pps,
+    Bps,
+    Bpp,
+}
+
+impl Order {
+    const ALL: [Self; 6] = [Self::Flows, Self::Packets, Self::Bytes, Self::Pps, Self::Bps, Self::Bpp];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Flows => ColumnId::FlowCount.column().order,
+            Self::Packets => ColumnId::Packets.column().order,
+            Self::Bytes => ColumnId::Bytes.column().order,
+            Self::Pps => "pps",
+            Self::Bps => "bps",
+            Self::Bpp => "bpp",
+        }
+    }
+
+    pub(crate) fn value(self, counters: &Counters) -> u64 {
+        match self {
+            Self::Flows => counters.flows,
+            Self::Packets => counters.packets,
+            Self::Bytes => counters.bytes,
+            Self::Pps => counters.pps(),
+            Self::Bps => counters.bps(),
+            Self::Bpp => counters.bpp(),
+        }
+    }
+}
+
+/// A ranking: the counter and its direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ranking {
+    pub(crate) order: Order,
+    pub(crate) is_ascending: bool,
+}
+
+/// One `-s`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Statistic {
+    /// The word as typed, for example `srcip`.
+    pub(crate) word: String,
+    /// How tables call it, for example `Src IP Addr`.
+    pub(crate) title: String,
+    pub(crate) key: Key,
+    pub(crate) is_by_protocol: bool,
+    /// One table each, in this order; never empty.
+    pub(crate) rankings: Vec<Ranking>,
+}
+
+/// The word that groups by the 5-tuple.
+const RECORD: &str = "record";
+
+/// Every word `-s` knows, in the order of the column table.
+pub(crate) fn words() -> Vec<&'static str> {
+    let mut words = vec![RECORD];
+    for word in COLUMNS.iter().flat_map(|column| [column.stat, column.stat_both]) {
+        if !word.is_empty() && !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words
+}
+
+/// Every word after the `/`.
+pub(crate) fn order_words() -> impl Iterator<Item = &'static str> {
+    Order::ALL.into_iter().map(Order::word)
+}
+
+impl Statistic {
+    /// Reads `srcip`, `port:p/bytes/flows:a`.
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        let mut parts = text.split('/');
+        let element = parts.next().unwrap_or_default();
+        let (word, is_by_protocol) = match element.split_once(':') {
+            Some((word, "p")) => (word, true),
+            Some((_, flag)) => {
+                let message = format!("unknown modifier `:{flag}` in `-s {text}`");
+                return Err(Failure::usage_hint(message, "`:p` splits by protocol"));
+            }
+            None => (element, false),
+        };
+        let word = word.to_ascii_lowercase();
+        let (key, title) = key(&word).ok_or_else(|| unknown(&word))?;
+        let mut rankings = parts.map(ranking).collect::<Result<Vec<_>, _>>()?;
+        if rankings.is_empty() {
+            rankings.push(Ranking { order: Order::Flows, is_ascending: false });
+        }
+        Ok(Self { word, title, key, is_by_protocol, rankings })
+    }
+}
+
+fn key(word: &str) -> Option<(Key, String)> {
+    if word == RECORD {
+        return Some((Key::Record, "flows".into()));
+    }
+    if word.is_empty() {
+        return None;
+    }
+    if let Some(column) = COLUMNS.iter().find(|column| column.stat == word) {
+        return Some((Key::Columns(vec![column.id]), column.title.to_owned()));
+    }
+    let both: Vec<&Column> = COLUMNS.iter().filter(|column| column.stat_both == word).collect();
+    let title = both.first()?.title;
+    // `Src IP Addr` and `Dst IP Addr` are `IP Addr` together.
+    let title = title.replace("Src ", "").replace("Input ", "");
+    Some((Key::Columns(both.iter().map(|column| column.id).collect()), title))
+}
+
+fn unknown(word: &str) -> Failure {
+    let named = COLUMNS.iter().find(|column| {
+        !column.stat.is_empty()
+            && (column.name == word || column.aggregate == word || column.filter.contains(&word))
+    });
+    let meant = named.map(|column| column.stat).or_else(|| nearest(word, words()));
+    let hint = match meant {
+        Some(meant) => format!("did you mean `-s {meant}`?"),
+        None => "`flowdump --help` lists the words".into(),
+    };
+    Failure::usage_hint(format!("unknown statistic `{word}`"), hint)
+}
+
+fn ranking(text: &str) -> Result<Ranking, Failure> {
+    let (word, is_ascending) = match text.split_once(':') {
+        Some((word, "a")) => (word, true),
+        Some((word, "d")) => (word, false),
+        Some((_, flag)) => {
+            let message = format!("unknown direction `:{flag}` of order `{text}`");
+            return Err(Failure::usage_hint(message, "`:a` is ascending, `:d` descending"));
+        }
+        None => (text, false),
+    };
+    let lower = word.to_ascii_lowercase();
+    let order = Order::ALL.into_iter().find(|order| order.word() == lower);
+    let order = order.ok_or_else(|| {
+        let hint = match nearest(&lower, order_words()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("one of {}", order_words().collect::<Vec<_>>().join(", ")),
+        };
+        Failure::usage_hint(format!("unknown order `{word}`"), hint)
+    })?;
+    Ok(Ranking { order, is_ascending })
+}

@@ -1,0 +1,11 @@
+//! Whole runs of `flowdump`: exit code, stdout and stderr.
+#![expect(clippy::unwrap_used, reason = "a fixture that can't be written is a failed test")]
+
+mod errors;
+mod files;
+mod reference;
+mod rows;
+mod statistics;
+mod support;
+mod usage;
+mod values;
