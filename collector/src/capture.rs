@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use etherparse::{EtherType, NetSlice, SlicedPacket, TransportSlice};
 use flow_common::time::Timestamp;
+use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{Block as PcapngBlock, Linktype, PcapBlockOwned, PcapError, create_reader};
 
 use crate::datagram::{Datagram, ListenerId};
@@ -21,7 +22,7 @@ pub(crate) enum CaptureError {
     #[error("cannot open `{path}`: {source}")]
     Open { path: PathBuf, source: std::io::Error },
     #[error("cannot read `{path}` after {n_packets} packets: {reason}")]
-    Read { path: PathBuf, n_packets: u64, reason: String },
+    Read { path: PathBuf, n_packets: u64, reason: &'static str },
 }
 
 /// What a capture held.
@@ -40,46 +41,58 @@ struct Interface {
     offset_secs: i64,
 }
 
-/// Calls `each` with every UDP datagram of a pcap or pcapng file.
-pub(crate) fn for_datagrams(
-    path: &Path,
-    mut each: impl FnMut(Datagram<'_>),
-) -> Result<CaptureCounts, CaptureError> {
-    let open = |source| CaptureError::Open { path: path.to_owned(), source };
-    let file = File::open(path).map_err(open)?;
-    let failed = |n_packets, reason: &dyn std::fmt::Display| CaptureError::Read {
-        path: path.to_owned(),
-        n_packets,
-        reason: reason.to_string(),
-    };
-    let describe = |error: PcapError<&[u8]>| match error {
-        PcapError::UnexpectedEof | PcapError::Eof => "the file ends inside a block".to_owned(),
-        PcapError::HeaderNotRecognized => "neither pcap nor pcapng".to_owned(),
-        _ => "a block is malformed".to_owned(),
-    };
-    let mut reader = create_reader(BUFFER_BYTES, file).map_err(|error| failed(0, &describe(error)))?;
-    let (mut state, mut counts) = (Reading::default(), CaptureCounts::default());
-    // A refill that brings nothing means that the block is cut off or too large.
-    let mut buffered_before = None;
-    loop {
-        match reader.next() {
-            Ok((n_bytes, block)) => {
-                state.block(block, &mut counts, &mut each);
-                reader.consume(n_bytes);
-                buffered_before = None;
-            }
-            Err(PcapError::Eof) => return Ok(counts),
-            Err(PcapError::Incomplete(_)) => {
-                let buffered = reader.data().len();
-                if buffered_before == Some(buffered) {
-                    return Err(failed(counts.n_packets, &"the file ends inside a block"));
+/// A pcap or pcapng file, opened.
+pub(crate) struct Capture {
+    path: PathBuf,
+    reader: Box<dyn PcapReaderIterator + Send>,
+}
+
+impl Capture {
+    /// Opens a file and recognises its format.
+    pub(crate) fn open(path: &Path) -> Result<Self, CaptureError> {
+        let file = File::open(path).map_err(|source| CaptureError::Open { path: path.to_owned(), source })?;
+        let reader = create_reader(BUFFER_BYTES, file).map_err(|error| failed(path, 0, &error))?;
+        Ok(Self { path: path.to_owned(), reader })
+    }
+
+    /// Calls `each` with every UDP datagram, in file order.
+    pub(crate) fn for_datagrams(
+        mut self,
+        mut each: impl FnMut(Datagram<'_>),
+    ) -> Result<CaptureCounts, CaptureError> {
+        let (mut state, mut counts) = (Reading::default(), CaptureCounts::default());
+        // A refill that brings nothing means that the block is cut off or too large.
+        let mut buffered_before = None;
+        loop {
+            match self.reader.next() {
+                Ok((n_bytes, block)) => {
+                    state.block(block, &mut counts, &mut each);
+                    self.reader.consume(n_bytes);
+                    buffered_before = None;
                 }
-                buffered_before = Some(buffered);
-                reader.refill().map_err(|error| failed(counts.n_packets, &describe(error)))?;
+                Err(PcapError::Eof) => return Ok(counts),
+                Err(PcapError::Incomplete(_)) => {
+                    let buffered = self.reader.data().len();
+                    if buffered_before == Some(buffered) {
+                        return Err(failed(&self.path, counts.n_packets, &PcapError::UnexpectedEof));
+                    }
+                    buffered_before = Some(buffered);
+                    self.reader.refill().map_err(|error| failed(&self.path, counts.n_packets, &error))?;
+                }
+                Err(error) => return Err(failed(&self.path, counts.n_packets, &error)),
             }
-            Err(error) => return Err(failed(counts.n_packets, &describe(error))),
         }
     }
+}
+
+fn failed(path: &Path, n_packets: u64, error: &PcapError<&[u8]>) -> CaptureError {
+    let reason = match error {
+        PcapError::UnexpectedEof | PcapError::Eof => "the file ends inside a block",
+        PcapError::HeaderNotRecognized => "it is neither pcap nor pcapng",
+        PcapError::ReadError => "reading failed",
+        _ => "a block is malformed",
+    };
+    CaptureError::Read { path: path.to_owned(), n_packets, reason }
 }
 
 /// State while reading a file.
@@ -186,11 +199,12 @@ mod tests {
         let check = |content: &[u8], reason: &str| {
             let path = directory.path().join("x.pcap");
             std::fs::write(&path, content).unwrap();
-            let error = for_datagrams(&path, |_| {}).unwrap_err().to_string();
+            let read = Capture::open(&path).and_then(|capture| capture.for_datagrams(|_| {}));
+            let error = read.unwrap_err().to_string();
             assert!(error.ends_with(reason), "{error}");
         };
         check(b"", "the file ends inside a block");
-        check(b"not a capture at all, but long enough", "neither pcap nor pcapng");
+        check(b"not a capture at all, but long enough", "it is neither pcap nor pcapng");
         let mut cut =
             vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
         cut.extend([1, 0, 0, 0, 0, 0, 0, 0, 60, 0, 0, 0, 60, 0, 0, 0, 1, 2, 3]);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser};
+use flow_common::limits::SLOT_SECS_DEFAULT;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,7 +28,7 @@ Exit status: 0 done, 1 failed, 2 usage.";
 /// Nothing an exporter sent is thrown away: elements without a column of their
 /// own are kept as they came, in the column `other`.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "flowcapd", version, after_help = EXAMPLES)]
+#[command(name = "flowcapd", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Args {
     /// Listen on this UDP port; repeatable [default: 2055 4739 9995 9996]
     #[arg(short = 'p', long = "port", value_name = "PORT", action = ArgAction::Append)]
@@ -37,16 +38,29 @@ pub struct Args {
     #[arg(short = 'b', long = "bind", value_name = "ADDR", action = ArgAction::Append)]
     pub(crate) bind: Vec<IpAddr>,
 
-    /// Write files below this directory; `-l` is the same
-    #[arg(short = 'w', short_alias = 'l', long = "write-dir", value_name = "DIR", default_value = "flows")]
+    /// Write files below this directory; `-l` is the same [default: flows]
+    #[arg(
+        short = 'w',
+        short_alias = 'l',
+        long = "write-dir",
+        value_name = "DIR",
+        default_value = "flows",
+        hide_default_value = true
+    )]
     pub(crate) directory: PathBuf,
 
-    /// Length of a slot, and so of a file, in seconds; slots are aligned to the epoch
-    #[arg(short = 't', long = "slot", value_name = "SECS", default_value_t = flow_common::limits::SLOT_SECS_DEFAULT)]
+    /// Length of a slot, and so of a file, in seconds; slots are aligned to the epoch [default: 300]
+    #[arg(short = 't', long = "slot", value_name = "SECS", default_value_t = SLOT_SECS_DEFAULT, hide_default_value = true)]
     pub(crate) slot_secs: u32,
 
-    /// Name of this collector, written into every file
-    #[arg(short = 'I', long = "ident", value_name = "IDENT", default_value = "none")]
+    /// Name of this collector, written into every file [default: none]
+    #[arg(
+        short = 'I',
+        long = "ident",
+        value_name = "IDENT",
+        default_value = "none",
+        hide_default_value = true
+    )]
     pub(crate) ident: String,
 
     /// Decode the datagrams of a pcap or pcapng file instead of listening
@@ -69,5 +83,6 @@ mod tests {
     #[test]
     fn definitions_are_sound() {
         super::Args::command().debug_assert();
+        assert_eq!(super::SLOT_SECS_DEFAULT, 300, "the help says so");
     }
 }

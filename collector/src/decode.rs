@@ -7,6 +7,7 @@
 //! and leaves no record behind (RFC 7011 §9.1); work is bounded by its length.
 
 mod error;
+mod fill;
 mod message;
 mod plan;
 mod run;

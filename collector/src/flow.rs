@@ -66,6 +66,14 @@ impl<T: Copy + Default> Fixed<T> {
         }
     }
 
+    /// Appends values that are all present.
+    pub(crate) fn extend(&mut self, values: impl Iterator<Item = T>) {
+        self.values.extend(values);
+        if !self.valid.is_empty() {
+            self.valid.resize(self.values.len(), true);
+        }
+    }
+
     pub(crate) fn push_n(&mut self, value: T, n: usize) {
         self.values.resize(self.values.len() + n, value);
         if !self.valid.is_empty() {

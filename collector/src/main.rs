@@ -7,17 +7,43 @@ use std::time::Duration;
 
 use clap::Parser;
 use flow_collector::{Args, Config, Running, Summary, SystemClock, start};
+use flow_common::usage::in_our_words;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Why the program ends, and how.
+struct Failure {
+    code: u8,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    fn new(code: u8, error: impl std::fmt::Display, hint: impl Into<Option<String>>) -> Self {
+        Self { code, message: error.to_string(), hint: hint.into() }
+    }
+}
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => {
-            // Help and version go to stdout and are no failure; clap knows which is which.
+        Err(error) if !error.use_stderr() => {
+            // Help and version; a reader that has gone is no failure.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let (message, hint) = in_our_words(&error.to_string(), "flowcapd");
+            return report(&Failure::new(2, message, hint));
         }
     };
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => report(&failure),
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(args: Args) -> Result<(), Failure> {
     let level = match args.verbosity {
         0 => tracing::Level::WARN,
         1 => tracing::Level::INFO,
@@ -30,66 +56,53 @@ fn main() -> ExitCode {
         .with_writer(io::stderr)
         .init();
     let echo = args.echo.then(|| Box::new(io::stdout()) as Box<dyn Write + Send>);
-    let config = match Config::try_from(args) {
-        Ok(config) => config,
-        Err(error) => return fail(2, &error, Some(&error.hint)),
-    };
-    let running = match start(&config, Arc::new(SystemClock), echo) {
-        Ok(running) => running,
-        Err(error) => return fail(1, &error, error.hint.as_deref()),
-    };
-    for addr in running.listeners() {
-        say(&format!("listening on {addr}, writing to {}", config.root.display()));
+    let config = Config::try_from(args).map_err(|error| Failure::new(2, &error, error.hint.clone()))?;
+    // Before the first datagram: a signal from now on drains, and does not kill.
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [interrupt, terminate, hangup] = signals;
+    let failed = |error: io::Error| Failure::new(1, error, None);
+    let signals = (interrupt.map_err(failed)?, terminate.map_err(failed)?, hangup.map_err(failed)?);
+    let running = start(&config, Arc::new(SystemClock), echo)
+        .map_err(|error| Failure::new(1, &error, error.hint.clone()))?;
+    let listeners: Vec<_> = running.listeners().iter().map(ToString::to_string).collect();
+    if !listeners.is_empty() {
+        say(&format!("listening on {}, writing to {}", listeners.join(" "), config.root.display()));
     }
-    match run_until_signal(running) {
-        Ok(Summary { metrics, failure }) => {
-            say(metrics.to_string().trim_end());
-            match (metrics.check_laws(), failure) {
-                (Err(broken), _) => {
-                    fail(1, &broken, Some("this is a bug; please report it with these counters"))
-                }
-                (Ok(()), Some(failure)) => fail(1, &failure, None),
-                (Ok(()), None) => ExitCode::SUCCESS,
-            }
+    until_stopped(&running, signals).await;
+    running.stop();
+    let Summary { metrics, failure } = running.wait();
+    say(metrics.to_string().trim_end());
+    let bug = "this is a bug; please report it with these counters".to_owned();
+    metrics.check_laws().map_err(|broken| Failure::new(1, broken, bug))?;
+    failure.map_or(Ok(()), |failure| Err(Failure::new(1, failure, None)))
+}
+
+type Signals = (tokio::signal::unix::Signal, tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+
+/// Waits for a signal, or until there is nothing left to do.
+async fn until_stopped(running: &Running, (mut interrupt, mut terminate, mut hangup): Signals) {
+    let finished = async {
+        while !running.is_finished() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Err(error) => fail(1, &error, None),
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+        () = finished => {}
     }
 }
 
-/// Waits for SIGINT, SIGTERM or SIGHUP, or until there is nothing left to do,
-/// then for everything to drain.
-fn run_until_signal(running: Running) -> io::Result<Summary> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        let finished = async {
-            while !running.is_finished() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-            () = finished => {}
-        }
-        running.stop();
-        io::Result::Ok(())
-    })?;
-    Ok(running.wait())
+fn report(failure: &Failure) -> ExitCode {
+    say(&format!("error: {}", failure.message));
+    if let Some(hint) = &failure.hint {
+        say(&format!("hint: {hint}"));
+    }
+    ExitCode::from(failure.code)
 }
 
 #[expect(clippy::print_stderr, reason = "stderr is where the program talks")]
 fn say(line: &str) {
     eprintln!("{line}");
-}
-
-fn fail(code: u8, error: &dyn std::fmt::Display, hint: Option<&str>) -> ExitCode {
-    say(&format!("error: {error}"));
-    if let Some(hint) = hint {
-        say(&format!("hint: {hint}"));
-    }
-    ExitCode::from(code)
 }

@@ -144,9 +144,12 @@ impl Metrics {
     }
 }
 
+/// Every counter a line; a reason that never occurred is left out.
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.samples().iter().try_for_each(|(name, value)| writeln!(f, "{name} {value}"))
+        let samples = self.samples();
+        let mut told = samples.iter().filter(|(name, value)| *value > 0 || !name.contains('{'));
+        told.try_for_each(|(name, value)| writeln!(f, "{name} {value}"))
     }
 }
 

@@ -8,7 +8,8 @@ use flow_common::proto::ICMP;
 use flow_common::time::Timestamp;
 
 use super::error::DecodeError;
-use super::plan::{ColumnOp, FieldIndex, OtherOp, Plan, SamplingFields, When};
+use super::fill::{append_column, is_zero};
+use super::plan::{FieldIndex, OtherOp, Plan, SamplingFields, When};
 use super::template::{Template, VARIABLE};
 use super::value::{self, TimeBase};
 use super::wire::{Reader, uint};
@@ -59,8 +60,17 @@ impl<'a> Records<'a> {
             .unwrap_or_default()
     }
 
-    fn fields(self, field: FieldIndex) -> impl Iterator<Item = &'a [u8]> {
+    pub(super) fn fields(self, field: FieldIndex) -> impl Iterator<Item = &'a [u8]> {
         (0..self.n).map(move |row| self.field(row, field))
+    }
+
+    /// The octets of a field of `N`; `None` if it has another length.
+    pub(super) fn arrays<const N: usize>(self, field: FieldIndex) -> Option<impl Iterator<Item = [u8; N]>> {
+        let at = *self.locations.get(usize::from(field)).filter(|at| at.length == N)?;
+        // One check for the whole set: every record is `stride` octets long.
+        let records = self.bytes.get(..self.n * self.stride)?.chunks_exact(self.stride);
+        let read = move |record: &[u8]| record.get(at.offset..).and_then(|rest| rest.first_chunk()).copied();
+        Some(records.map(move |record| read(record).unwrap_or([0; N])))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -182,83 +192,8 @@ pub(crate) fn append_options(
     batch.add_rows(records.n);
 }
 
-/// Fills one column; says whether a value sent did not fit it.
-fn append_column(
-    op: &ColumnOp,
-    plan: &Plan,
-    records: Records<'_>,
-    time: TimeBase,
-    batch: &mut FlowBatch,
-) -> bool {
-    let mut is_unfit = false;
-    let mut note = |bytes: &[u8], is_some: bool| is_unfit |= !is_some && !bytes.is_empty();
-    let rows = (0..records.n).map(|row| (row, chosen(op, records, row)));
-    match op.column.column().kind {
-        Kind::Int32 => {
-            let column = batch.int32(op.column);
-            for (_, bytes) in rows {
-                let value = value::integer(op.read, bytes, time).and_then(|value| i32::try_from(value).ok());
-                note(bytes, value.is_some());
-                column.push(value);
-            }
-        }
-        Kind::Int64 | Kind::Timestamp => {
-            let column = batch.int64(op.column);
-            for (row, bytes) in rows {
-                let value = value::integer(op.read, bytes, time_of(plan, records, row, time));
-                note(bytes, value.is_some());
-                column.push(value);
-            }
-        }
-        Kind::Address => {
-            let column = batch.address(op.column);
-            for (_, bytes) in rows {
-                let value = value::address(bytes);
-                note(bytes, value.is_some());
-                column.push(value);
-            }
-        }
-        Kind::Mac => {
-            let column = batch.mac(op.column);
-            for (_, bytes) in rows {
-                let value = bytes.try_into().ok();
-                note(bytes, value.is_some());
-                column.push(value);
-            }
-        }
-        Kind::Text => {
-            let column = batch.variable(op.column);
-            for (_, bytes) in rows {
-                let value = value::text(bytes);
-                note(bytes, value.is_some());
-                column.push(value);
-            }
-        }
-        Kind::Binary => {
-            records.fields(op.field).for_each(|bytes| batch.variable(op.column).push(Some(bytes)))
-        }
-        Kind::Labels | Kind::Other => unreachable!("no plan fills {} by itself", op.column.name()),
-    }
-    is_unfit
-}
-
-/// The octets of the op's field, or of the first alternate that is not zero
-/// where the field is.
-fn chosen<'a>(op: &ColumnOp, records: Records<'a>, row: usize) -> &'a [u8] {
-    let bytes = records.field(row, op.field);
-    if op.alternates.is_empty() || !is_zero(bytes) {
-        return bytes;
-    }
-    let mut others = op.alternates.iter().map(|&field| records.field(row, field));
-    others.find(|other| !is_zero(other)).unwrap_or(bytes)
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&octet| octet == 0)
-}
-
 /// The time base, with the exporter's start where the record itself carries it.
-fn time_of(plan: &Plan, records: Records<'_>, row: usize, time: TimeBase) -> TimeBase {
+pub(super) fn time_of(plan: &Plan, records: Records<'_>, row: usize, time: TimeBase) -> TimeBase {
     let init = plan.init.and_then(|field| init_time(records.field(row, field)));
     TimeBase { init: init.or(time.init), ..time }
 }

@@ -1,5 +1,5 @@
-//! Template records: parsing their definition (RFC 3954 §5.2, §6.1; RFC 7011
-//! §3.4.1, §3.4.2) and what is kept of them.
+//! Template records: parsing their definition (RFC 3954 §5.2 and §6.1,
+//! RFC 7011 §3.4.1 and §3.4.2) and what is kept of them.
 
 use flow_common::element::ElementKey;
 use flow_common::limits;

@@ -40,7 +40,8 @@ pub(crate) struct TimeBase {
 }
 
 impl TimeBase {
-    fn uptime_ms(self) -> Option<u32> {
+    /// Milliseconds since the exporter's boot at export, modulo 2³².
+    pub(crate) fn uptime_ms(self) -> Option<u32> {
         self.uptime_ms.or_else(|| self.init.map(|init| uptime_since(init, self.export)))
     }
 }

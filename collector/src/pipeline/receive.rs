@@ -1,0 +1,180 @@
+//! The receive thread: from the sockets, or a capture, into the queue. It takes
+//! and hands on, nothing else.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use flow_common::limits;
+use flow_common::time::Clock;
+
+use crate::capture::{Capture, CaptureError};
+use crate::datagram::Block;
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::socket::{Listener, Receiver};
+
+/// Longest time the receiver sleeps without looking at the clock.
+const TICK: Duration = Duration::from_millis(200);
+/// Nap after a short burst: the next one then costs one system call, not one
+/// per datagram (measured: halves the CPU at low rates).
+const NAP: Duration = Duration::from_millis(2);
+/// A burst below this is short.
+const SHORT_BURST_DATAGRAMS: usize = limits::RECEIVE_BURST_DATAGRAMS / 4;
+
+/// The receive thread of the sockets.
+pub(super) struct Receive {
+    pub(super) receiver: Receiver,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) metrics: Arc<Metrics>,
+    /// When to look for listeners where nothing came; `None` once done.
+    pub(super) silent_after: Option<Duration>,
+}
+
+impl Receive {
+    pub(super) fn run(mut self, queue: &Queue) -> Result<(), String> {
+        let result = self.receive_until_stopped(queue);
+        self.note_dropped();
+        queue.close();
+        result.map_err(|error| format!("cannot receive: {error}"))
+    }
+
+    fn receive_until_stopped(&mut self, queue: &Queue) -> io::Result<()> {
+        let start = Instant::now();
+        let mut looked_at_drops = start;
+        loop {
+            // Read before the sockets are emptied: what came before is then taken.
+            let is_last = self.stop.load(Ordering::Relaxed);
+            if !is_last {
+                self.receiver.wait(TICK)?;
+            }
+            let n = self.take_burst(queue)?;
+            if is_last && n == 0 {
+                return Ok(());
+            }
+            if n > 0 && n < SHORT_BURST_DATAGRAMS && !is_last {
+                std::thread::sleep(NAP);
+            }
+            if looked_at_drops.elapsed() >= Duration::from_secs(1) {
+                looked_at_drops = Instant::now();
+                self.note_dropped();
+            }
+            if self.silent_after.is_some_and(|after| start.elapsed() >= after) {
+                let after = self.silent_after.take().unwrap_or_default();
+                let seen: Vec<_> = self
+                    .receiver
+                    .listeners
+                    .iter()
+                    .map(|listener| (listener.addr().port(), listener.n_received))
+                    .collect();
+                match silent_hint(&seen, after.as_secs()) {
+                    Some((true, hint)) => tracing::warn!("{hint}"),
+                    Some((false, hint)) => tracing::info!("{hint}"),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn take_burst(&mut self, queue: &Queue) -> io::Result<usize> {
+        let block = self.receiver.receive(&*self.clock)?;
+        let n = block.len();
+        self.metrics.datagrams_received.add(n as u64);
+        self.metrics.datagrams_in_flight.add(n as u64);
+        queue.push(block);
+        Ok(n)
+    }
+
+    fn note_dropped(&mut self) {
+        let dropped = self.receiver.listeners.iter_mut().map(Listener::take_dropped).sum();
+        self.metrics.datagrams_kernel_dropped.add(dropped);
+    }
+}
+
+/// What to say of ports where nothing came, given `(port, datagrams)` of each,
+/// and whether that looks like a mistake: with all usual ports open, one that is
+/// used is enough.
+fn silent_hint(listeners: &[(u16, u64)], after_secs: u64) -> Option<(bool, String)> {
+    let list = |is_silent: bool| {
+        let mut ports: Vec<_> =
+            listeners.iter().filter(|&&(_, n)| (n == 0) == is_silent).map(|&(port, _)| port).collect();
+        ports.dedup();
+        ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let (silent, busy) = (list(true), list(false));
+    if silent.is_empty() {
+        return None;
+    }
+    let is_unbound = |port: &&u16| !listeners.iter().any(|(listener, _)| listener == *port);
+    let unbound: Vec<_> = limits::PORTS_DEFAULT.iter().filter(is_unbound).map(u16::to_string).collect();
+    let mut hint = format!("no datagrams on {silent} in {after_secs} s");
+    if !busy.is_empty() {
+        hint += &format!(" (they do arrive on {busy})");
+    }
+    if unbound.is_empty() {
+        hint += "; check the address and port the exporter sends to, and the firewall between";
+    } else {
+        hint += &format!(
+            "; if the exporter sends to {}, add `-p {}`, or leave out `-p` to listen on all usual ports",
+            unbound.join(", "),
+            unbound.join(" -p ")
+        );
+    }
+    Some((busy.is_empty() || !unbound.is_empty(), hint))
+}
+
+/// Sends the datagrams of a capture down the queue, in blocks.
+pub(super) fn read_capture(capture: Capture, queue: &Queue, metrics: &Metrics) -> Result<(), CaptureError> {
+    let mut block = Block::default();
+    let push = |block: Block| {
+        metrics.datagrams_received.add(block.len() as u64);
+        metrics.datagrams_in_flight.add(block.len() as u64);
+        queue.push(block);
+    };
+    let result = capture.for_datagrams(|datagram| {
+        block.now = datagram.received_at;
+        block.push(datagram);
+        if block.len() >= limits::RECEIVE_BURST_DATAGRAMS {
+            push(std::mem::take(&mut block));
+        }
+    });
+    push(block);
+    queue.close();
+    let counts = result?;
+    tracing::info!("{} packets, {} of them UDP datagrams", counts.n_packets, counts.n_datagrams);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silent_ports_are_named_with_what_to_do() {
+        let check = |listeners: &[(u16, u64)], expected: Option<(bool, &str)>| {
+            assert_eq!(
+                silent_hint(listeners, 30),
+                expected.map(|(is_mistake, hint)| (is_mistake, hint.to_owned()))
+            );
+        };
+        check(&[(9995, 1)], None);
+        check(
+            &[(9995, 0)],
+            Some((
+                true,
+                "no datagrams on 9995 in 30 s; if the exporter sends to 2055, 4739, 9996, add \
+                 `-p 2055 -p 4739 -p 9996`, or leave out `-p` to listen on all usual ports",
+            )),
+        );
+        check(
+            &[(2055, 7), (4739, 0), (9995, 0), (9996, 0)],
+            Some((
+                false,
+                "no datagrams on 4739, 9995, 9996 in 30 s (they do arrive on 2055); check the address and port \
+                 the exporter sends to, and the firewall between",
+            )),
+        );
+    }
+}

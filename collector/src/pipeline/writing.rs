@@ -1,0 +1,101 @@
+//! The write thread: from batches into files, and files into view.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use flow_common::layout::Slot;
+
+use crate::flow::FlowBatch;
+use crate::metrics::Metrics;
+use crate::writer::{Content, SlotFacts, SlotFile, Store, WriteError};
+
+/// What the decoder hands to the writer.
+pub(super) enum ToWriter {
+    Batch { slot: Slot, content: Content, batch: FlowBatch },
+    Close(SlotFacts),
+}
+
+/// The write thread.
+pub(super) struct Writing {
+    store: Store,
+    metrics: Arc<Metrics>,
+    flows: Option<SlotFile>,
+    options: Option<SlotFile>,
+    failure: Option<String>,
+}
+
+impl Writing {
+    pub(super) fn new(store: Store, metrics: Arc<Metrics>) -> Self {
+        Self { store, metrics, flows: None, options: None, failure: None }
+    }
+
+    pub(super) fn run(mut self, batches: &Receiver<ToWriter>) -> Result<(), String> {
+        for message in batches {
+            match message {
+                ToWriter::Batch { slot, content, batch } => self.batch(slot, content, batch),
+                ToWriter::Close(facts) => {
+                    self.close(Content::Flows, facts);
+                    self.close(Content::Options, SlotFacts::default());
+                }
+            }
+        }
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    fn file(&mut self, content: Content) -> &mut Option<SlotFile> {
+        match content {
+            Content::Flows => &mut self.flows,
+            Content::Options => &mut self.options,
+        }
+    }
+
+    fn batch(&mut self, slot: Slot, content: Content, batch: FlowBatch) {
+        let rows = batch.rows() as u64;
+        let file = match self.file(content).take() {
+            Some(file) => Ok(file),
+            None => self.store.create(slot, content),
+        };
+        match file {
+            Ok(mut file) => match file.write(batch) {
+                Ok(()) => *self.file(content) = Some(file),
+                Err(error) => {
+                    self.discard(content, rows + file.rows(), &error);
+                    file.abandon();
+                }
+            },
+            Err(error) => self.discard(content, rows, &error),
+        }
+    }
+
+    fn close(&mut self, content: Content, facts: SlotFacts) {
+        let Some(file) = self.file(content).take() else { return };
+        let rows = file.rows();
+        match self.store.publish(file, facts) {
+            Ok(path) => {
+                let (visible, in_flight) = match content {
+                    Content::Flows => (&self.metrics.records_visible, &self.metrics.records_in_flight),
+                    Content::Options => (&self.metrics.options_visible, &self.metrics.options_in_flight),
+                };
+                visible.add(rows);
+                in_flight.subtract(rows);
+                self.metrics.files_visible.add(1);
+                tracing::info!("{}: {rows} records", path.display());
+            }
+            Err(error) => self.discard(content, rows, &error),
+        }
+    }
+
+    fn discard(&mut self, content: Content, rows: u64, error: &WriteError) {
+        let (discarded, in_flight) = match content {
+            Content::Flows => (&self.metrics.records_discarded_write_failed, &self.metrics.records_in_flight),
+            Content::Options => {
+                (&self.metrics.options_discarded_write_failed, &self.metrics.options_in_flight)
+            }
+        };
+        discarded.add(rows);
+        in_flight.subtract(rows);
+        self.metrics.file_errors.add(1);
+        tracing::error!("{error}; {rows} records are lost");
+        self.failure.get_or_insert_with(|| error.to_string());
+    }
+}

@@ -1,0 +1,118 @@
+//! `flowcapd` as a command: help, usage errors, a capture, and a real shutdown.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+fn flowcapd(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flowcapd"));
+    command.args(args).env("TZ", "UTC");
+    command
+}
+
+/// Exit code, stdout and stderr of a run, with directories of the test replaced.
+fn snapshot(args: &[&str], directory: &Path) -> String {
+    let output = flowcapd(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap().replace(&*directory.to_string_lossy(), "[DIR]");
+    format!(
+        "exit: {}\n--- stdout\n{}--- stderr\n{}",
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr)
+    )
+}
+
+/// One NetFlow v5 datagram with one record: ICMP echo, 1 packet, 84 octets.
+fn datagram() -> Vec<u8> {
+    let mut datagram = vec![0; 72];
+    datagram[..4].copy_from_slice(&[0, 5, 0, 1]);
+    datagram[4..8].copy_from_slice(&1_000u32.to_be_bytes());
+    datagram[8..12].copy_from_slice(&1_795_264_200u32.to_be_bytes());
+    let record = &mut datagram[24..];
+    record[..8].copy_from_slice(&[192, 0, 2, 1, 192, 0, 2, 2]);
+    record[16..24].copy_from_slice(&[0, 0, 0, 1, 0, 0, 0, 84]);
+    record[24..28].copy_from_slice(&500u32.to_be_bytes());
+    record[28..32].copy_from_slice(&900u32.to_be_bytes());
+    record[34..36].copy_from_slice(&[8, 0]);
+    record[38] = 1;
+    datagram
+}
+
+#[test]
+fn help_says_what_it_does() {
+    insta::assert_snapshot!("help", snapshot(&["--help"], Path::new("/nowhere")));
+}
+
+#[test]
+fn usage_errors_say_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let busy = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = busy.local_addr().unwrap().port().to_string();
+    let root = directory.path().join("flows");
+    let check = |args: &[&str], expected: &str| {
+        let args = [args, &["-w", root.to_str().unwrap()]].concat();
+        assert_eq!(snapshot(&args, directory.path()).replace(&port, "[PORT]"), expected);
+    };
+    check(
+        &["-t", "0"],
+        "exit: 2\n--- stdout\n--- stderr\nerror: slot length `0` is not between 1 and 3600 seconds\n\
+         hint: a file lies wholly in one hour; `-t 300` is the default\n",
+    );
+    check(
+        &["-p", &port, "-b", "127.0.0.1"],
+        "exit: 1\n--- stdout\n--- stderr\nerror: cannot listen on 127.0.0.1:[PORT]: Address already in use (os error 98)\n\
+         hint: another program listens on [PORT]; choose other ports with `-p`\n",
+    );
+    std::fs::write(&root, "a file where the tree should be").unwrap();
+    check(
+        &["-p", "0"],
+        "exit: 1\n--- stdout\n--- stderr\nerror: cannot create `[DIR]/flows`: Not a directory (os error 20)\n\
+         hint: choose a directory you may write with `-w DIR`\n",
+    );
+}
+
+#[test]
+fn clap_speaks_as_the_rest_does() {
+    insta::assert_snapshot!("usage", snapshot(&["--prot", "1"], Path::new("/nowhere")));
+}
+
+#[test]
+fn sigterm_drains_publishes_and_counts() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let directory = tempfile::tempdir().unwrap();
+        let args = ["-p", "0", "-b", "127.0.0.1", "-E", "-w", directory.path().to_str().unwrap()];
+        let mut child = flowcapd(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        let addr = line.strip_prefix("listening on ").and_then(|rest| rest.split(',').next()).unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        const SENT: usize = 100;
+        for _ in 0..SENT {
+            sender.send_to(&datagram(), addr).unwrap();
+        }
+        // Everything sent lies in the socket or beyond: nothing of it may be lost.
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        let (mut stdout, mut rest) = (String::new(), String::new());
+        child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        stderr.read_to_string(&mut rest).unwrap();
+        assert!(child.wait().unwrap().success(), "{signal}: {rest}");
+        for counter in [
+            "flowcap_datagrams_received_total",
+            "flowcap_datagrams_decoded_total",
+            "flowcap_records_visible_total",
+        ] {
+            assert!(rest.contains(&format!("{counter} {SENT}\n")), "{signal}: {rest}");
+        }
+        assert_eq!(stdout.matches("Flow Record: \n").count(), SENT);
+        assert!(stdout.contains("  ICMP         =               8.0 type.code\n"), "{stdout}");
+        let parquet = std::fs::read_dir(directory.path()).unwrap().flatten().count();
+        assert_eq!(parquet, 1, "one date directory, nothing hidden left");
+    }
+}
