@@ -1,0 +1,10 @@
+//! End to end: datagrams over UDP in, questions answered.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod hostile;
+mod ingest;
+mod interop;
+mod lab;
+mod oracle;
+mod rotation;

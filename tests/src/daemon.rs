@@ -1,0 +1,150 @@
+//! A collector in this process, listening on loopback, writing to a directory
+//! that goes away with it.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flow_collector::{Config, Metrics, Running, Source, SystemClock, start};
+use flow_common::time::Clock;
+use tempfile::TempDir;
+
+use crate::pcap::UdpPayload;
+
+/// Longest time a test waits for something that should happen at once.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running collector; [`Daemon::finish`] drains it.
+#[derive(Debug)]
+pub struct Daemon {
+    running: Running,
+    directory: TempDir,
+    n_sent: u64,
+}
+
+/// What a collector left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// The directory it wrote to.
+    pub directory: TempDir,
+    /// Its counters.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Daemon {
+    /// Starts a collector on a free port of both loopback addresses.
+    pub fn start() -> Self {
+        Self::start_with(Arc::new(SystemClock), 300)
+    }
+
+    /// Starts a collector with this clock and slots of `slot_secs`.
+    pub fn start_with(clock: Arc<dyn Clock>, slot_secs: u32) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let config = Config {
+            source: Source::Listen(loopback.map(|ip| SocketAddr::new(ip, 0)).into()),
+            root: directory.path().to_owned(),
+            slot_secs,
+            ident: "test".to_owned(),
+            ..Config::default()
+        };
+        let running = start(&config, clock, None).expect("a collector on loopback");
+        Self { running, directory, n_sent: 0 }
+    }
+
+    /// Its counters so far.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        self.running.metrics()
+    }
+
+    /// Where it listens for the family of `ip`.
+    pub fn addr(&self, ip: IpAddr) -> SocketAddr {
+        let fits = |addr: &&SocketAddr| addr.is_ipv4() == ip.is_ipv4();
+        *self.running.listeners().iter().find(fits).expect("a listener of each family")
+    }
+
+    /// Its directory.
+    pub fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Sends datagrams from one socket over IPv4.
+    pub fn send<'a>(&mut self, payloads: impl IntoIterator<Item = &'a [u8]>) {
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let payloads = payloads.into_iter().map(|payload| (peer, peer, payload.to_vec(), 0));
+        self.send_as(&payloads.collect::<Vec<_>>());
+    }
+
+    /// Sends datagrams, each original source from a socket of its own, over the
+    /// family it was captured with.
+    pub fn send_as(&mut self, payloads: &[UdpPayload]) {
+        let mut sockets = HashMap::new();
+        for (source, _, payload, _) in payloads {
+            let target = self.addr(source.ip());
+            let socket =
+                sockets.entry(*source).or_insert_with(|| bind_beside(target).expect("a loopback socket"));
+            socket.send_to(payload, target).expect("loopback takes a datagram");
+            self.n_sent += 1;
+            // Never more than a socket buffer holds: nothing may be lost here.
+            self.wait_until(|metrics, n_sent| {
+                value(metrics, "flowcap_datagrams_received_total") + 100 >= n_sent
+            });
+        }
+        self.wait_until(|metrics, n_sent| value(metrics, "flowcap_datagrams_received_total") == n_sent);
+    }
+
+    /// Waits until the counters and the number of datagrams sent fit.
+    pub fn wait_until(&self, is_reached: impl Fn(&Metrics, u64) -> bool) {
+        let start = Instant::now();
+        while !is_reached(self.running.metrics(), self.n_sent) {
+            assert!(start.elapsed() < PATIENCE, "waited in vain; counters are\n{}", self.running.metrics());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Stops it, waits for the end, and asserts the conservation laws.
+    pub fn finish(self) -> Finished {
+        self.running.stop();
+        let summary = self.running.wait();
+        assert_eq!(summary.failure, None);
+        assert_laws(&summary.metrics);
+        Finished { directory: self.directory, metrics: summary.metrics }
+    }
+}
+
+/// Decodes a capture file into a new directory.
+pub fn decode_capture(path: &Path) -> Finished {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let config = Config {
+        source: Source::Capture(path.to_owned()),
+        root: directory.path().to_owned(),
+        ident: "test".to_owned(),
+        ..Config::default()
+    };
+    let summary = start(&config, Arc::new(SystemClock), None).expect("a collector of a capture").wait();
+    assert_eq!(summary.failure, None);
+    assert_laws(&summary.metrics);
+    Finished { directory, metrics: summary.metrics }
+}
+
+/// The conservation laws hold, and nothing is in flight.
+fn assert_laws(metrics: &Metrics) {
+    assert_eq!(metrics.check_laws(), Ok(()), "{metrics}");
+    for name in
+        ["flowcap_datagrams_in_flight", "flowcap_records_in_flight", "flowcap_options_records_in_flight"]
+    {
+        assert_eq!(value(metrics, name), 0, "{name} after shutdown");
+    }
+}
+
+/// One counter by its full name.
+pub fn value(metrics: &Metrics, name: &str) -> u64 {
+    metrics.value(name).unwrap_or_else(|| panic!("no counter is called {name}"))
+}
+
+fn bind_beside(target: SocketAddr) -> io::Result<UdpSocket> {
+    UdpSocket::bind(SocketAddr::new(target.ip(), 0))
+}

@@ -1,0 +1,29 @@
+//! What needs both halves of flowcap: a collector and a query in one process,
+//! and packets encoded by code that shares nothing with the decoder.
+//!
+//! - [`packet`], [`pcap`], [`lab`], [`mutate`]: datagrams, built, read or broken
+//! - [`daemon`]: a collector on ports the system chose, and the way to send to it
+//! - [`query`]: `flowdump` in process, its output as text or parsed
+
+pub mod daemon;
+pub mod lab;
+pub mod mutate;
+pub mod packet;
+pub mod pcap;
+pub mod query;
+
+use std::path::{Path, PathBuf};
+
+/// A file or directory below `testdata/`.
+pub fn testdata(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata").join(name)
+}
+
+/// Names of all captures below `testdata/`, sorted, without `.pcap`.
+pub fn captures() -> Vec<String> {
+    let entries = std::fs::read_dir(testdata("")).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<_> = names.filter_map(|name| Some(name.strip_suffix(".pcap")?.to_owned())).collect();
+    names.sort();
+    names
+}
