@@ -3,7 +3,7 @@
 //! `flowcapd` writes files and `flowdump` reads them; neither depends on the
 //! other. This crate is what both know:
 //!
-//! - [`column`]: the one table of columns; [`schema`] derives the Arrow schema
+//! - [`mod@column`]: the one table of columns; [`schema`] derives the Arrow schema
 //! - [`element`]: the IANA registry of information elements
 //! - [`addr`], [`time`], [`proto`]: values, parsed and printed side by side
 //! - [`layout`]: directory and file names and their meaning

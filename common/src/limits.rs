@@ -34,6 +34,11 @@ pub const WAITING_BYTES_MAX: usize = 16 << 20;
 /// 600 s by Cisco's and Open vSwitch's default, and a resend may be lost once.
 pub const WAITING_SECS_MAX: i64 = 1_300;
 
+/// How far a stamp may lie after the header that carries it, milliseconds.
+/// Juniper stamps up to 160 ms late and Open vSwitch before its own start; an
+/// hour covers clocks that were set. Anything beyond is the past, wrapped.
+pub const STAMP_AHEAD_MS_MAX: u32 = 3_600_000;
+
 /// Rows of one batch, which becomes one row group.
 pub const ROW_GROUP_ROWS: usize = 262_144;
 

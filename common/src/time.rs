@@ -3,6 +3,8 @@
 
 use chrono::{DateTime, TimeZone, Utc};
 
+use crate::limits::STAMP_AHEAD_MS_MAX;
+
 /// Microseconds since 1970-01-01T00:00:00Z; what every timestamp column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub i64);
@@ -39,11 +41,6 @@ impl Timestamp {
         Utc.timestamp_micros(self.0).single()
     }
 }
-
-/// How far a stamp may lie after the header that carries it, milliseconds.
-/// Juniper stamps up to 160 ms late and Open vSwitch before its own start; an
-/// hour covers clocks that were set. Anything beyond is the past, wrapped.
-const STAMP_AHEAD_MS_MAX: u32 = 3_600_000;
 
 /// Wall time of a `SysUptime`-relative stamp (RFC 3954 §5.1, NetFlow v5).
 ///
