@@ -23,13 +23,13 @@ use flow_common::time::Timestamp;
 pub(crate) use self::error::{DecodeError, Reason};
 pub(crate) use self::run::MessageContext;
 use self::run::Scratch;
-pub(crate) use self::template::{Definition, Template};
+pub(crate) use self::template::{Definition, FieldSpecifier, Template};
+pub(crate) use self::value::TimeBase;
 use self::wire::Reader;
-#[cfg(test)]
-pub(crate) use self::{template::FieldSpecifier, value::TimeBase};
 use crate::datagram::Datagram;
 use crate::flow::FlowBatch;
 use crate::session::Sessions;
+use crate::state::{Listeners, Snapshot};
 use crate::waiting::Waiting;
 
 /// Where decoded records go.
@@ -116,6 +116,18 @@ impl Decoder {
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<DecodeError> {
         let given_up = self.waiting.expire(now);
         given_up.into_iter().map(|template_id| DecodeError::TemplateMissing { template_id }).collect()
+    }
+
+    /// What a restart needs.
+    pub(crate) fn snapshot(&self, listeners: &Listeners) -> Snapshot {
+        Snapshot { sessions: self.sessions.snapshot(listeners), waiting: self.waiting.snapshot(listeners) }
+    }
+
+    /// Takes back what was remembered before a restart; returns how many datagrams
+    /// wait again. Nothing of it is decoded here.
+    pub(crate) fn restore(&mut self, snapshot: &Snapshot, listeners: &Listeners) -> u64 {
+        self.sessions.restore(&snapshot.sessions, listeners);
+        self.waiting.restore(&snapshot.waiting, listeners)
     }
 
     /// Datagrams with data that waits for a template.

@@ -3,7 +3,7 @@
 //! directory fsync).
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -26,6 +26,20 @@ pub(crate) fn publish(file: &File, part: &Path, name: impl Fn(u32) -> String) ->
         }
     }
     unreachable!("2³² files of one slot")
+}
+
+/// Writes a file that may replace an older one: readers see the old or the new,
+/// whole, also after a power loss.
+#[expect(clippy::disallowed_methods, reason = "this file is meant to be replaced")]
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    create_directory(directory)?;
+    let part = path.with_extension("part");
+    let mut file = File::create(&part)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&part, path)?;
+    sync_directory(directory)
 }
 
 fn rename_noreplace(from: &Path, to: &Path) -> io::Result<()> {
@@ -61,6 +75,17 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/state");
+        for content in ["one", "two"] {
+            replace(&path, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        }
+    }
 
     #[test]
     fn a_name_is_never_reused() {

@@ -25,6 +25,7 @@ mod pipeline;
 mod queue;
 mod session;
 mod socket;
+mod state;
 mod waiting;
 mod writer;
 

@@ -51,6 +51,7 @@ macro_rules! metrics {
 
 metrics! {
     datagrams_received "flowcap_datagrams_received_total" "datagrams taken from the sockets or the capture";
+    datagrams_restored "flowcap_datagrams_restored_total" "datagrams of an earlier run that still waited for a template when this one started";
     datagrams_kernel_dropped "flowcap_kernel_dropped_datagrams_total" "datagrams the kernel dropped for want of socket buffer, before they were received";
     datagrams_decoded "flowcap_datagrams_decoded_total" "datagrams decoded";
     datagrams_waiting "flowcap_datagrams_waiting" "datagrams with data that waits for its template";
@@ -98,8 +99,8 @@ impl Metrics {
         let check =
             |law, left, right| if left == right { Ok(()) } else { Err(LawBroken { law, left, right }) };
         check(
-            "datagrams received = decoded + rejected + waiting + in flight",
-            self.datagrams_received.get(),
+            "datagrams received + restored = decoded + rejected + waiting + in flight",
+            self.datagrams_received.get() + self.datagrams_restored.get(),
             self.datagrams_decoded.get()
                 + self.all_rejected()
                 + self.datagrams_waiting.get()

@@ -30,6 +30,7 @@ use crate::config::{Config, Source};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::socket::{Listener, Receiver};
+use crate::state::{Listeners, Snapshot};
 use crate::writer::Store;
 
 /// A collector could not start.
@@ -107,7 +108,7 @@ pub fn start(
     echo: Option<Box<dyn Write + Send>>,
 ) -> Result<Running, StartError> {
     let input = Input::open(&config.source)?;
-    let listeners = match &input {
+    let listeners: Vec<_> = match &input {
         Input::Listeners(listeners) => listeners.iter().map(Listener::addr).collect(),
         Input::Capture(_) => Vec::new(),
     };
@@ -138,11 +139,29 @@ pub fn start(
         }
     };
     let (sender, batches) = sync_channel(limits::WRITER_QUEUE_BATCHES);
-    let decode = Decode::new(config.slot_secs, Arc::clone(&metrics), sender, echo);
+    let mut decode = Decode::new(config.slot_secs, Arc::clone(&metrics), sender, echo);
+    // A capture is decoded the same whatever was seen before it.
+    if matches!(config.source, Source::Listen(_)) {
+        decode = decode.with_state(Listeners::new(listeners.clone()), read_state(&store).as_ref());
+    }
     let decode = spawn("decode", move || decode.run(&queue))?;
     let write = Writing::new(store, Arc::clone(&metrics));
     let write = spawn("write", move || write.run(&batches))?;
     Ok(Running { listeners, stop, metrics, receive, decode, write })
+}
+
+/// The state an earlier run left. One that can't be read is said once and counts
+/// as none: exporters send their templates again.
+fn read_state(store: &Store) -> Option<Snapshot> {
+    let state = store.read_state().map_err(|error| error.to_string());
+    let decode = |bytes: Option<Vec<u8>>| bytes.map(|bytes| Snapshot::decode(&bytes)).transpose();
+    match state.and_then(|bytes| decode(bytes).map_err(|error| error.to_string())) {
+        Ok(snapshot) => snapshot,
+        Err(reason) => {
+            tracing::warn!("starting without the templates of the last run: {reason}");
+            None
+        }
+    }
 }
 
 /// Where datagrams come from, opened.

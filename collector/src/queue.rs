@@ -57,10 +57,25 @@ impl Queue {
         self.changed.notify_all();
     }
 
+    /// Closes the queue when the value returned goes out of scope.
+    pub(crate) fn close_on_drop(&self) -> CloseOnDrop<'_> {
+        CloseOnDrop(self)
+    }
+
     /// A thread that panicked holding the lock left the state whole: no method
     /// panics between its two changes.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Queue::close_on_drop`].
+#[derive(Debug)]
+pub(crate) struct CloseOnDrop<'a>(&'a Queue);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

@@ -10,6 +10,7 @@ use flow_common::time::Timestamp;
 
 use crate::datagram::ListenerId;
 use crate::decode::{Definition, Template};
+use crate::state::{Listeners, SessionState, TemplateState};
 
 /// Scope of template ids: transport session, version and observation domain
 /// (RFC 7011 §3.4.1 and §8, RFC 3954 §5.1).
@@ -55,6 +56,13 @@ impl SamplingRates {
 
     pub(crate) fn of_sampler(&self, id: u64) -> Option<i64> {
         self.samplers.get(&id).copied()
+    }
+
+    /// All samplers, by number.
+    fn samplers(&self) -> Vec<(u64, i64)> {
+        let mut samplers: Vec<_> = self.samplers.iter().map(|(&id, &rate)| (id, rate)).collect();
+        samplers.sort_unstable();
+        samplers
     }
 
     /// Learns a rate: of one sampler, or of the whole domain.
@@ -133,6 +141,49 @@ impl Sessions {
 
     pub(crate) fn n_templates(&self) -> usize {
         self.n_templates
+    }
+
+    /// All sessions with what they know, in a fixed order; listeners that `listeners`
+    /// does not know are left out.
+    pub(crate) fn snapshot(&self, listeners: &Listeners) -> Vec<SessionState> {
+        let state = |(key, session): (&SessionKey, &Session)| {
+            let mut templates: Vec<_> = session
+                .templates
+                .values()
+                .map(|entry| TemplateState::of(&entry.template.definition))
+                .collect();
+            templates.sort_by_key(|template| template.id);
+            Some(SessionState {
+                key: listeners.store(key)?,
+                rate: session.rates.domain,
+                samplers: session.rates.samplers(),
+                init_micros: session.init.map(|init| init.0),
+                templates,
+            })
+        };
+        let mut states: Vec<_> = self.sessions.iter().filter_map(state).collect();
+        states.sort_by_key(|state| (state.key.peer, state.key.listener, state.key.version, state.key.domain));
+        states
+    }
+
+    /// Takes sessions back; what is not sound is left out.
+    pub(crate) fn restore(&mut self, states: &[SessionState], listeners: &Listeners) {
+        for state in states {
+            let Some(key) = listeners.load(&state.key) else { continue };
+            let definitions = state.templates.iter().filter_map(TemplateState::definition);
+            for template in definitions.filter_map(|definition| Template::new(definition).ok()) {
+                self.insert(key, template);
+            }
+            // A session without a template is none.
+            let Some(session) = self.sessions.get_mut(&key) else { continue };
+            session.init = state.init_micros.map(Timestamp);
+            let rates = state.rate.map(|rate| (None, rate)).into_iter();
+            for (sampler, rate) in rates.chain(state.samplers.iter().map(|&(id, rate)| (Some(id), rate))) {
+                if rate > 0 {
+                    session.rates.learn(sampler, rate);
+                }
+            }
+        }
     }
 
     /// Whether this very definition is known, so that it need not be compiled.

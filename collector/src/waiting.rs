@@ -9,6 +9,7 @@ use flow_common::time::Timestamp;
 
 use crate::decode::MessageContext;
 use crate::session::SessionKey;
+use crate::state::{Listeners, WaitingGroups, WaitingState};
 
 /// Which template a set waits for.
 type TemplateKey = (SessionKey, u16);
@@ -74,6 +75,34 @@ impl Waiting {
                 bytes,
             });
         }
+    }
+
+    /// All that waits, by datagram, in order of arrival.
+    pub(crate) fn snapshot(&self, listeners: &Listeners) -> Vec<WaitingState> {
+        let mut sets: Vec<_> = self
+            .sets
+            .iter()
+            .flat_map(|(key, sets)| sets.iter().map(move |set| (set.datagram, key, set)))
+            .collect();
+        sets.sort_by_key(|&(datagram, &(_, template_id), _)| (datagram, template_id));
+        let mut groups = WaitingGroups::default();
+        for (datagram, (key, template_id), set) in sets {
+            if let Some(key) = listeners.store(key) {
+                groups.add(datagram, key, &set.context, (*template_id, &set.bytes));
+            }
+        }
+        groups.finish()
+    }
+
+    /// Lets wait again what waited before a restart; returns how many datagrams.
+    pub(crate) fn restore(&mut self, states: &[WaitingState], listeners: &Listeners) -> u64 {
+        let before = self.n_datagrams();
+        for state in states {
+            if let (Some(key), Some(sets)) = (listeners.load(&state.key), state.sets()) {
+                self.add(key, state.context(), sets);
+            }
+        }
+        (self.n_datagrams() - before) as u64
     }
 
     /// Takes the oldest set that waits for this template.

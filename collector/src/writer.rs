@@ -2,7 +2,7 @@
 //! visible when the slot closes.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ use crate::flow::FlowBatch;
 pub(crate) enum WriteError {
     #[error("cannot create `{path}`: {source}")]
     Create { path: PathBuf, source: io::Error },
+    #[error("cannot read `{path}`: {source}")]
+    Read { path: PathBuf, source: io::Error },
     #[error("cannot write `{path}`: {source}")]
     Write { path: PathBuf, source: ParquetError },
     #[error("cannot publish `{path}`: {source}")]
@@ -79,6 +81,34 @@ impl Store {
         let create = |source| WriteError::Create { path: self.root.clone(), source };
         durable::create_directory(&self.root).map_err(create)?;
         probe(&self.root).map_err(create)
+    }
+
+    /// The decoder's state as last saved; `None` where there is none.
+    pub(crate) fn read_state(&self) -> Result<Option<Vec<u8>>, WriteError> {
+        let path = self.state_path();
+        let read = || {
+            let mut bytes = Vec::new();
+            let n_bytes = File::open(&path)?.take(limits::STATE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+            if n_bytes as u64 > limits::STATE_BYTES_MAX {
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than any state"));
+            }
+            Ok(bytes)
+        };
+        match read() {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(WriteError::Read { path, source }),
+        }
+    }
+
+    /// Saves the decoder's state.
+    pub(crate) fn save_state(&self, bytes: &[u8]) -> Result<(), WriteError> {
+        let path = self.state_path();
+        durable::replace(&path, bytes).map_err(|source| WriteError::Publish { path, source })
+    }
+
+    fn state_path(&self) -> PathBuf {
+        self.root.join(STATE_DIR).join("state")
     }
 
     pub(crate) fn create(&self, slot: Slot, content: Content) -> Result<SlotFile, WriteError> {

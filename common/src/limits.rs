@@ -69,6 +69,10 @@ pub const SOCKET_BUFFER_BYTES: usize = 16 << 20;
 /// Length of a slot by default, seconds; nfcapd's.
 pub const SLOT_SECS_DEFAULT: u32 = 300;
 
+/// Size of a state file that is read at the start, octets: all templates at
+/// their limit and all data that may wait, as text, with room.
+pub const STATE_BYTES_MAX: u64 = 1 << 30;
+
 /// Longest slot: a file lies wholly in one hour.
 pub const SLOT_SECS_MAX: u32 = 3_600;
 

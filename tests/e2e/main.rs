@@ -7,4 +7,5 @@ mod ingest;
 mod interop;
 mod lab;
 mod oracle;
+mod restart;
 mod rotation;

@@ -30,6 +30,8 @@ pub struct Daemon {
 pub struct Finished {
     /// The directory it wrote to.
     pub directory: TempDir,
+    /// Where it listened.
+    pub listeners: Vec<SocketAddr>,
     /// Its counters.
     pub metrics: Arc<Metrics>,
 }
@@ -44,8 +46,23 @@ impl Daemon {
     pub fn start_with(clock: Arc<dyn Clock>, slot_secs: u32) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let addresses = loopback.map(|ip| SocketAddr::new(ip, 0)).into();
+        Self::start_at(directory, addresses, clock, slot_secs)
+    }
+
+    /// Starts a collector again, where an earlier one listened and wrote.
+    pub fn restart(finished: Finished) -> Self {
+        Self::start_at(finished.directory, finished.listeners, Arc::new(SystemClock), 300)
+    }
+
+    fn start_at(
+        directory: TempDir,
+        addresses: Vec<SocketAddr>,
+        clock: Arc<dyn Clock>,
+        slot_secs: u32,
+    ) -> Self {
         let config = Config {
-            source: Source::Listen(loopback.map(|ip| SocketAddr::new(ip, 0)).into()),
+            source: Source::Listen(addresses),
             root: directory.path().to_owned(),
             slot_secs,
             ident: "test".to_owned(),
@@ -78,6 +95,16 @@ impl Daemon {
         self.send_as(&payloads.collect::<Vec<_>>());
     }
 
+    /// Sends datagrams from a socket that outlives this collector.
+    pub fn send_from(&mut self, socket: &UdpSocket, payloads: &[&[u8]]) {
+        let target = self.addr(socket.local_addr().expect("a bound socket").ip());
+        for payload in payloads {
+            socket.send_to(payload, target).expect("loopback takes a datagram");
+            self.n_sent += 1;
+        }
+        self.wait_until(|metrics, n_sent| value(metrics, "flowcap_datagrams_received_total") == n_sent);
+    }
+
     /// Sends datagrams, each original source from a socket of its own, over the
     /// family it was captured with.
     pub fn send_as(&mut self, payloads: &[UdpPayload]) {
@@ -107,11 +134,12 @@ impl Daemon {
 
     /// Stops it, waits for the end, and asserts the conservation laws.
     pub fn finish(self) -> Finished {
+        let listeners = self.running.listeners().to_vec();
         self.running.stop();
         let summary = self.running.wait();
         assert_eq!(summary.failure, None);
         assert_laws(&summary.metrics);
-        Finished { directory: self.directory, metrics: summary.metrics }
+        Finished { directory: self.directory, listeners, metrics: summary.metrics }
     }
 }
 
@@ -127,7 +155,7 @@ pub fn decode_capture(path: &Path) -> Finished {
     let summary = start(&config, Arc::new(SystemClock), None).expect("a collector of a capture").wait();
     assert_eq!(summary.failure, None);
     assert_laws(&summary.metrics);
-    Finished { directory, metrics: summary.metrics }
+    Finished { directory, listeners: Vec::new(), metrics: summary.metrics }
 }
 
 /// The conservation laws hold, and nothing is in flight.

@@ -19,6 +19,7 @@ use crate::echo::Echo;
 use crate::log::LogLimit;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::state::{Listeners, Snapshot};
 use crate::writer::{Content, SlotFacts};
 
 /// The decode thread.
@@ -33,6 +34,11 @@ pub(super) struct Decode {
     metrics: Arc<Metrics>,
     sender: SyncSender<ToWriter>,
     echo: Option<Echo<Box<dyn Write + Send>, Local>>,
+    /// Listeners by which the state is saved; a capture has none and saves none.
+    listeners: Listeners,
+    saves_state: bool,
+    /// The state as last saved.
+    saved: Vec<u8>,
 }
 
 impl Decode {
@@ -53,10 +59,27 @@ impl Decode {
             metrics,
             sender,
             echo: echo.map(|out| Echo::new(out, Local)),
+            listeners: Listeners::default(),
+            saves_state: false,
+            saved: Vec::new(),
         }
     }
 
+    /// Remembers what `state` holds, and saves it again at the end of each slot.
+    pub(super) fn with_state(mut self, listeners: Listeners, state: Option<&Snapshot>) -> Self {
+        self.listeners = listeners;
+        self.saves_state = true;
+        if let Some(snapshot) = state {
+            let n_waiting = self.decoder.restore(snapshot, &self.listeners);
+            self.metrics.datagrams_restored.add(n_waiting);
+            self.count_waiting();
+        }
+        self
+    }
+
     pub(super) fn run(mut self, queue: &Queue) {
+        // Also when this thread panics: the receiver must not wait for it for ever.
+        let _closing = queue.close_on_drop();
         while let Some(block) = queue.pop() {
             for datagram in block.iter() {
                 self.datagram(&datagram);
@@ -66,10 +89,32 @@ impl Decode {
             }
         }
         let n_waiting = self.decoder.n_waiting();
-        if n_waiting > 0 {
-            tracing::warn!("{n_waiting} datagrams still wait for a template; what they held is not stored");
+        if n_waiting > 0 && self.saves_state {
+            tracing::info!("{n_waiting} datagrams wait for a template and are kept for the next start");
+        } else if n_waiting > 0 {
+            tracing::warn!(
+                "{n_waiting} datagrams wait for a template that did not come; their data is not stored"
+            );
         }
         self.close_slot();
+        // Where no slot was open, templates may have come all the same.
+        self.save_state();
+    }
+
+    /// Saves the state if it has changed.
+    fn save_state(&mut self) {
+        if !self.saves_state {
+            return;
+        }
+        let snapshot = self.decoder.snapshot(&self.listeners);
+        if snapshot == Snapshot::default() && self.saved.is_empty() {
+            return;
+        }
+        let state = snapshot.encode();
+        if state != self.saved {
+            self.saved.clone_from(&state);
+            self.sender.send(ToWriter::State(state)).expect("the writer outlives the decoder");
+        }
     }
 
     fn datagram(&mut self, datagram: &Datagram<'_>) {
@@ -183,6 +228,7 @@ impl Decode {
             };
             self.kernel_dropped_before = kernel_dropped;
             self.sender.send(ToWriter::Close(facts)).expect("the writer outlives the decoder");
+            self.save_state();
         }
     }
 }

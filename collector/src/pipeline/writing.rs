@@ -11,8 +11,14 @@ use crate::writer::{Content, SlotFacts, SlotFile, Store, WriteError};
 
 /// What the decoder hands to the writer.
 pub(super) enum ToWriter {
-    Batch { slot: Slot, content: Content, batch: FlowBatch },
+    Batch {
+        slot: Slot,
+        content: Content,
+        batch: FlowBatch,
+    },
     Close(SlotFacts),
+    /// The decoder's state, encoded.
+    State(Vec<u8>),
 }
 
 /// The write thread.
@@ -36,6 +42,12 @@ impl Writing {
                 ToWriter::Close(facts) => {
                     self.close(Content::Flows, facts);
                     self.close(Content::Options, SlotFacts::default());
+                }
+                ToWriter::State(bytes) => {
+                    if let Err(error) = self.store.save_state(&bytes) {
+                        self.metrics.file_errors.add(1);
+                        tracing::error!("{error}; after a restart templates must be sent again");
+                    }
                 }
             }
         }
