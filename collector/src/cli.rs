@@ -63,6 +63,10 @@ pub struct Args {
     )]
     pub(crate) ident: String,
 
+    /// Sampling rate of exporters that tell none; a negative one overrides what they tell
+    #[arg(short = 's', long = "sampling", value_name = "RATE", allow_negative_numbers = true)]
+    pub(crate) sampling_rate: Option<i64>,
+
     /// Decode the datagrams of a pcap or pcapng file instead of listening
     #[arg(short = 'f', long = "read-pcap", value_name = "PCAP")]
     pub(crate) capture: Option<PathBuf>,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use flow_common::limits;
 
 use crate::cli::Args;
+use crate::session::SamplingPolicy;
 
 /// Where datagrams come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Config {
     pub slot_secs: u32,
     /// Name written into every file.
     pub ident: String,
+    /// What the operator says of sampling rates.
+    pub sampling: SamplingPolicy,
     /// A listener where nothing came for this long gets a hint.
     pub silent_after: Duration,
 }
@@ -49,6 +52,7 @@ impl Default for Config {
             root: PathBuf::from("flows"),
             slot_secs: limits::SLOT_SECS_DEFAULT,
             ident: "none".to_owned(),
+            sampling: SamplingPolicy::Announced,
             silent_after: Duration::from_secs(limits::SILENT_LISTENER_SECS),
         }
     }
@@ -89,7 +93,32 @@ impl TryFrom<Args> for Config {
             }
             None => Source::Listen(addresses(&args.ports, &args.bind)),
         };
-        Ok(Self { source, root: args.directory, slot_secs: args.slot_secs, ident: args.ident, ..default })
+        let sampling = sampling_policy(args.sampling_rate)?;
+        Ok(Self {
+            source,
+            root: args.directory,
+            slot_secs: args.slot_secs,
+            ident: args.ident,
+            sampling,
+            ..default
+        })
+    }
+}
+
+/// nfcapd's `-s`: a positive rate where exporters say none, a negative one
+/// whatever they say.
+fn sampling_policy(rate: Option<i64>) -> Result<SamplingPolicy, UsageError> {
+    let Some(rate) = rate else { return Ok(SamplingPolicy::Announced) };
+    match u32::try_from(rate.unsigned_abs()) {
+        Ok(n @ 1..=limits::SAMPLING_RATE_MAX) if rate > 0 => Ok(SamplingPolicy::Default(n)),
+        Ok(n @ 1..=limits::SAMPLING_RATE_MAX) => Ok(SamplingPolicy::Forced(n)),
+        _ => Err(UsageError {
+            message: format!(
+                "sampling rate `{rate}` is not 1 to {0} or -1 to -{0}",
+                limits::SAMPLING_RATE_MAX
+            ),
+            hint: "`-s 1000` where an exporter tells no rate, `-s -1000` whatever it tells".to_owned(),
+        }),
     }
 }
 
@@ -109,17 +138,22 @@ mod tests {
                 }
                 Source::Capture(path) => path.display().to_string(),
             };
-            format!("{source} {} {} {}", config.root.display(), config.slot_secs, config.ident)
+            let (root, slot_secs, ident) = (config.root.display(), config.slot_secs, config.ident);
+            format!("{source} {root} {slot_secs} {ident} {:?}", config.sampling)
         });
         assert_eq!(config.as_deref().map_err(ToString::to_string), expected.map_err(ToOwned::to_owned));
     }
 
     #[test]
     fn flags_become_a_configuration() {
-        check("", Ok("[::]:2055 [::]:4739 [::]:9995 [::]:9996 flows 300 none"));
-        check("-p 1 -p 2 -b ::1 -b 127.0.0.1", Ok("[::1]:1 [::1]:2 127.0.0.1:1 127.0.0.1:2 flows 300 none"));
-        check("-f x.pcap -l out -t 60 -I edge", Ok("x.pcap out 60 edge"));
+        check("", Ok("[::]:2055 [::]:4739 [::]:9995 [::]:9996 flows 300 none Announced"));
+        check(
+            "-p 1 -p 2 -b ::1 -b 127.0.0.1",
+            Ok("[::1]:1 [::1]:2 127.0.0.1:1 127.0.0.1:2 flows 300 none Announced"),
+        );
+        check("-f x.pcap -l out -t 60 -I edge -s -1000", Ok("x.pcap out 60 edge Forced(1000)"));
         check("-t 0", Err("slot length `0` is not between 1 and 3600 seconds"));
+        check("-s 0", Err("sampling rate `0` is not 1 to 10000000 or -1 to -10000000"));
         check("-f x -p 1", Err("`-f` reads a capture and listens nowhere, so `-p` and `-b` mean nothing"));
     }
 }

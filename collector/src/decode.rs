@@ -28,7 +28,7 @@ pub(crate) use self::value::TimeBase;
 use self::wire::Reader;
 use crate::datagram::Datagram;
 use crate::flow::FlowBatch;
-use crate::session::Sessions;
+use crate::session::{SamplingPolicy, Sessions};
 use crate::state::{Listeners, Snapshot};
 use crate::waiting::Waiting;
 
@@ -82,9 +82,14 @@ pub(crate) struct Decoder {
     waiting: Waiting,
     scratch: Scratch,
     v5: v5::V5,
+    policy: SamplingPolicy,
 }
 
 impl Decoder {
+    pub(crate) fn new(policy: SamplingPolicy) -> Self {
+        Self { policy, ..Self::default() }
+    }
+
     /// Decodes one datagram and appends its records to `sink`.
     pub(crate) fn decode(&mut self, datagram: &Datagram<'_>, sink: &mut FlowSink) -> Report {
         let mut report = Report::default();
@@ -106,7 +111,7 @@ impl Decoder {
         let mut reader = Reader::new(datagram.payload);
         report.version = reader.u16("version")?;
         match report.version {
-            5 => self.v5.decode(reader, datagram, &mut self.scratch, sink, report),
+            5 => self.v5.decode(reader, datagram, self.policy, &mut self.scratch, sink, report),
             9 | 10 => self.decode_sets(reader, datagram, sink, report),
             version => Err(DecodeError::UnsupportedVersion { version }),
         }

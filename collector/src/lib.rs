@@ -34,3 +34,4 @@ pub use clock::SystemClock;
 pub use config::{Config, Source, UsageError};
 pub use metrics::{LawBroken, Metrics};
 pub use pipeline::{Running, StartError, Summary, start};
+pub use session::SamplingPolicy;

@@ -139,7 +139,7 @@ pub fn start(
         }
     };
     let (sender, batches) = sync_channel(limits::WRITER_QUEUE_BATCHES);
-    let mut decode = Decode::new(config.slot_secs, Arc::clone(&metrics), sender, echo);
+    let mut decode = Decode::new(config, Arc::clone(&metrics), sender, echo);
     // A capture is decoded the same whatever was seen before it.
     if matches!(config.source, Source::Listen(_)) {
         decode = decode.with_state(Listeners::new(listeners.clone()), read_state(&store).as_ref());

@@ -29,6 +29,7 @@ pub(crate) enum SamplingSource {
     Sampler,
     Domain,
     Header,
+    Override,
 }
 
 impl SamplingSource {
@@ -38,8 +39,21 @@ impl SamplingSource {
             Self::Sampler => "sampler",
             Self::Domain => "domain",
             Self::Header => "header",
+            Self::Override => "override",
         }
     }
+}
+
+/// What the operator says of sampling rates (`-s`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SamplingPolicy {
+    /// Rates are what exporters say.
+    #[default]
+    Announced,
+    /// This rate where an exporter says none.
+    Default(u32),
+    /// This rate whatever exporters say.
+    Forced(u32),
 }
 
 /// Sampling rates of one domain, learned from options data.

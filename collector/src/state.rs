@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::datagram::ListenerId;
 use crate::decode::{Definition, FieldSpecifier, MessageContext, TimeBase};
-use crate::session::SessionKey;
+use crate::session::{SamplingPolicy, SessionKey};
 
 /// First word of the file, and the version this program writes and reads.
 const MAGIC: &str = "flowcap-state";
@@ -192,6 +192,7 @@ impl WaitingState {
             time: TimeBase { export: Timestamp(self.export_micros), uptime_ms: self.uptime_ms, init: None },
             engine: None,
             header_rate: None,
+            policy: SamplingPolicy::Announced,
         }
     }
 

@@ -17,6 +17,9 @@ pub const TEMPLATE_FIELDS_MAX: usize = 1_024;
 /// with 4 each, and room.
 pub const TEMPLATES_MAX: usize = 65_536;
 
+/// Sampling rate an operator may set; nfcapd's.
+pub const SAMPLING_RATE_MAX: u32 = 10_000_000;
+
 /// Memory held by templates: 256 MiB. The largest template alone stays far below.
 pub const TEMPLATES_BYTES_MAX: usize = 256 << 20;
 

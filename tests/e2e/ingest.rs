@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use flow_tests::daemon::{Daemon, Finished, decode_capture, value};
+use flow_tests::daemon::{Daemon, Finished, decode_capture, decode_capture_with, value};
 use flow_tests::packet::{Value, ipfix, v5, v9};
 use flow_tests::pcap::udp_payloads;
 use flow_tests::query::records;
@@ -284,6 +284,25 @@ fn a_capture_decodes_offline_as_it_does_over_udp() {
             );
         }
     }
+}
+
+#[test]
+fn the_operator_sets_the_rate_where_exporters_do_not_or_whatever_they_say() {
+    use flow_collector::{Config, SamplingPolicy};
+    let check = |name: &str, sampling, expected: (Option<u64>, Option<&str>)| {
+        let config = Config { sampling, ..Config::default() };
+        let finished = decode_capture_with(&testdata(&format!("{name}.pcap")), config);
+        for record in records(finished.directory.path()) {
+            let seen = (record["sampling_rate"].as_u64(), record["sampling_source"].as_str());
+            assert_eq!(seen, expected, "{name} {sampling:?}");
+        }
+    };
+    check("v5-softflowd", SamplingPolicy::Announced, (None, None));
+    check("v5-softflowd", SamplingPolicy::Default(50), (Some(50), Some("override")));
+    check("v5-softflowd-sampled", SamplingPolicy::Default(50), (Some(10), Some("header")));
+    check("v5-softflowd-sampled", SamplingPolicy::Forced(50), (Some(50), Some("override")));
+    check("v9-pmacctd-sampled", SamplingPolicy::Default(50), (Some(10), Some("sampler")));
+    check("v9-pmacctd-sampled", SamplingPolicy::Forced(50), (Some(50), Some("override")));
 }
 
 #[test]

@@ -145,12 +145,17 @@ impl Daemon {
 
 /// Decodes a capture file into a new directory.
 pub fn decode_capture(path: &Path) -> Finished {
+    decode_capture_with(path, Config::default())
+}
+
+/// Decodes a capture file into a new directory, otherwise as `config` says.
+pub fn decode_capture_with(path: &Path, config: Config) -> Finished {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let config = Config {
         source: Source::Capture(path.to_owned()),
         root: directory.path().to_owned(),
         ident: "test".to_owned(),
-        ..Config::default()
+        ..config
     };
     let summary = start(&config, Arc::new(SystemClock), None).expect("a collector of a capture").wait();
     assert_eq!(summary.failure, None);

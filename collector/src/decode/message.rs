@@ -10,7 +10,7 @@ use super::value::TimeBase;
 use super::wire::{Reader, Set, SetIter};
 use super::{Decoder, FlowSink, Outcome, Report, exporter_of};
 use crate::datagram::Datagram;
-use crate::session::SessionKey;
+use crate::session::{SamplingPolicy, SessionKey};
 use crate::waiting::Ended;
 
 /// What the id of a set says about its content.
@@ -73,6 +73,7 @@ fn header<'a>(
         time,
         engine: None,
         header_rate: None,
+        policy: SamplingPolicy::Announced,
     };
     Ok((context, body))
 }
@@ -158,7 +159,8 @@ impl Decoder {
     ) -> Result<bool, DecodeError> {
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(false) };
         let Some((template, rates, init)) = session.template_for_use(template_id) else { return Ok(false) };
-        let context = MessageContext { time: TimeBase { init: *init, ..context.time }, ..*context };
+        let time = TimeBase { init: *init, ..context.time };
+        let context = MessageContext { time, policy: self.policy, ..*context };
         if template.definition.n_scope.is_some() {
             run::for_records(template, body, &mut self.scratch, |records| {
                 for row in 0..records.len() {

@@ -14,7 +14,7 @@ use super::template::{Template, VARIABLE};
 use super::value::{self, TimeBase};
 use super::wire::{Reader, uint};
 use crate::flow::FlowBatch;
-use crate::session::{SamplingRates, SamplingSource};
+use crate::session::{SamplingPolicy, SamplingRates, SamplingSource};
 
 /// What all records of a message have in common.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,7 @@ pub(crate) struct MessageContext {
     pub(crate) engine: Option<(u8, u8)>,
     /// Sampling rate in the header of v5.
     pub(crate) header_rate: Option<u32>,
+    pub(crate) policy: SamplingPolicy,
 }
 
 /// Where a field lies in a record.
@@ -338,7 +339,13 @@ fn append_sampling(
     batch: &mut FlowBatch,
 ) {
     let header = context.header_rate.map(|rate| (i64::from(rate), SamplingSource::Header));
-    if *fields == SamplingFields::default() && rates.domain().is_none() && header.is_none() {
+    let (default, forced) = match context.policy {
+        SamplingPolicy::Announced => (None, None),
+        SamplingPolicy::Default(rate) => (Some((i64::from(rate), SamplingSource::Override)), None),
+        SamplingPolicy::Forced(rate) => (None, Some((i64::from(rate), SamplingSource::Override))),
+    };
+    let of_all = forced.or(header).or(default);
+    if *fields == SamplingFields::default() && rates.domain().is_none() && of_all.is_none() {
         return;
     }
     for row in 0..records.n {
@@ -346,7 +353,7 @@ fn append_sampling(
         let of_sampler =
             || Some((rates.of_sampler(sampler_id(fields, records, row)?)?, SamplingSource::Sampler));
         let of_domain = || Some((rates.domain()?, SamplingSource::Domain));
-        let rate = of_record().or_else(of_sampler).or_else(of_domain).or(header);
+        let rate = forced.or_else(of_record).or_else(of_sampler).or_else(of_domain).or(header).or(default);
         batch.int64(ColumnId::SamplingRate).push(rate.map(|(rate, _)| rate));
         batch.variable(ColumnId::SamplingSource).push(rate.map(|(_, source)| source.name().as_bytes()));
     }

@@ -11,7 +11,7 @@ use super::value::TimeBase;
 use super::wire::Reader;
 use super::{FlowSink, Report, exporter_of};
 use crate::datagram::Datagram;
-use crate::session::SamplingRates;
+use crate::session::{SamplingPolicy, SamplingRates};
 
 /// Fields of a record in order: (element, octets).
 const FIELDS: [(u16, u16); 20] = [
@@ -63,6 +63,7 @@ impl V5 {
         &self,
         mut reader: Reader<'_>,
         datagram: &Datagram<'_>,
+        policy: SamplingPolicy,
         scratch: &mut Scratch,
         sink: &mut FlowSink,
         report: &mut Report,
@@ -93,6 +94,7 @@ impl V5 {
             time: TimeBase { export, uptime_ms: Some(uptime_ms), init: None },
             engine: Some((engine_type, engine_id)),
             header_rate: (rate > 0).then_some(rate),
+            policy,
         };
         let append = |records: run::Records<'_>| {
             run::append_flows(

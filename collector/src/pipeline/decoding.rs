@@ -13,6 +13,7 @@ use flow_common::limits;
 use flow_common::time::Timestamp;
 
 use super::writing::ToWriter;
+use crate::config::Config;
 use crate::datagram::Datagram;
 use crate::decode::{DecodeError, Decoder, FlowSink, Outcome, Report};
 use crate::echo::Echo;
@@ -43,16 +44,16 @@ pub(super) struct Decode {
 
 impl Decode {
     pub(super) fn new(
-        slot_secs: u32,
+        config: &Config,
         metrics: Arc<Metrics>,
         sender: SyncSender<ToWriter>,
         echo: Option<Box<dyn Write + Send>>,
     ) -> Self {
         Self {
-            decoder: Decoder::default(),
+            decoder: Decoder::new(config.sampling),
             sink: FlowSink::default(),
             slot: None,
-            slot_secs,
+            slot_secs: config.slot_secs,
             exporters: ExporterTable::default(),
             kernel_dropped_before: 0,
             log: LogLimit::default(),
