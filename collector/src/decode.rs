@@ -7,6 +7,8 @@
 //! and leaves no record behind (RFC 7011 §9.1); work is bounded by its length.
 
 mod error;
+#[cfg(test)]
+mod faults;
 mod fill;
 mod message;
 mod plan;

@@ -260,6 +260,12 @@ impl FlowBatch {
         debug_assert!(self.buffers.iter().all(|buffer| buffer.len() <= self.rows), "a column ran ahead");
     }
 
+    /// Whether no column has more values than there are rows.
+    #[cfg(test)]
+    pub(crate) fn is_consistent(&self) -> bool {
+        self.buffers.iter().all(|buffer| buffer.len() <= self.rows)
+    }
+
     /// Takes back everything after the first `rows` records, also the values of a
     /// set that `add_rows` never ended.
     pub(crate) fn truncate(&mut self, rows: usize) {
