@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use etherparse::{EtherType, NetSlice, SlicedPacket, TransportSlice};
@@ -51,14 +53,21 @@ impl Capture {
     /// Opens a file and recognises its format.
     pub(crate) fn open(path: &Path) -> Result<Self, CaptureError> {
         let file = File::open(path).map_err(|source| CaptureError::Open { path: path.to_owned(), source })?;
-        let reader = create_reader(BUFFER_BYTES, file).map_err(|error| failed(path, 0, &error))?;
-        Ok(Self { path: path.to_owned(), reader })
+        Self::new(path.to_owned(), file)
+    }
+
+    /// Reads a capture from anywhere; `path` names it in errors.
+    pub(crate) fn new(path: PathBuf, reader: impl Read + Send + 'static) -> Result<Self, CaptureError> {
+        match create_reader(BUFFER_BYTES, reader) {
+            Ok(reader) => Ok(Self { path, reader }),
+            Err(error) => Err(failed(&path, 0, &error)),
+        }
     }
 
     /// Calls `each` with every UDP datagram, in file order.
     pub(crate) fn for_datagrams(
         mut self,
-        mut each: impl FnMut(Datagram<'_>),
+        mut each: impl FnMut(Datagram<'_>) -> ControlFlow<()>,
     ) -> Result<CaptureCounts, CaptureError> {
         let (mut state, mut counts) = (Reading::default(), CaptureCounts::default());
         // A refill that brings nothing means that the block is cut off or too large.
@@ -66,9 +75,12 @@ impl Capture {
         loop {
             match self.reader.next() {
                 Ok((n_bytes, block)) => {
-                    state.block(block, &mut counts, &mut each);
+                    let flow = state.block(block, &mut counts, &mut each);
                     self.reader.consume(n_bytes);
                     buffered_before = None;
+                    if flow.is_break() {
+                        return Ok(counts);
+                    }
                 }
                 Err(PcapError::Eof) => return Ok(counts),
                 Err(PcapError::Incomplete(_)) => {
@@ -108,17 +120,17 @@ impl Reading {
         &mut self,
         block: PcapBlockOwned<'_>,
         counts: &mut CaptureCounts,
-        each: &mut impl FnMut(Datagram<'_>),
-    ) {
+        each: &mut impl FnMut(Datagram<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         match block {
             PcapBlockOwned::LegacyHeader(header) => {
                 let resolution = if header.is_nanosecond_precision() { 1_000_000_000 } else { 1_000_000 };
                 self.interfaces = vec![Interface { linktype: header.network, resolution, offset_secs: 0 }];
             }
             PcapBlockOwned::Legacy(packet) => {
-                let Some(&interface) = self.interfaces.first() else { return };
+                let Some(&interface) = self.interfaces.first() else { return ControlFlow::Continue(()) };
                 let stamp = u64::from(packet.ts_sec) * interface.resolution + u64::from(packet.ts_usec);
-                self.packet(interface, stamp, packet.data, counts, each);
+                return self.packet(interface, stamp, packet.data, counts, each);
             }
             PcapBlockOwned::NG(PcapngBlock::SectionHeader(_)) => self.interfaces.clear(),
             PcapBlockOwned::NG(PcapngBlock::InterfaceDescription(interface)) => {
@@ -132,12 +144,15 @@ impl Reading {
                 });
             }
             PcapBlockOwned::NG(PcapngBlock::EnhancedPacket(packet)) => {
-                let Some(&interface) = self.interfaces.get(packet.if_id as usize) else { return };
+                let Some(&interface) = self.interfaces.get(packet.if_id as usize) else {
+                    return ControlFlow::Continue(());
+                };
                 let stamp = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
-                self.packet(interface, stamp, packet.data, counts, each);
+                return self.packet(interface, stamp, packet.data, counts, each);
             }
             PcapBlockOwned::NG(_) => {}
         }
+        ControlFlow::Continue(())
     }
 
     fn packet(
@@ -146,17 +161,19 @@ impl Reading {
         stamp: u64,
         frame: &[u8],
         counts: &mut CaptureCounts,
-        each: &mut impl FnMut(Datagram<'_>),
-    ) {
+        each: &mut impl FnMut(Datagram<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         counts.n_packets += 1;
-        let Some((peer, destination, payload)) = udp_payload(interface.linktype, frame) else { return };
+        let Some((peer, destination, payload)) = udp_payload(interface.linktype, frame) else {
+            return ControlFlow::Continue(());
+        };
         counts.n_datagrams += 1;
         let next = ListenerId(u16::try_from(self.listeners.len()).unwrap_or(u16::MAX));
         let listener = *self.listeners.entry(destination).or_insert(next);
         let micros = u128::from(stamp) * 1_000_000 / u128::from(interface.resolution);
         let micros = i64::try_from(micros).unwrap_or(i64::MAX);
         let received_at = Timestamp(micros.saturating_add(Timestamp::from_secs(interface.offset_secs).0));
-        each(Datagram { payload, peer, listener, received_at });
+        each(Datagram { payload, peer, listener, received_at })
     }
 }
 
@@ -199,7 +216,8 @@ mod tests {
         let check = |content: &[u8], reason: &str| {
             let path = directory.path().join("x.pcap");
             std::fs::write(&path, content).unwrap();
-            let read = Capture::open(&path).and_then(|capture| capture.for_datagrams(|_| {}));
+            let read =
+                Capture::open(&path).and_then(|capture| capture.for_datagrams(|_| ControlFlow::Continue(())));
             let error = read.unwrap_err().to_string();
             assert!(error.ends_with(reason), "{error}");
         };

@@ -63,7 +63,14 @@ fn addresses(ports: &[u16], bind: &[IpAddr]) -> Vec<SocketAddr> {
     let ports = if ports.is_empty() { &limits::PORTS_DEFAULT } else { ports };
     let any = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
     let bind = if bind.is_empty() { &any } else { bind };
-    bind.iter().flat_map(|&ip| ports.iter().map(move |&port| SocketAddr::new(ip, port))).collect()
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in bind.iter().flat_map(|&ip| ports.iter().map(move |&port| SocketAddr::new(ip, port))) {
+        // Port 0 is any free one, so two of it are two.
+        if address.port() == 0 || !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    addresses
 }
 
 impl TryFrom<Args> for Config {
@@ -151,6 +158,7 @@ mod tests {
             "-p 1 -p 2 -b ::1 -b 127.0.0.1",
             Ok("[::1]:1 [::1]:2 127.0.0.1:1 127.0.0.1:2 flows 300 none Announced"),
         );
+        check("-p 1 -p 1 -b ::1", Ok("[::1]:1 flows 300 none Announced"));
         check("-f x.pcap -l out -t 60 -I edge -s -1000", Ok("x.pcap out 60 edge Forced(1000)"));
         check("-t 0", Err("slot length `0` is not between 1 and 3600 seconds"));
         check("-s 0", Err("sampling rate `0` is not 1 to 10000000 or -1 to -10000000"));

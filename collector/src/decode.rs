@@ -18,8 +18,10 @@ mod v5;
 mod value;
 mod wire;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use flow_common::limits;
 use flow_common::time::Timestamp;
 
 pub(crate) use self::error::{DecodeError, Reason};
@@ -30,7 +32,7 @@ pub(crate) use self::value::TimeBase;
 use self::wire::Reader;
 use crate::datagram::Datagram;
 use crate::flow::FlowBatch;
-use crate::session::{SamplingPolicy, Sessions};
+use crate::session::{SamplingPolicy, SessionKey, Sessions};
 use crate::state::{Listeners, Snapshot};
 use crate::waiting::Waiting;
 
@@ -41,6 +43,19 @@ pub(crate) struct FlowSink {
     pub(crate) flows: FlowBatch,
     /// Options data records: facts about metering, every field in `other`.
     pub(crate) options: FlowBatch,
+}
+
+impl FlowSink {
+    /// Flow records and options data records held.
+    pub(crate) fn rows(&self) -> (usize, usize) {
+        (self.flows.rows(), self.options.rows())
+    }
+
+    /// Whether it is time to write what it holds.
+    pub(crate) fn is_full(&self) -> bool {
+        self.flows.rows().max(self.options.rows()) >= limits::ROW_GROUP_ROWS
+            || self.flows.variable_bytes() + self.options.variable_bytes() >= limits::BATCH_VARIABLE_BYTES_MAX
+    }
 }
 
 /// What became of a datagram.
@@ -61,6 +76,9 @@ pub(crate) struct Report {
     pub(crate) version: u16,
     /// Observation domain or source id.
     pub(crate) domain: Option<u32>,
+    /// Sequence number, and which counter of the sender it is from: observation
+    /// domain, source id, or engine type and id of v5.
+    pub(crate) sequence: Option<(u32, u32)>,
     pub(crate) templates_learned: u64,
     pub(crate) templates_evicted: u64,
     /// Withdrawals, ignored over UDP (RFC 7011 §8.4).
@@ -71,10 +89,18 @@ pub(crate) struct Report {
     pub(crate) trailing_bytes: u64,
     /// Templates of a sound message that were refused, and why.
     pub(crate) template_errors: Vec<DecodeError>,
-    /// Datagrams that had waited and are now decoded.
-    pub(crate) waited_decoded: u64,
-    /// Datagrams that had waited and turned out malformed, or waited in vain.
-    pub(crate) waited_rejected: Vec<DecodeError>,
+    /// Datagrams that waited and were given up for this one.
+    pub(crate) given_up: Vec<DecodeError>,
+    /// Template the first of its sets waits for.
+    pub(crate) waits_for: Option<u16>,
+}
+
+/// What one call of [`Decoder::decode_ready`] did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LateReport {
+    pub(crate) context: MessageContext,
+    /// What became of the datagram, if this was its last set.
+    pub(crate) ended: Option<Outcome>,
 }
 
 /// Decodes datagrams; holds all state that outlives one.
@@ -82,6 +108,8 @@ pub(crate) struct Report {
 pub(crate) struct Decoder {
     sessions: Sessions,
     waiting: Waiting,
+    /// Templates that came for data that waits.
+    ready: VecDeque<(SessionKey, u16)>,
     scratch: Scratch,
     v5: v5::V5,
     policy: SamplingPolicy,
@@ -119,6 +147,17 @@ impl Decoder {
         }
     }
 
+    /// When the next set was received that waited and can be decoded now.
+    pub(crate) fn next_ready(&mut self) -> Option<Timestamp> {
+        while let Some(&(key, template_id)) = self.ready.front() {
+            if let Some(received_at) = self.waiting.oldest(key, template_id) {
+                return Some(received_at);
+            }
+            self.ready.pop_front();
+        }
+        None
+    }
+
     /// Gives up data that waited too long; returns why, once per datagram.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<DecodeError> {
         let given_up = self.waiting.expire(now);
@@ -148,8 +187,11 @@ impl Decoder {
     }
 }
 
-/// The address an exporter is known by; link-local scope and flow label of the
-/// socket address say nothing about it.
+/// The address an exporter is known by: IPv4 as such, also where it came in by a
+/// socket of both families.
 pub(crate) fn exporter_of(peer: SocketAddr) -> SocketAddr {
-    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+    match peer.ip().to_canonical() {
+        ip if ip.is_ipv4() => SocketAddr::new(ip, peer.port()),
+        _ => peer,
+    }
 }

@@ -42,29 +42,30 @@ const IN_BLOCK: [ColumnId; 20] = [
 
 /// Prints records; numbers exporters in order of appearance.
 #[derive(Debug)]
-pub(crate) struct Echo<W, Z> {
-    out: W,
+pub(crate) struct Echo<Z> {
     zone: Z,
     exporters: HashMap<([u8; 16], Option<i64>), usize>,
 }
 
-impl<W: Write, Z: TimeZone> Echo<W, Z>
+impl<Z: TimeZone> Echo<Z>
 where
     Z::Offset: std::fmt::Display,
 {
-    pub(crate) fn new(out: W, zone: Z) -> Self {
-        Self { out, zone, exporters: HashMap::new() }
+    pub(crate) fn new(zone: Z) -> Self {
+        Self { zone, exporters: HashMap::new() }
     }
 
-    /// Prints the records `rows` of a batch.
-    pub(crate) fn print(&mut self, batch: &FlowBatch, rows: Range<usize>) -> io::Result<()> {
+    /// The records `rows` of a batch.
+    pub(crate) fn text(&mut self, batch: &FlowBatch, rows: Range<usize>) -> Vec<u8> {
+        let mut text = Vec::new();
         for row in rows {
-            self.record(batch, row)?;
+            // Writing to memory does not fail.
+            let _ = self.record(&mut text, batch, row);
         }
-        self.out.flush()
+        text
     }
 
-    fn record(&mut self, batch: &FlowBatch, row: usize) -> io::Result<()> {
+    fn record(&mut self, out: &mut Vec<u8>, batch: &FlowBatch, row: usize) -> io::Result<()> {
         let number = |column| batch.integer(column, row).unwrap_or_default();
         let address = |column| {
             batch
@@ -81,7 +82,6 @@ where
         let sysid = self.sysid(batch, row);
         let first = self.time(number(ColumnId::FlowStart));
         let last = self.time(number(ColumnId::FlowEnd));
-        let out = &mut self.out;
         writeln!(out, "\nFlow Record: ")?;
         line(out, "Flags", "0x00", &sampling)?;
         line(out, "export sysid", sysid, "")?;
@@ -229,8 +229,7 @@ mod tests {
         maps.values.push(Some(b"ab"));
         maps.ends.push(1);
         batch.add_rows(1);
-        let mut out = Vec::new();
-        Echo::new(&mut out, Utc).print(&batch, 0..1).unwrap();
+        let out = Echo::new(Utc).text(&batch, 0..1);
         let expected = "
 Flow Record: 
   Flags        =              0x00 Unsampled

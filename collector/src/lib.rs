@@ -19,10 +19,14 @@ mod decode;
 mod durable;
 mod echo;
 mod flow;
+#[doc(hidden)]
+pub mod harness;
 mod log;
+mod losses;
 mod metrics;
 mod pipeline;
 mod queue;
+mod sequence;
 mod session;
 mod socket;
 mod state;

@@ -21,13 +21,17 @@ struct Line {
 #[derive(Debug, Default)]
 pub(crate) struct LogLimit {
     lines: HashMap<(IpAddr, Reason), Line>,
+    /// When the table was last cleared of lines whose time is over.
+    cleared_at_secs: i64,
 }
 
 impl LogLimit {
     /// Whether to log now: `Some` with the number of lines suppressed before.
     pub(crate) fn allow(&mut self, exporter: IpAddr, reason: Reason, now: Timestamp) -> Option<u64> {
         let quiet_until_secs = now.secs() + limits::LOG_INTERVAL_SECS;
-        if self.lines.len() >= limits::LOG_KEYS_MAX {
+        // Not for every datagram: forged sources would make each of them a walk.
+        if self.lines.len() >= limits::LOG_KEYS_MAX && now.secs() != self.cleared_at_secs {
+            self.cleared_at_secs = now.secs();
             self.lines.retain(|_, line| line.quiet_until_secs > now.secs());
         }
         let is_full = self.lines.len() >= limits::LOG_KEYS_MAX;

@@ -68,30 +68,40 @@ async fn run(args: Args) -> Result<(), Failure> {
     if !listeners.is_empty() {
         say(&format!("listening on {}, writing to {}", listeners.join(" "), config.root.display()));
     }
-    until_stopped(&running, signals).await;
+    let (mut interrupt, mut terminate, mut hangup) = signals;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+        () = finished(&running) => {}
+    }
     running.stop();
-    let Summary { metrics, failure } = running.wait();
+    let waiting = tokio::task::spawn_blocking(|| running.wait());
+    let summary = tokio::select! {
+        summary = waiting => summary.map_err(|error| Failure::new(1, error, None))?,
+        _ = interrupt.recv() => interrupted(),
+        _ = terminate.recv() => interrupted(),
+    };
+    let Summary { metrics, failure } = summary;
     say(metrics.to_string().trim_end());
     let bug = "this is a bug; please report it with these counters".to_owned();
     metrics.check_laws().map_err(|broken| Failure::new(1, broken, bug))?;
     failure.map_or(Ok(()), |failure| Err(Failure::new(1, failure, None)))
 }
 
-type Signals = (tokio::signal::unix::Signal, tokio::signal::unix::Signal, tokio::signal::unix::Signal);
-
-/// Waits for a signal, or until there is nothing left to do.
-async fn until_stopped(running: &Running, (mut interrupt, mut terminate, mut hangup): Signals) {
-    let finished = async {
-        while !running.is_finished() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-        () = finished => {}
+/// Waits until there is nothing left to do: a capture is read.
+async fn finished(running: &Running) {
+    while !running.is_finished() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// A second signal while draining: whoever sends it wants the program gone, so it
+/// waits for no thread.
+fn interrupted() -> ! {
+    let hint = "the first signal publishes what has come; the second gives up on it".to_owned();
+    report(&Failure::new(130, "interrupted while the open slot was being published", hint));
+    std::process::exit(130)
 }
 
 fn report(failure: &Failure) -> ExitCode {
@@ -102,7 +112,7 @@ fn report(failure: &Failure) -> ExitCode {
     ExitCode::from(failure.code)
 }
 
-#[expect(clippy::print_stderr, reason = "stderr is where the program talks")]
 fn say(line: &str) {
-    eprintln!("{line}");
+    // A stderr that is closed is no reason to fail.
+    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::decode::Reason;
+use crate::sequence::Unit;
 
 /// A number that only grows, or a gauge.
 #[derive(Debug, Default)]
@@ -37,6 +38,10 @@ macro_rules! metrics {
             $(#[doc = $help] pub(crate) $field: Counter,)*
             /// Datagrams rejected, by reason.
             pub(crate) rejected: [Counter; Reason::ALL.len()],
+            /// What sequence numbers prove lost, by unit.
+            pub(crate) sequence_lost: [Counter; Unit::ALL.len()],
+            /// What was taken for lost and came late, by unit.
+            pub(crate) sequence_recovered: [Counter; Unit::ALL.len()],
             /// Templates of a sound message that were refused, by reason.
             pub(crate) templates_refused: [Counter; Reason::ALL.len()],
         }
@@ -64,6 +69,11 @@ metrics! {
     options_visible "flowcap_options_records_visible_total" "options data records in files under their final name";
     options_discarded_write_failed "flowcap_options_records_discarded_total{reason=\"write_failed\"}" "options data records lost because their file could not be written";
     options_in_flight "flowcap_options_records_in_flight" "options data records decoded and not yet in a visible file";
+    echo_left_out "flowcap_echo_records_left_out_total" "flow records not printed because whoever reads them was too slow";
+    sequence_gaps "flowcap_sequence_gaps_total" "messages before which sequence numbers are missing";
+    sequence_reordered "flowcap_sequence_reordered_total" "messages that came late";
+    sequence_duplicates "flowcap_sequence_duplicates_total" "messages whose sequence numbers had been seen";
+    sequence_resets "flowcap_sequence_resets_total" "times an exporter began to count anew";
     templates_learned "flowcap_templates_learned_total" "templates new or redefined";
     templates_evicted "flowcap_templates_evicted_total" "templates dropped to stay within the limits";
     templates "flowcap_templates" "templates held";
@@ -134,6 +144,16 @@ impl Metrics {
             samples.extend(
                 labelled
                     .map(|((_, label), counter)| (format!("{family}{{reason=\"{label}\"}}"), counter.get())),
+            );
+        }
+        for (family, counters) in [
+            ("flowcap_sequence_lost_total", &self.sequence_lost),
+            ("flowcap_sequence_recovered_total", &self.sequence_recovered),
+        ] {
+            let labelled = Unit::ALL.iter().zip(counters);
+            samples.extend(
+                labelled
+                    .map(|(unit, counter)| (format!("{family}{{unit=\"{}\"}}", unit.name()), counter.get())),
             );
         }
         samples

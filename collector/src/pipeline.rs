@@ -9,6 +9,7 @@
 //! publishes what is left.
 
 mod decoding;
+mod echoing;
 mod receive;
 mod writing;
 
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
 use flow_common::limits;
 use flow_common::time::Clock;
@@ -66,6 +68,8 @@ pub struct Running {
     receive: JoinHandle<Result<(), String>>,
     decode: JoinHandle<()>,
     write: JoinHandle<Result<(), String>>,
+    echo: Option<JoinHandle<()>>,
+    is_capture: bool,
 }
 
 impl Running {
@@ -96,6 +100,13 @@ impl Running {
         let decoded = self.decode.join().or_else(|_| failed("decode"));
         let written = self.write.join().unwrap_or_else(|_| failed("write"));
         let failure = received.and(decoded).and(written).err();
+        if let Some(echo) = self.echo {
+            // All of a capture is printed; nobody waits for a reader that stalls.
+            let until = Instant::now() + Duration::from_millis(limits::ECHO_DRAIN_MS_MAX);
+            while !echo.is_finished() && (self.is_capture || Instant::now() < until) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         Summary { metrics: self.metrics, failure }
     }
 }
@@ -132,22 +143,26 @@ pub fn start(
             spawn("receive", move || receive.run(&queue))?
         }
         Input::Capture(capture) => {
-            let (queue, metrics) = (Arc::clone(&queue), Arc::clone(&metrics));
+            let (queue, metrics, stop) = (Arc::clone(&queue), Arc::clone(&metrics), Arc::clone(&stop));
             spawn("receive", move || {
-                read_capture(capture, &queue, &metrics).map_err(|error| error.to_string())
+                read_capture(capture, &queue, &metrics, &stop).map_err(|error| error.to_string())
             })?
         }
     };
     let (sender, batches) = sync_channel(limits::WRITER_QUEUE_BATCHES);
+    let is_capture = matches!(config.source, Source::Capture(_));
+    let echo = echo.map(|out| echoing::echo(out, is_capture, Arc::clone(&metrics)));
+    let (echo, echo_thread) = echo.unzip();
+    let echo_thread = echo_thread.map(|thread| spawn("echo", move || thread.run())).transpose()?;
     let mut decode = Decode::new(config, Arc::clone(&metrics), sender, echo);
     // A capture is decoded the same whatever was seen before it.
-    if matches!(config.source, Source::Listen(_)) {
+    if !is_capture {
         decode = decode.with_state(Listeners::new(listeners.clone()), read_state(&store).as_ref());
     }
     let decode = spawn("decode", move || decode.run(&queue))?;
     let write = Writing::new(store, Arc::clone(&metrics));
     let write = spawn("write", move || write.run(&batches))?;
-    Ok(Running { listeners, stop, metrics, receive, decode, write })
+    Ok(Running { listeners, stop, metrics, receive, decode, write, echo: echo_thread, is_capture })
 }
 
 /// The state an earlier run left. One that can't be read is said once and counts

@@ -56,42 +56,73 @@ pub enum SamplingPolicy {
     Forced(u32),
 }
 
+/// What a sampling rate in options data is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RateScope {
+    /// Everything the domain exports.
+    Domain,
+    /// What names this sampler or selector.
+    Sampler(u64),
+    /// What came in by this interface.
+    Interface(u64),
+}
+
 /// Sampling rates of one domain, learned from options data.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct SamplingRates {
     domain: Option<i64>,
     samplers: HashMap<u64, i64>,
+    interfaces: HashMap<u64, i64>,
 }
 
 impl SamplingRates {
+    /// The rate of everything the domain exports: the same for every interface that
+    /// was told (softflowd tells it of interface 0 alone), or told so.
     pub(crate) fn domain(&self) -> Option<i64> {
-        self.domain
+        self.of_all_interfaces().or(self.domain)
+    }
+
+    /// The rate of one interface, where interfaces differ.
+    pub(crate) fn of_interface(&self, id: u64) -> Option<i64> {
+        self.interfaces.get(&id).copied().filter(|_| self.of_all_interfaces().is_none())
+    }
+
+    fn of_all_interfaces(&self) -> Option<i64> {
+        let mut rates = self.interfaces.values();
+        let first = rates.next()?;
+        rates.all(|rate| rate == first).then_some(*first)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.domain.is_none() && self.samplers.is_empty() && self.interfaces.is_empty()
     }
 
     pub(crate) fn of_sampler(&self, id: u64) -> Option<i64> {
         self.samplers.get(&id).copied()
     }
 
-    /// All samplers, by number.
-    fn samplers(&self) -> Vec<(u64, i64)> {
-        let mut samplers: Vec<_> = self.samplers.iter().map(|(&id, &rate)| (id, rate)).collect();
-        samplers.sort_unstable();
-        samplers
-    }
-
-    /// Learns a rate: of one sampler, or of the whole domain.
-    pub(crate) fn learn(&mut self, sampler: Option<u64>, rate: i64) {
-        match sampler {
-            None => self.domain = Some(rate),
-            Some(id)
-                if self.samplers.len() < limits::SAMPLERS_PER_DOMAIN_MAX
-                    || self.samplers.contains_key(&id) =>
-            {
-                self.samplers.insert(id, rate);
+    /// Learns a rate; beyond the bound only known samplers and interfaces change.
+    pub(crate) fn learn(&mut self, scope: RateScope, rate: i64) {
+        let is_full = self.samplers.len() + self.interfaces.len() >= limits::SAMPLERS_PER_DOMAIN_MAX;
+        let (rates, id) = match scope {
+            RateScope::Domain => {
+                self.domain = Some(rate);
+                return;
             }
-            Some(_) => {}
+            RateScope::Sampler(id) => (&mut self.samplers, id),
+            RateScope::Interface(id) => (&mut self.interfaces, id),
+        };
+        if !is_full || rates.contains_key(&id) {
+            rates.insert(id, rate);
         }
     }
+}
+
+/// Rates in a fixed order.
+fn by_number(rates: &HashMap<u64, i64>) -> Vec<(u64, i64)> {
+    let mut rates: Vec<_> = rates.iter().map(|(&id, &rate)| (id, rate)).collect();
+    rates.sort_unstable();
+    rates
 }
 
 /// A template and its use.
@@ -170,7 +201,8 @@ impl Sessions {
             Some(SessionState {
                 key: listeners.store(key)?,
                 rate: session.rates.domain,
-                samplers: session.rates.samplers(),
+                samplers: by_number(&session.rates.samplers),
+                interfaces: by_number(&session.rates.interfaces),
                 init_micros: session.init.map(|init| init.0),
                 templates,
             })
@@ -191,13 +223,21 @@ impl Sessions {
             // A session without a template is none.
             let Some(session) = self.sessions.get_mut(&key) else { continue };
             session.init = state.init_micros.map(Timestamp);
-            let rates = state.rate.map(|rate| (None, rate)).into_iter();
-            for (sampler, rate) in rates.chain(state.samplers.iter().map(|&(id, rate)| (Some(id), rate))) {
+            let domain = state.rate.map(|rate| (RateScope::Domain, rate));
+            let samplers = state.samplers.iter().map(|&(id, rate)| (RateScope::Sampler(id), rate));
+            let interfaces = state.interfaces.iter().map(|&(id, rate)| (RateScope::Interface(id), rate));
+            for (scope, rate) in domain.into_iter().chain(samplers).chain(interfaces) {
                 if rate > 0 {
-                    session.rates.learn(sampler, rate);
+                    session.rates.learn(scope, rate);
                 }
             }
         }
+    }
+
+    /// Whether this template describes options data.
+    pub(crate) fn is_options(&self, key: &SessionKey, template_id: u16) -> bool {
+        let entry = self.sessions.get(key).and_then(|session| session.templates.get(&template_id));
+        entry.is_some_and(|entry| entry.template.definition.n_scope.is_some())
     }
 
     /// Whether this very definition is known, so that it need not be compiled.

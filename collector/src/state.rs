@@ -62,6 +62,7 @@ pub(crate) struct SessionState {
     pub(crate) key: StoredKey,
     pub(crate) rate: Option<i64>,
     pub(crate) samplers: Vec<(u64, i64)>,
+    pub(crate) interfaces: Vec<(u64, i64)>,
     pub(crate) init_micros: Option<i64>,
     pub(crate) templates: Vec<TemplateState>,
 }
@@ -244,8 +245,14 @@ mod tests {
         };
         let templates =
             vec![TemplateState { id: 256, n_scope: None, fields: vec![(0, 8, 4), (9, 1, 65535)] }];
-        let session =
-            SessionState { key, rate: Some(10), samplers: vec![(1, 2)], init_micros: Some(5), templates };
+        let session = SessionState {
+            key,
+            rate: Some(10),
+            samplers: vec![(1, 2)],
+            interfaces: vec![(3, 4)],
+            init_micros: Some(5),
+            templates,
+        };
         let mut waiting = WaitingState {
             key,
             received_micros: 1,

@@ -58,10 +58,26 @@ impl Waiting {
         self.datagrams.len()
     }
 
-    /// Lets the sets of one datagram wait.
-    pub(crate) fn add(&mut self, key: SessionKey, context: MessageContext, sets: Vec<(u16, Box<[u8]>)>) {
+    /// Whether anything waits for this template.
+    pub(crate) fn has(&self, key: SessionKey, template_id: u16) -> bool {
+        self.sets.contains_key(&(key, template_id))
+    }
+
+    /// When the oldest set that waits for this template was received.
+    pub(crate) fn oldest(&self, key: SessionKey, template_id: u16) -> Option<Timestamp> {
+        Some(self.sets.get(&(key, template_id))?.front()?.context.received_at)
+    }
+
+    /// Lets the sets of one datagram wait. Where that is too much, the oldest are
+    /// given up: returns the template id that was missing for each such datagram.
+    pub(crate) fn add(
+        &mut self,
+        key: SessionKey,
+        context: MessageContext,
+        sets: Vec<(u16, Box<[u8]>)>,
+    ) -> Vec<u16> {
         if sets.is_empty() {
-            return;
+            return Vec::new();
         }
         let datagram = self.next_datagram;
         self.next_datagram += 1;
@@ -75,6 +91,8 @@ impl Waiting {
                 bytes,
             });
         }
+        self.drop_stale_order();
+        self.give_up(None)
     }
 
     /// All that waits, by datagram, in order of arrival.
@@ -99,6 +117,7 @@ impl Waiting {
         let before = self.n_datagrams();
         for state in states {
             if let (Some(key), Some(sets)) = (listeners.load(&state.key), state.sets()) {
+                // What is given up again was never counted in this run.
                 self.add(key, state.context(), sets);
             }
         }
@@ -131,9 +150,13 @@ impl Waiting {
         Some(ended)
     }
 
-    /// Gives up what is too old or too much; returns the template id that was
-    /// missing for each datagram that has nothing left to wait for.
+    /// Gives up what is too old; returns the template id that was missing for each
+    /// datagram that has nothing left to wait for.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<u16> {
+        self.give_up(Some(now))
+    }
+
+    fn give_up(&mut self, now: Option<Timestamp>) -> Vec<u16> {
         let mut given_up = Vec::new();
         while let Some(&(datagram, (key, template_id))) = self.order.front() {
             let oldest = self.sets.get(&(key, template_id)).and_then(VecDeque::front);
@@ -141,7 +164,7 @@ impl Waiting {
                 self.order.pop_front();
                 continue;
             };
-            let age_secs = now.secs() - set.context.received_at.secs();
+            let age_secs = now.map_or(0, |now| now.secs() - set.context.received_at.secs());
             if self.bytes <= limits::WAITING_BYTES_MAX && age_secs <= limits::WAITING_SECS_MAX {
                 break;
             }
@@ -151,6 +174,19 @@ impl Waiting {
             }
         }
         given_up
+    }
+
+    /// Sets that were taken leave their place in the order behind; the octets held
+    /// bound the sets, so they bound the order too once the stale ones go.
+    fn drop_stale_order(&mut self) {
+        if self.order.len() <= 2 * (self.bytes / SET_OVERHEAD_BYTES) + 1_024 {
+            return;
+        }
+        let sets = &self.sets;
+        self.order.retain(|(datagram, key)| {
+            sets.get(key)
+                .is_some_and(|queue| queue.binary_search_by_key(datagram, |set| set.datagram).is_ok())
+        });
     }
 }
 
@@ -205,7 +241,8 @@ mod tests {
         for _ in 0..n {
             waiting.add(key(0), context(200), vec![(300, vec![0; 1_000].into())]);
         }
-        assert!(!waiting.expire(Timestamp::from_secs(200)).is_empty());
-        assert!(waiting.bytes <= limits::WAITING_BYTES_MAX);
+        assert!(waiting.bytes <= limits::WAITING_BYTES_MAX, "no matter whether time passes");
+        let n_waiting = waiting.n_datagrams();
+        assert!(n_waiting < n && n_waiting > n / 2, "{n_waiting} of {n}");
     }
 }

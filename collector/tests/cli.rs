@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -115,4 +116,57 @@ fn sigterm_drains_publishes_and_counts() {
         let parquet = std::fs::read_dir(directory.path()).unwrap().flatten().count();
         assert_eq!(parquet, 1, "one date directory, nothing hidden left");
     }
+}
+
+#[test]
+fn an_exporter_that_never_pauses_does_not_hold_up_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let args = ["-p", "0", "-b", "127.0.0.1", "-w", directory.path().to_str().unwrap()];
+    let mut child = flowcapd(&args).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let addr = line.strip_prefix("listening on ").and_then(|rest| rest.split(',').next()).unwrap();
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let datagram = datagram();
+    let start = Instant::now();
+    let mut is_asked = false;
+    while child.try_wait().unwrap().is_none() {
+        // Nobody listens once the socket is closed; that is an error here, and the end there.
+        let _ = sender.send_to(&datagram, addr);
+        if !is_asked && start.elapsed() > Duration::from_millis(300) {
+            kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+            is_asked = true;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "SIGTERM is not obeyed under load");
+    }
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert!(child.wait().unwrap().success(), "{rest}");
+}
+
+#[test]
+fn a_reader_of_echo_that_stalls_stops_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let args = ["-p", "0", "-b", "127.0.0.1", "-E", "-w", directory.path().to_str().unwrap()];
+    let mut child = flowcapd(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let addr = line.strip_prefix("listening on ").and_then(|rest| rest.split(',').next()).unwrap();
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    const SENT: usize = 3_000;
+    for n in 0..SENT {
+        sender.send_to(&datagram(), addr).unwrap();
+        if n % 50 == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    // Its stdout, a pipe of 64 KiB, is full and never read.
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert!(child.wait().unwrap().success(), "{rest}");
+    assert!(rest.contains(&format!("flowcap_records_visible_total {SENT}\n")), "{rest}");
+    assert!(!rest.contains("flowcap_echo_records_left_out_total 0\n"), "{rest}");
 }

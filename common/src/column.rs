@@ -61,7 +61,7 @@ pub enum Part {
     Low24Bits,
     /// Milliseconds to microseconds (nProbe's latencies).
     MillisToMicros,
-    /// `engine << 32 | selector` of element 95 (RFC 6759 §4.1).
+    /// `engine << 32 | selector` of element 95 (RFC 6759 §4).
     ApplicationId,
     /// VMware's tunnel key, big-endian in 3 or 4 octets; a GRE key where the
     /// tunnel type beside it (6876:891) is 2, else a VNI.

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// Counters of one class of protocols.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Flow records.
+    /// Flows: one for each record, or as many as the exporter aggregated into it.
     pub flows: u64,
     /// Their packets, not scaled.
     pub packets: u64,
@@ -48,15 +48,15 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Counts one record.
-    pub fn add_record(&mut self, protocol: Option<u8>, packets: u64, bytes: u64) {
+    /// Counts one record that stands for `flows` flows.
+    pub fn add_record(&mut self, protocol: Option<u8>, flows: u64, packets: u64, bytes: u64) {
         let class = match protocol {
             Some(TCP) => &mut self.tcp,
             Some(UDP) => &mut self.udp,
             Some(ICMP | ICMP6) => &mut self.icmp,
             _ => &mut self.other,
         };
-        class.add(Counts { flows: 1, packets, bytes });
+        class.add(Counts { flows, packets, bytes });
     }
 
     /// Widens the time span.
@@ -97,6 +97,29 @@ pub struct Exporter {
     pub datagrams: u64,
     /// Flow records.
     pub flows: u64,
+    /// Messages before which sequence numbers were missing.
+    #[serde(default)]
+    pub gaps: u64,
+    /// What they prove lost on the way, less what came late.
+    #[serde(default)]
+    pub lost: i64,
+    /// What `lost` counts: `flows` (v5), `packets` (v9), `records` or `messages`
+    /// (IPFIX); empty where nothing was lost.
+    #[serde(default)]
+    pub lost_unit: String,
+}
+
+/// What one datagram adds to its exporter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Contribution {
+    /// Flow records.
+    pub flows: u64,
+    /// Whether sequence numbers are missing before it.
+    pub is_gap: bool,
+    /// Units proved lost, less those that came late.
+    pub lost: i64,
+    /// What `lost` counts.
+    pub lost_unit: &'static str,
 }
 
 /// All metadata of a file.
@@ -203,39 +226,47 @@ fn parse<T: for<'de> Deserialize<'de>>(key: &'static str, text: &str) -> Result<
     serde_json::from_str(text).map_err(|error| FooterError::Invalid { key, reason: error.to_string() })
 }
 
-/// Counts records per exporter, bounded; what is beyond the bound is summed up.
+/// Counts records and losses per exporter, bounded; what is beyond the bound is
+/// summed up.
 #[derive(Debug, Default)]
 pub struct ExporterTable {
-    counts: BTreeMap<(IpAddr, u16, Option<u32>), (u64, u64)>,
-    beyond: (u64, u64),
+    exporters: BTreeMap<(IpAddr, u16, Option<u32>), Exporter>,
+    beyond: Option<Exporter>,
 }
 
 impl ExporterTable {
-    /// Adds one datagram of `flows` records.
-    pub fn add(&mut self, addr: IpAddr, version: u16, domain: Option<u32>, flows: u64) {
-        let is_full = self.counts.len() >= crate::limits::FOOTER_EXPORTERS_MAX;
-        let key = (addr, version, domain);
-        let entry = match self.counts.get_mut(&key) {
-            Some(entry) => entry,
-            None if is_full => &mut self.beyond,
-            None => self.counts.entry(key).or_default(),
+    /// Adds one datagram.
+    pub fn add(&mut self, addr: IpAddr, version: u16, domain: Option<u32>, contribution: Contribution) {
+        let new = |addr, version, domain| Exporter {
+            addr,
+            version,
+            domain,
+            datagrams: 0,
+            flows: 0,
+            gaps: 0,
+            lost: 0,
+            lost_unit: String::new(),
         };
-        entry.0 += 1;
-        entry.1 += flows;
+        let is_full = self.exporters.len() >= crate::limits::FOOTER_EXPORTERS_MAX;
+        let key = (addr, version, domain);
+        let exporter = match self.exporters.get_mut(&key) {
+            Some(exporter) => exporter,
+            None if is_full => self.beyond.get_or_insert_with(|| new(None, 0, None)),
+            None => self.exporters.entry(key).or_insert_with(|| new(Some(addr), version, domain)),
+        };
+        exporter.datagrams += 1;
+        exporter.flows += contribution.flows;
+        exporter.gaps += u64::from(contribution.is_gap);
+        exporter.lost += contribution.lost;
+        if contribution.lost != 0 {
+            contribution.lost_unit.clone_into(&mut exporter.lost_unit);
+        }
     }
 
     /// The list for the footer, most records first.
     pub fn take(&mut self) -> Vec<Exporter> {
-        let (counts, beyond) = (std::mem::take(&mut self.counts), std::mem::take(&mut self.beyond));
-        let known = counts.into_iter().map(|((addr, version, domain), (datagrams, flows))| Exporter {
-            addr: Some(addr),
-            version,
-            domain,
-            datagrams,
-            flows,
-        });
-        let rest = Exporter { addr: None, version: 0, domain: None, datagrams: beyond.0, flows: beyond.1 };
-        let mut list: Vec<_> = known.chain((beyond.0 > 0).then_some(rest)).collect();
+        let exporters = std::mem::take(&mut self.exporters);
+        let mut list: Vec<_> = exporters.into_values().chain(self.beyond.take()).collect();
         list.sort_by_key(|exporter| std::cmp::Reverse(exporter.flows));
         list
     }
@@ -248,11 +279,12 @@ mod tests {
     #[test]
     fn metadata_is_the_inverse_of_its_parse() {
         let mut totals = Totals::default();
-        totals.add_record(Some(6), 3, 322);
-        totals.add_record(None, 1, 1);
+        totals.add_record(Some(6), 1, 3, 322);
+        totals.add_record(None, 1, 1, 1);
         totals.add_span(Some(1), Some(2));
         let mut exporters = ExporterTable::default();
-        exporters.add("192.0.2.1".parse().unwrap(), 9, Some(7), 2);
+        let contribution = Contribution { flows: 2, is_gap: true, lost: 3, lost_unit: "packets" };
+        exporters.add("192.0.2.1".parse().unwrap(), 9, Some(7), contribution);
         let footer = Footer {
             schema_version: SCHEMA_VERSION,
             writer: "flowcapd 0.1.0".into(),

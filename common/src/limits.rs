@@ -1,8 +1,8 @@
 //! Every bound, with its unit and its reason. Everything from the network and
 //! from disk is hostile; no count read from it is trusted without one of these.
 
-/// Largest UDP payload: 65,535 octets less nothing, so jumbo and reassembled
-/// datagrams fit (RFC 7011 §10.3.1 lets a message be that long).
+/// Room for one datagram, octets: an IPFIX message may be that long (RFC 7011
+/// §3.1), a UDP payload a few less.
 pub const DATAGRAM_BYTES_MAX: usize = 65_535;
 
 /// Datagrams one system call may take. More gains nothing (measured: the call
@@ -17,17 +17,26 @@ pub const TEMPLATE_FIELDS_MAX: usize = 1_024;
 /// with 4 each, and room.
 pub const TEMPLATES_MAX: usize = 65_536;
 
+/// Observation domains followed in one transport session. Seen: 20 (line cards).
+pub const DOMAINS_PER_STREAM_MAX: usize = 64;
+
+/// Sessions quiet for so long, seconds, make room where sequence numbers of too
+/// many are followed.
+pub const STREAM_QUIET_SECS_MAX: i64 = 600;
+
 /// Sampling rate an operator may set; nfcapd's.
 pub const SAMPLING_RATE_MAX: u32 = 10_000_000;
 
 /// Memory held by templates: 256 MiB. The largest template alone stays far below.
 pub const TEMPLATES_BYTES_MAX: usize = 256 << 20;
 
-/// Observation domains whose sampling, boot time and sequence are remembered.
+/// Observation domains whose sequence numbers are followed.
 pub const DOMAINS_MAX: usize = 65_536;
 
-/// Samplers remembered for one domain. Seen: 16 (ASR 9000 line cards).
-pub const SAMPLERS_PER_DOMAIN_MAX: usize = 256;
+/// Samplers and interfaces whose rate is remembered for one domain. Seen: 16
+/// (ASR 9000 line cards). Every template in use could have so many: 64 keeps all
+/// of them together below 150 MiB.
+pub const SAMPLERS_PER_DOMAIN_MAX: usize = 64;
 
 /// Data waiting for its template, in memory: 16 MiB, more than 60 s of 88
 /// templates' worth of Open vSwitch at 1,000 datagrams a second.
@@ -72,6 +81,18 @@ pub const SOCKET_BUFFER_BYTES: usize = 16 << 20;
 /// Length of a slot by default, seconds; nfcapd's.
 pub const SLOT_SECS_DEFAULT: u32 = 300;
 
+/// Longest time between the stop signal and the last datagram taken, ms: enough
+/// to empty full socket buffers, and an exporter that never pauses can't hold the
+/// program up.
+pub const DRAIN_MS_MAX: u64 = 1_000;
+
+/// Datagrams whose records wait to be printed (`-E`). Beyond this a live
+/// collector leaves records out and counts them.
+pub const ECHO_QUEUE_DATAGRAMS: usize = 1_024;
+
+/// Longest wait for the reader of `-E` at the end, ms.
+pub const ECHO_DRAIN_MS_MAX: u64 = 1_000;
+
 /// Size of a state file that is read at the start, octets: all templates at
 /// their limit and all data that may wait, as text, with room.
 pub const STATE_BYTES_MAX: u64 = 1 << 30;
@@ -86,12 +107,12 @@ pub const SILENT_LISTENER_SECS: u64 = 30;
 /// many were suppressed.
 pub const LOG_INTERVAL_SECS: i64 = 60;
 
-/// Pairs of (exporter, reason) the log remembers. A sender can forge addresses,
-/// so the oldest go first.
+/// Pairs of (exporter, reason) the log remembers. A sender can forge addresses;
+/// beyond this many in one interval new ones are counted and not logged.
 pub const LOG_KEYS_MAX: usize = 4_096;
 
-/// Exporters listed in a file's metadata, by number of records. A sender can
-/// forge addresses; the rest is summed up in one line.
+/// Exporters listed in a file's metadata: the first so many of the slot. A sender
+/// can forge addresses; the rest is summed up in one line.
 pub const FOOTER_EXPORTERS_MAX: usize = 1_024;
 
 /// Nesting of a filter; recursion in the parser ends here.
@@ -101,9 +122,38 @@ pub const FILTER_DEPTH_MAX: usize = 256;
 pub const FILTER_BYTES_MAX: usize = 1 << 20;
 
 /// Ports listened on without `-p`: NetFlow at Cisco's and Open vSwitch's
-/// documentation (2055), IPFIX (4739, RFC 7011 §10.1), nfcapd (9995) and its
+/// documentation (2055), IPFIX (4739, RFC 7011 §10.3.4), nfcapd (9995) and its
 /// neighbour (9996).
 pub const PORTS_DEFAULT: [u16; 4] = [2055, 4739, 9995, 9996];
+
+/// Directories below the one asked for, levels. Our layout has two; a tree so deep
+/// is a mistake or a trap. Links are no matter: a directory is read once.
+pub const DIRECTORY_DEPTH_MAX: usize = 32;
+
+/// Footer of a Parquet file, octets. Ours has 20 KiB a row group (measured), so
+/// this is thousands of millions of records; more would only fill the memory.
+pub const FILE_FOOTER_BYTES_MAX: u64 = 256 << 20;
+
+/// Elements of a Parquet schema. Ours has some 100. Each may lie in the one before,
+/// and the Parquet reader recurses: 20,000 overflow its stack, 1,024 need less
+/// than 2 MiB of it also in a debug build.
+pub const SCHEMA_ELEMENTS_MAX: u64 = 1_024;
+
+/// Rows decoded at a time by a query: a few hundred KiB of the usual columns, so
+/// that they stay in the cache between filter and output.
+pub const SCAN_BATCH_ROWS: usize = 8_192;
+
+/// Output gathered before it is written, octets: few system calls, and the first
+/// rows still come at once.
+pub const OUTPUT_BUFFER_BYTES: usize = 64 << 10;
+
+/// Characters of a filter shown on either side of an error in it: with the text
+/// between, a few lines of a terminal however long the filter is.
+pub const FILTER_CONTEXT_CHARS: usize = 72;
+
+/// Longest word for which a likely one is looked for, octets: longer than any of
+/// ours, and comparing costs the product of both lengths.
+pub const WORD_BYTES_MAX: usize = 64;
 
 const _: () = assert!(PAGE_ROWS <= ROW_GROUP_ROWS);
 const _: () = assert!(9_000 <= DATAGRAM_BYTES_MAX, "jumbo frames must fit");

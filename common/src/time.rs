@@ -61,10 +61,17 @@ pub const fn uptime_since(init: Timestamp, export: Timestamp) -> u32 {
     (export.0 - init.0).div_euclid(1_000) as u32
 }
 
+/// Wall time of seconds counted in 32 bits since 1970: the one of its eras that
+/// lies nearest to `near` (RFC 7011 §5.2; the first ends in 2106).
+pub const fn secs_to_wall(near: Timestamp, secs: u32) -> Timestamp {
+    let era = (near.secs() - secs as i64 + ERA_SECS / 2).div_euclid(ERA_SECS);
+    Timestamp::from_secs(secs as i64 + era * ERA_SECS)
+}
+
 /// Seconds from the NTP epoch (1900) to the Unix epoch.
 const NTP_TO_UNIX_SECS: i64 = 2_208_988_800;
-/// Seconds in one NTP era.
-const NTP_ERA_SECS: i64 = 1 << 32;
+/// Seconds in one era of a 32-bit count.
+const ERA_SECS: i64 = 1 << 32;
 
 /// Wall time of a 64-bit NTP timestamp (RFC 7011 §6.1.9, §6.1.10).
 ///
@@ -74,10 +81,10 @@ const NTP_ERA_SECS: i64 = 1 << 32;
 pub const fn ntp_to_wall(export: Timestamp, ntp: u64, ignored_bits: u32) -> Timestamp {
     let secs = (ntp >> 32) as i64 - NTP_TO_UNIX_SECS;
     let fraction = (ntp as u32 >> ignored_bits << ignored_bits) as u64;
-    let era = (export.secs() - secs + NTP_ERA_SECS / 2).div_euclid(NTP_ERA_SECS);
+    let era = (export.secs() - secs + ERA_SECS / 2).div_euclid(ERA_SECS);
     // Rounded: an exporter rounds microseconds down into 2⁻³² s.
     let micros = (fraction * 1_000_000 + (1 << 31)) >> 32;
-    Timestamp((secs + era * NTP_ERA_SECS) * 1_000_000 + micros as i64)
+    Timestamp((secs + era * ERA_SECS) * 1_000_000 + micros as i64)
 }
 
 #[cfg(test)]
@@ -96,6 +103,17 @@ mod tests {
         check(10_000, 10_160, -160); // the same without: Juniper, OVS
         check(0, u32::MAX, 1); // softflowd counts back from an uptime of 0
         check(0, 1 << 31, 1 << 31); // 24.9 days ago, not ahead
+    }
+
+    #[test]
+    fn seconds_find_their_era() {
+        let check = |near_secs, secs, wall_secs| {
+            assert_eq!(secs_to_wall(Timestamp::from_secs(near_secs), secs).secs(), wall_secs);
+        };
+        check(1_795_264_200, 1_795_264_199, 1_795_264_199);
+        check(1_795_264_200, 0, 0); // a clock that was never set is 56 years off, not 80 ahead
+        check((1 << 32) + 100, 90, (1 << 32) + 90);
+        check((1 << 32) + 100, u32::MAX, (1 << 32) - 1);
     }
 
     #[test]

@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use flow_common::column::ColumnId;
 use flow_common::footer::Totals;
+use flow_common::limits::OUTPUT_BUFFER_BYTES;
 
 use crate::aggregate::Aggregation;
 use crate::batch::Batch;
-use crate::catalog::{self, Source};
+use crate::catalog::{self, Listing, Source};
 use crate::filter::Predicate;
 use crate::flow::{COUNTER_COLUMNS, CounterCells, Counters, KEY_COLUMNS, TIME_COLUMNS};
 use crate::message::{DONE, Failure, PARTIAL, say};
@@ -31,17 +32,20 @@ pub(crate) fn answer(
     if request.question == Question::Check {
         return Ok(DONE);
     }
-    let files = catalog::list(&request.source)?;
-    if files.is_empty() {
-        say(stderr, "warning", &format!("no flow files in {}", described(&request.source)));
-    }
+    let Listing { files, errors } = catalog::list(&request.source)?;
     let mut reader = Reader::new(request, stderr);
-    let mut out = BufWriter::with_capacity(1 << 16, stdout);
+    for (path, error) in errors {
+        reader.cant_read(&path, &error.into());
+    }
+    if files.is_empty() {
+        say(reader.stderr, "warning", &format!("no flow files in {}", described(&request.source)));
+    }
+    let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, stdout);
     match &request.question {
         Question::Check => {}
         Question::Info => {
             let info = reader.info(&files);
-            output::write_info(&mut out, &info)?;
+            output::write_info(&mut out, &request.style, &info)?;
         }
         Question::Rows => {
             let mut writer = row_writer(&request.style);
@@ -191,11 +195,18 @@ impl<'a> Reader<'a> {
                 self.span.1 = self.span.1.into_iter().chain(last).max();
                 Some(file)
             }
+            // Retired since the directories were listed: it is not there.
+            Err(error) if error.is_absence() && !self.is_named(path) => None,
             Err(error) => {
                 self.cant_read(path, &error);
                 None
             }
         }
+    }
+
+    /// Whether the request is for this file and no other.
+    fn is_named(&self, path: &Path) -> bool {
+        matches!(&self.request.source, Source::Path(named) if named == path)
     }
 
     /// Hands every matching row of `files` to `sink`.
@@ -278,6 +289,11 @@ impl<'a> Reader<'a> {
                 Some(footer) => {
                     info.totals.add(&footer.totals);
                     info.idents.insert(footer.ident.clone());
+                    let gaps = footer
+                        .exporters
+                        .iter()
+                        .fold(0, |sum: u64, exporter| sum.saturating_add(exporter.gaps));
+                    info.sequence_gaps = Some(info.sequence_gaps.unwrap_or(0).saturating_add(gaps));
                 }
                 None => {
                     let totals = self.count_totals(path, &file);
@@ -313,10 +329,39 @@ impl TotalsSink {
             for row in 0..batch.rows() {
                 let counters = counted.get(row);
                 let number = protocol.int(row).and_then(|number| u8::try_from(number).ok());
-                self.0.add_record(number, counters.packets, counters.bytes);
+                self.0.add_record(number, counters.flows, counters.packets, counters.bytes);
                 self.0.add_span(counters.first, counters.last);
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Env, Zone, cli};
+    use flow_common::time::Timestamp;
+
+    /// What is said of a file that is not there when it is opened, and whether
+    /// the answer then is partial.
+    #[track_caller]
+    fn check(asked: &Path, gone: &Path, expected: (&str, bool)) {
+        let args = ["flowdump".into(), "-r".into(), asked.as_os_str().to_owned()];
+        let Ok(cli::Parsed::Args(args)) = cli::parse(args) else { panic!("not a question") };
+        let request = Request::new(args, Env { now: Timestamp(0), zone: Zone::Utc }).unwrap();
+        let mut stderr = Vec::new();
+        let mut reader = Reader::new(&request, &mut stderr);
+        assert!(reader.open(gone).is_none());
+        let is_partial = reader.is_partial;
+        assert_eq!((str::from_utf8(&stderr).unwrap(), is_partial), expected);
+    }
+
+    #[test]
+    fn a_file_retired_since_it_was_listed_is_left_out() {
+        let gone = Path::new("/none/a.parquet");
+        check(Path::new("/none"), gone, ("", false));
+        let said = "error: can't read `/none/a.parquet`: no such file or directory\n";
+        check(gone, gone, (said, true));
     }
 }

@@ -5,6 +5,8 @@
 
 use std::io::{self, Write};
 
+use flow_common::limits::WORD_BYTES_MAX;
+
 /// Done; also with no rows, also when the reader closed the pipe.
 pub(crate) const DONE: u8 = 0;
 /// Failed: no answer.
@@ -101,18 +103,23 @@ pub(crate) fn lower_first(text: &str) -> String {
     }
 }
 
+/// Whether a terminal obeys the character instead of showing it: a control
+/// character, or one that turns the direction of the text around it.
+pub(crate) fn is_control(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// `text` with control characters made visible, so that file names and filters
 /// can't drive the terminal; line ends stay.
 pub(crate) fn neutral(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if is_control(c) && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// The candidate most like `text`, if one is near enough to be meant.
 pub(crate) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LIKENESS_MIN: f64 = 0.6;
-    // Longer than any word of ours; comparing costs the product of both lengths.
-    const LENGTH_MAX: usize = 64;
-    if text.len() > LENGTH_MAX {
+    if text.len() > WORD_BYTES_MAX {
         return None;
     }
     let likeness = |candidate: &str| strsim::normalized_damerau_levenshtein(text, &candidate.to_lowercase());

@@ -2,6 +2,7 @@
 //! it says is decided here, byte by byte.
 
 mod csv;
+mod info;
 mod json;
 mod raw;
 mod statistics;
@@ -14,8 +15,9 @@ use std::io::{self, Write};
 
 use flow_common::column::{COLUMNS, ColumnId};
 
+pub(crate) use info::{Info, write_info};
 pub(crate) use statistics::write_tables;
-pub(crate) use summary::{Info, Summary, write_info, write_summary};
+pub(crate) use summary::{Summary, write_summary};
 
 use crate::Zone;
 use crate::batch::Batch;

@@ -123,7 +123,10 @@ fn window_of(text: &str, env: Env) -> Result<Predicate, Failure> {
             "for example `2026/05/28.20:26:40-2026/05/28.21:00:00`, `2026/05/28`, `-1h` or `today`",
         )
     })?;
-    Ok(Predicate::Test(Test::Within { start: range.start.0, last: range.last.0 }))
+    // A flow that ended before it began could lie "within" a range that does.
+    let is_empty = range.last < range.start;
+    let within = Predicate::Test(Test::Within { start: range.start.0, last: range.last.0 });
+    Ok(if is_empty { Predicate::Constant(false) } else { within })
 }
 
 fn number(option: &str, text: &str) -> Result<u64, Failure> {

@@ -14,10 +14,11 @@ use std::sync::{Arc, Once};
 use arrow_array::{BooleanArray, RecordBatch};
 use flow_common::column::{ColumnId, by_name};
 use flow_common::footer::{Footer, FooterError};
+use flow_common::limits::SCAN_BATCH_ROWS;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowFilter,
+    ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    RowFilter,
 };
 use parquet::errors::ParquetError;
 
@@ -25,11 +26,8 @@ use crate::batch::{Batch, misfit};
 use crate::filter::{Predicate, select};
 use crate::message::{lower_first, reason};
 
+mod metadata;
 mod prune;
-
-/// Rows decoded at a time: a few hundred KiB of the usual columns, so that they
-/// stay in the cache between filter and output.
-const BATCH_ROWS: usize = 8_192;
 
 /// What is read of every file.
 #[derive(Debug, Clone)]
@@ -53,8 +51,19 @@ pub(crate) enum ReadError {
     Foreign,
     #[error("{0}")]
     TooNew(FooterError),
+    #[error("its {what} of {found} {unit} is beyond the limit of {limit}")]
+    TooLarge { what: &'static str, unit: &'static str, found: u64, limit: u64 },
+    #[error("its footer is encrypted")]
+    Encrypted,
     #[error("it is damaged: {0}")]
     Damaged(String),
+}
+
+impl ReadError {
+    /// Whether there is no such file.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == std::io::ErrorKind::NotFound)
+    }
 }
 
 /// The innermost cause: the crate wraps errors in each other.
@@ -87,8 +96,7 @@ impl FlowFile {
             if file.metadata()?.is_dir() {
                 return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory).into());
             }
-            let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-            let metadata = ArrowReaderMetadata::load(&file, options)?;
+            let metadata = metadata::load(&file)?;
             if let Some((column, found)) = misfit(metadata.schema()) {
                 return Err(ReadError::Type { column: column.name, found: found.to_string() });
             }
@@ -142,7 +150,7 @@ impl FlowFile {
             let file = self.file.try_clone()?;
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
             let mut builder = builder
-                .with_batch_size(BATCH_ROWS)
+                .with_batch_size(SCAN_BATCH_ROWS)
                 .with_row_groups(vec![group])
                 .with_projection(self.projection(&plan.columns));
             if !plan.predicate.is_any() {

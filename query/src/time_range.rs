@@ -3,14 +3,15 @@
 //! A date with parts left out is the whole period it names: `2026/05/28` is that
 //! day and `2026/05/28.20:26:40` that second. `A-B` runs from the beginning of
 //! the first to the end of the last. `A..B` takes instants: from the beginning of
-//! A to the beginning of B, both included.
+//! A to the beginning of B, both included. A period the clock skipped in spring
+//! is empty.
 
 use chrono::{DateTime, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 use flow_common::time::Timestamp;
 
 use crate::Env;
 
-/// From `start` to `last`, both included.
+/// From `start` to `last`, both included; empty where `last` is before `start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimeRange {
     pub(crate) start: Timestamp,
@@ -28,29 +29,38 @@ impl Period {
     fn instant(at: Timestamp) -> Self {
         Self { start: at, end: Timestamp(at.0.saturating_add(1)) }
     }
+
+    /// From its start to the end of `last`; `None` where that one is over before.
+    fn until(self, last: Self) -> Option<TimeRange> {
+        let is_backwards = last.end <= self.start && last.start < self.start;
+        let range = TimeRange { start: self.start, last: Timestamp(last.end.0.saturating_sub(1)) };
+        (!is_backwards).then_some(range)
+    }
+
+    /// Its beginning alone: nothing where the clock skipped it.
+    fn beginning(self) -> Self {
+        Self { end: self.end.min(Self::instant(self.start).end), ..self }
+    }
 }
 
 /// Reads a window.
 pub(crate) fn parse(text: &str, env: Env) -> Result<TimeRange, String> {
     let text = text.trim();
     let range = if let Some(age) = text.strip_prefix('-') {
-        TimeRange { start: ago(age, text, env)?, last: env.now }
+        Period::instant(ago(age, text, env)?).until(Period::instant(env.now))
     } else if let Some((start, last)) = text.split_once("..") {
-        let start_of = |text: &str, open: Timestamp| match text.trim() {
-            "" => Ok(open),
-            text => Ok::<_, String>(period(text, env)?.start),
+        let beginning = |text: &str, open: Timestamp| match text.trim() {
+            "" => Ok(Period::instant(open)),
+            text => Ok::<_, String>(period(text, env)?.beginning()),
         };
-        TimeRange { start: start_of(start, Timestamp(i64::MIN))?, last: start_of(last, env.now)? }
+        beginning(start, Timestamp(i64::MIN))?.until(beginning(last, env.now)?)
     } else if let Some((start, end)) = pair(text) {
-        over(period(start, env)?, period(end, env)?)
+        period(start, env)?.until(period(end, env)?)
     } else {
         let period = period(text, env)?;
-        over(period, period)
+        period.until(period)
     };
-    if range.start > range.last {
-        return Err(format!("window `{text}` ends before it starts"));
-    }
-    Ok(range)
+    range.ok_or_else(|| format!("window `{text}` ends before it starts"))
 }
 
 /// Reads one instant: the beginning of the period it names.
@@ -59,10 +69,6 @@ pub(crate) fn parse_instant(text: &str, env: Env) -> Result<Timestamp, String> {
         Some(age) => ago(age, text, env),
         None => period(text, env).map(|period| period.start),
     }
-}
-
-fn over(first: Period, last: Period) -> TimeRange {
-    TimeRange { start: first.start, last: Timestamp(last.end.0.saturating_sub(1)) }
 }
 
 /// Splits `A-B` where nfdump's dates, which have `/` inside, stand on both sides.

@@ -29,8 +29,8 @@ impl Zone {
         }
     }
 
-    /// The instant of a wall time. Of the two in autumn the earlier; in the gap
-    /// of spring the time the clock would have shown without the change.
+    /// The instant of a wall time. Of the two in autumn the earlier; for all of
+    /// the gap in spring the instant of the change, so that a period in it is empty.
     pub(crate) fn instant(self, wall: NaiveDateTime) -> Timestamp {
         let utc_micros = wall.and_utc().timestamp_micros();
         let minus = |offset: i32| Timestamp(utc_micros.saturating_sub(i64::from(offset) * MICROS));
@@ -41,12 +41,23 @@ impl Zone {
                 LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => {
                     Timestamp(time.timestamp_micros())
                 }
-                LocalResult::None => {
-                    let before = Timestamp(utc_micros.saturating_sub(86_400 * MICROS));
-                    minus(self.offset_secs(before))
-                }
+                LocalResult::None => self.change_before(utc_micros.div_euclid(MICROS)),
             },
         }
+    }
+
+    /// When the clock was put forward over a wall time, given in seconds as if it were UTC.
+    fn change_before(self, wall_secs: i64) -> Timestamp {
+        const DAY_SECS: i64 = 86_400;
+        let offset_at = |secs| i64::from(self.offset_secs(Timestamp::from_secs(secs)));
+        // The clock shows less than the wall time up to the change, more from it.
+        let mut before = wall_secs - offset_at(wall_secs + DAY_SECS);
+        let mut from = wall_secs - offset_at(wall_secs - DAY_SECS);
+        while before + 1 < from {
+            let middle = before + (from - before) / 2;
+            if middle + offset_at(middle) <= wall_secs { before = middle } else { from = middle }
+        }
+        Timestamp::from_secs(from)
     }
 
     /// Wall time of an instant and the offset from UTC; `None` beyond chrono's years.

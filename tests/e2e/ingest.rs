@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use flow_tests::daemon::{Daemon, Finished, decode_capture, decode_capture_with, value};
 use flow_tests::packet::{Value, ipfix, v5, v9};
 use flow_tests::pcap::udp_payloads;
-use flow_tests::query::records;
+use flow_tests::query::{flowdump, records};
 use flow_tests::{captures, testdata};
 use serde_json::{Value as Json, json};
 
@@ -303,6 +303,19 @@ fn the_operator_sets_the_rate_where_exporters_do_not_or_whatever_they_say() {
     check("v5-softflowd-sampled", SamplingPolicy::Forced(50), (Some(50), Some("override")));
     check("v9-pmacctd-sampled", SamplingPolicy::Default(50), (Some(10), Some("sampler")));
     check("v9-pmacctd-sampled", SamplingPolicy::Forced(50), (Some(50), Some("override")));
+}
+
+#[test]
+fn losses_are_told_by_the_files() {
+    let message = |k: u32| {
+        let header = v5::Header { flow_sequence: 2 * k, unix_secs: EXPORT_SECS, ..v5::Header::default() };
+        v5::encode(&header, &[v5::Record::default(), v5::Record::default()])
+    };
+    let is_lost = |k: &u32| [12, 15, 16].contains(k);
+    let finished = collect(&(0..24).filter(|k| !is_lost(k)).map(message).collect::<Vec<_>>());
+    assert_eq!(value(&finished.metrics, "flowcap_sequence_lost_total{unit=\"flows\"}"), 6);
+    let info = flowdump(finished.directory.path(), &["-I"]).stdout;
+    assert!(info.contains("Flows: 42\n") && info.contains("Sequence failures: 2\n"), "{info}");
 }
 
 #[test]

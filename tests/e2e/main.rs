@@ -6,6 +6,7 @@ mod hostile;
 mod ingest;
 mod interop;
 mod lab;
+mod late;
 mod oracle;
 mod restart;
 mod rotation;

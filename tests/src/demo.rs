@@ -36,9 +36,8 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
     let config = Config { root: directory.path().join("flows"), ..Config::default() };
-    let collector = start(&config, Arc::new(SystemClock), None).map_err(|error| match &error.hint {
-        Some(hint) => format!("{error}\nhint: {hint}"),
-        None => error.to_string(),
+    let collector = start(&config, Arc::new(SystemClock), None).map_err(|error| {
+        format!("{error}\nhint: the demo uses flowcapd's default ports; stop what listens there")
     })?;
     let Source::Listen(addresses) = &config.source else { unreachable!("the defaults listen") };
     let ports: Vec<_> = addresses.iter().map(|addr| addr.port().to_string()).collect();

@@ -2,6 +2,7 @@
 //! truncation, and each 16- and 32-bit word set to what hurts. Nothing panics,
 //! and what is rejected leaves no record behind.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use flow_common::time::Timestamp;
@@ -24,9 +25,8 @@ fn datagrams(path: &Path) -> Block {
     Capture::open(path)
         .unwrap()
         .for_datagrams(|datagram| {
-            if block.len() < DATAGRAMS_MAX {
-                block.push(datagram);
-            }
+            block.push(datagram);
+            if block.len() < DATAGRAMS_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
         .unwrap();
     block
@@ -62,6 +62,9 @@ fn decode(decoder: &mut Decoder, datagram: &Datagram<'_>, sink: &mut FlowSink) -
     assert!(sink.flows.is_consistent() && sink.options.is_consistent(), "{report:?}");
     if let Outcome::Rejected(_) = report.outcome {
         assert_eq!((sink.flows.rows(), sink.options.rows()), before, "{report:?}");
+    }
+    while decoder.decode_ready(sink).is_some() {
+        assert!(sink.flows.is_consistent() && sink.options.is_consistent());
     }
     report.outcome
 }

@@ -1,16 +1,16 @@
 //! Messages made of sets: NetFlow v9 export packets (RFC 3954 §5) and IPFIX
 //! messages (RFC 7011 §3).
 
-use flow_common::time::Timestamp;
+use flow_common::time::{Timestamp, secs_to_wall};
 
 use super::error::DecodeError;
 use super::run::{self, MessageContext};
 use super::template::{Grammar, TEMPLATE_ID_MIN, Template, TemplateRecord, next_record};
 use super::value::TimeBase;
 use super::wire::{Reader, Set, SetIter};
-use super::{Decoder, FlowSink, Outcome, Report, exporter_of};
+use super::{Decoder, FlowSink, LateReport, Outcome, Report, exporter_of};
 use crate::datagram::Datagram;
-use crate::session::{SamplingPolicy, SessionKey};
+use crate::session::{SamplingPolicy, SamplingRates, SessionKey};
 use crate::waiting::Ended;
 
 /// What the id of a set says about its content.
@@ -56,14 +56,18 @@ fn header<'a>(
     let sequence = reader.u32("sequence number")?;
     let domain = reader.u32("observation domain")?;
     report.domain = Some(domain);
+    report.sequence = Some((domain, sequence));
     let body = match sets {
         Some((length, trailing)) => {
-            report.trailing_bytes += trailing as u64;
-            reader.take("sets", length)?
+            let body = reader.take("sets", length)?;
+            if !reader.is_zero_fill() {
+                report.trailing_bytes += trailing as u64;
+            }
+            body
         }
         None => reader,
     };
-    let time = TimeBase { export: Timestamp::from_secs(i64::from(secs)), uptime_ms, init: None };
+    let time = TimeBase { export: secs_to_wall(datagram.received_at, secs), uptime_ms, init: None };
     let context = MessageContext {
         received_at: datagram.received_at,
         peer: exporter_of(datagram.peer),
@@ -78,8 +82,22 @@ fn header<'a>(
     Ok((context, body))
 }
 
+/// A message being decoded.
+struct Message {
+    key: SessionKey,
+    context: MessageContext,
+    grammar: Grammar,
+    /// Templates it brought, or brought again.
+    templates: Vec<u16>,
+    /// Sets whose template is not known (yet).
+    waiting: Vec<(u16, Box<[u8]>)>,
+    /// What options data said before this message: it counts only if the message does.
+    facts_before: Option<(SamplingRates, Option<Timestamp>)>,
+}
+
 impl Decoder {
-    /// Decodes a v9 or IPFIX message.
+    /// Decodes a v9 or IPFIX message. Templates of a message whose lengths are
+    /// sound count even if its data turns out malformed; nothing else does.
     pub(super) fn decode_sets(
         &mut self,
         reader: Reader<'_>,
@@ -89,31 +107,59 @@ impl Decoder {
     ) -> Result<(), DecodeError> {
         let (context, body) = header(reader, datagram, report)?;
         let grammar = if report.version == 9 { Grammar::V9 } else { Grammar::Ipfix };
-        let domain = context.domain.unwrap_or_default();
-        let key =
-            SessionKey { peer: context.peer, listener: datagram.listener, version: report.version, domain };
         check_framing(body, grammar)?;
-        let (mut waiting, mut learned) = (Vec::new(), Vec::new());
+        let key = SessionKey {
+            peer: context.peer,
+            listener: datagram.listener,
+            version: report.version,
+            domain: context.domain.unwrap_or_default(),
+        };
+        let (templates, waiting) = (Vec::new(), Vec::new());
+        let mut message = Message { key, context, grammar, templates, waiting, facts_before: None };
+        let result = self.decode_body(body, &mut message, sink, report);
+        let is_awaited = |template_id: &u16| self.waiting.has(key, *template_id);
+        self.ready.extend(message.templates.iter().copied().filter(is_awaited).map(|id| (key, id)));
+        if result.is_err() {
+            if let (Some((rates, init)), Some(session)) = (message.facts_before, self.sessions.get_mut(&key))
+            {
+                (session.rates, session.init) = (rates, init);
+            }
+            return result;
+        }
+        if let Some((template_id, _)) = message.waiting.first() {
+            report.outcome = Outcome::Waiting;
+            report.waits_for = Some(*template_id);
+            let given_up = self.waiting.add(key, context, message.waiting);
+            report
+                .given_up
+                .extend(given_up.into_iter().map(|template_id| DecodeError::TemplateMissing { template_id }));
+        }
+        Ok(())
+    }
+
+    fn decode_body(
+        &mut self,
+        body: Reader<'_>,
+        message: &mut Message,
+        sink: &mut FlowSink,
+        report: &mut Report,
+    ) -> Result<(), DecodeError> {
         for set in SetIter::new(body) {
             let set = set?;
-            match SetKind::of(grammar, set.id) {
-                SetKind::Templates { is_options } => {
-                    self.learn(set, grammar, is_options, key, report, &mut learned)?;
-                }
+            match SetKind::of(message.grammar, set.id) {
+                SetKind::Templates { is_options } => self.learn(set, is_options, message, report)?,
                 SetKind::Data { template_id } => {
-                    if !self.decode_set(template_id, set.body, key, &context, sink)? {
-                        waiting.push((template_id, set.body.rest().into()));
+                    if message.facts_before.is_none() && self.sessions.is_options(&message.key, template_id) {
+                        let session = self.sessions.get_mut(&message.key);
+                        message.facts_before = session.map(|session| (session.rates.clone(), session.init));
+                    }
+                    match self.decode_set(template_id, set.body, message.key, &message.context, sink)? {
+                        Some(trailing_bytes) => report.trailing_bytes += trailing_bytes,
+                        None => message.waiting.push((template_id, set.body.rest().into())),
                     }
                 }
                 SetKind::Reserved => report.sets_reserved += 1,
             }
-        }
-        if !waiting.is_empty() {
-            report.outcome = Outcome::Waiting;
-            self.waiting.add(key, context, waiting);
-        }
-        for template_id in learned {
-            self.decode_waiting(template_id, key, sink, report);
         }
         Ok(())
     }
@@ -121,26 +167,23 @@ impl Decoder {
     fn learn(
         &mut self,
         mut set: Set<'_>,
-        grammar: Grammar,
         is_options: bool,
-        key: SessionKey,
+        message: &mut Message,
         report: &mut Report,
-        learned: &mut Vec<u16>,
     ) -> Result<(), DecodeError> {
-        while let Some(record) = next_record(&mut set.body, grammar, is_options)? {
+        while let Some(record) = next_record(&mut set.body, message.grammar, is_options)? {
             let TemplateRecord::Define(definition) = record else {
                 report.withdrawals_ignored += 1;
                 continue;
             };
-            if self.sessions.is_known(&key, &definition) {
+            message.templates.push(definition.id);
+            if self.sessions.is_known(&message.key, &definition) {
                 continue;
             }
-            let template_id = definition.id;
             match Template::new(definition) {
                 Ok(template) => {
-                    report.templates_evicted += self.sessions.insert(key, template) as u64;
+                    report.templates_evicted += self.sessions.insert(message.key, template) as u64;
                     report.templates_learned += 1;
-                    learned.push(template_id);
                 }
                 Err(error) => report.template_errors.push(error),
             }
@@ -148,7 +191,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// Decodes one data set; false if its template is not known (yet).
+    /// Decodes one data set. Returns octets left over that are no padding, or
+    /// `None` if its template is not known (yet).
     fn decode_set(
         &mut self,
         template_id: u16,
@@ -156,57 +200,53 @@ impl Decoder {
         key: SessionKey,
         context: &MessageContext,
         sink: &mut FlowSink,
-    ) -> Result<bool, DecodeError> {
-        let Some(session) = self.sessions.get_mut(&key) else { return Ok(false) };
-        let Some((template, rates, init)) = session.template_for_use(template_id) else { return Ok(false) };
+    ) -> Result<Option<u64>, DecodeError> {
+        let Some(session) = self.sessions.get_mut(&key) else { return Ok(None) };
+        let Some((template, rates, init)) = session.template_for_use(template_id) else { return Ok(None) };
         let time = TimeBase { init: *init, ..context.time };
         let context = MessageContext { time, policy: self.policy, ..*context };
-        if template.definition.n_scope.is_some() {
+        let plan = &template.plan;
+        let trailing_bytes = if template.definition.n_scope.is_some() {
             run::for_records(template, body, &mut self.scratch, |records| {
                 for row in 0..records.len() {
-                    if let Some(rate) = run::record_rate(&template.plan.sampling, records, row) {
-                        rates.learn(run::sampler_id(&template.plan.sampling, records, row), rate);
+                    if let Some(rate) = run::record_rate(&plan.sampling, records, row) {
+                        rates.learn(run::rate_scope(&plan.sampling, records, row), rate);
                     }
-                    let init_time =
-                        template.plan.init.and_then(|field| run::init_time(records.field(row, field)));
+                    let init_time = plan.init.and_then(|field| run::init_time(records.field(row, field)));
                     *init = init_time.or(*init);
                 }
-                run::append_options(&template.plan, records, &context, &mut sink.options);
-            })?;
+                run::append_options(plan, records, &context, &mut sink.options);
+            })
         } else {
             run::for_records(template, body, &mut self.scratch, |records| {
-                run::append_flows(&template.plan, records, &context, rates, &mut sink.flows);
-            })?;
-        }
-        Ok(true)
+                run::append_flows(plan, records, &context, rates, &mut sink.flows);
+            })
+        };
+        trailing_bytes.map(Some)
     }
 
-    /// Decodes what waited for a template that has just come.
-    fn decode_waiting(
-        &mut self,
-        template_id: u16,
-        key: SessionKey,
-        sink: &mut FlowSink,
-        report: &mut Report,
-    ) {
-        while let Some(set) = self.waiting.take(key, template_id) {
-            let rows = (sink.flows.rows(), sink.options.rows());
-            let result = self.decode_set(template_id, Reader::new(&set.bytes), key, &set.context, sink);
-            if result.is_err() {
-                sink.flows.truncate(rows.0);
-                sink.options.truncate(rows.1);
-            }
-            let ended = self.waiting.finish(&set, result.is_ok());
-            match ended {
-                Some(Ended::Decoded) => report.waited_decoded += 1,
-                // An earlier set may have been the bad one, or one that was given up.
-                Some(Ended::Rejected) => {
-                    let error = result.err().unwrap_or(DecodeError::TemplateMissing { template_id });
-                    report.waited_rejected.push(error);
-                }
-                None => {}
-            }
+    /// Decodes one set that waited for a template that has come, so that whoever
+    /// holds the sink can empty it between two. Each such set stands for itself: the
+    /// records of a sound one stay, even if its datagram has a malformed one too.
+    pub(crate) fn decode_ready(&mut self, sink: &mut FlowSink) -> Option<LateReport> {
+        self.next_ready()?;
+        let &(key, template_id) = self.ready.front()?;
+        let set = self.waiting.take(key, template_id)?;
+        let rows = (sink.flows.rows(), sink.options.rows());
+        let result = self.decode_set(template_id, Reader::new(&set.bytes), key, &set.context, sink);
+        // Evicted between its coming and now: as if it had never come.
+        let result = result.and_then(|done| done.ok_or(DecodeError::TemplateMissing { template_id }));
+        if result.is_err() {
+            sink.flows.truncate(rows.0);
+            sink.options.truncate(rows.1);
         }
+        let ended = self.waiting.finish(&set, result.is_ok()).map(|ended| match (ended, result) {
+            (Ended::Decoded, _) => Outcome::Decoded,
+            (Ended::Rejected, Err(error)) => Outcome::Rejected(error),
+            // An earlier set of it was the bad one, or was given up.
+            (Ended::Rejected, Ok(_)) => Outcome::Rejected(DecodeError::TemplateMissing { template_id }),
+        });
+        Some(LateReport { context: set.context, ended })
     }
 }
 

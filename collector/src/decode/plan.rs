@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use flow_common::column::{COLUMNS, Column, ColumnId, Kind, Part, Source};
-use flow_common::element::{ElementKey, VMWARE_PEN};
+use flow_common::element::{AbstractDataType, ElementKey, VMWARE_PEN};
 
 use super::template::{FieldSpecifier, VARIABLE};
 use super::value::Read;
@@ -57,6 +57,8 @@ pub(crate) struct SamplingFields {
     pub(crate) probability: Option<FieldIndex>,
     /// samplerId (48) or selectorId (302).
     pub(crate) sampler: Option<FieldIndex>,
+    /// ingressInterface (10): of a flow, or the scope of a rate in options data.
+    pub(crate) interface: Option<FieldIndex>,
 }
 
 /// A compiled template.
@@ -152,9 +154,11 @@ impl Plan {
     }
 
     /// Plan for options data records: every field is kept as received.
-    pub(crate) fn compile_options(specifiers: &[FieldSpecifier]) -> Self {
+    /// The first `n_scope` fields say what it is about.
+    pub(crate) fn compile_options(specifiers: &[FieldSpecifier], n_scope: u16) -> Self {
         let fields = Fields::new(specifiers);
         let mut plan = Self { sampling: sampling_fields(&fields), init: fields.iana(160), ..Self::default() };
+        plan.sampling.interface = plan.sampling.interface.filter(|&index| index < n_scope);
         plan.add_others(&fields);
         plan
     }
@@ -242,6 +246,13 @@ fn counter_family(column: ColumnId, fields: &Fields<'_>, families: &mut HashMap<
 /// Variable-length fields are checked record by record.
 fn fits(column: &Column, source: &Source, length: u16) -> bool {
     let is_uint = (1..=8).contains(&length);
+    let data_type = source.key.lookup().map(|element| element.data_type);
+    match (column.kind, data_type) {
+        // Addresses are never shortened (RFC 7011 §6.2), and one family's are not the other's.
+        (Kind::Address, Some(AbstractDataType::Ipv4Address)) => return length == 4,
+        (Kind::Address, Some(AbstractDataType::Ipv6Address)) => return length == 16,
+        _ => {}
+    }
     length == VARIABLE
         || match column.kind {
             Kind::Int32 | Kind::Int64 if source.part == Part::ApplicationId => (2..=5).contains(&length),
@@ -263,6 +274,7 @@ fn sampling_fields(fields: &Fields<'_>) -> SamplingFields {
         population: fields.iana(310),
         probability: fields.iana(311),
         sampler: fields.iana(48).or_else(|| fields.iana(302)),
+        interface: fields.iana(10),
     }
 }
 
@@ -319,6 +331,7 @@ mod tests {
     #[test]
     fn lengths_that_do_not_fit_go_to_other() {
         check(&[(0, 8, 5), (0, 56, 5), (0, 7, 9)], "other=8 other=56 other=7");
+        check(&[(0, 27, 4), (0, 12, 16)], "other=27 other=12");
         check(&[(0, 4, 2), (0, 7, 4)], "src_port=7 protocol=4");
     }
 
@@ -335,7 +348,9 @@ mod tests {
     fn every_column_with_a_source_can_be_reached() {
         for column in COLUMNS.iter().filter(|column| column.id != ColumnId::SamplingRate) {
             for source in column.sources {
+                let is_v6 = source.key.lookup().is_some_and(|e| e.data_type == AbstractDataType::Ipv6Address);
                 let length = match column.kind {
+                    Kind::Address if is_v6 => 16,
                     Kind::Address => 4,
                     Kind::Mac => 6,
                     Kind::Labels => 3,

@@ -14,10 +14,10 @@ use super::template::{Template, VARIABLE};
 use super::value::{self, TimeBase};
 use super::wire::{Reader, uint};
 use crate::flow::FlowBatch;
-use crate::session::{SamplingPolicy, SamplingRates, SamplingSource};
+use crate::session::{RateScope, SamplingPolicy, SamplingRates, SamplingSource};
 
 /// What all records of a message have in common.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MessageContext {
     pub(crate) received_at: Timestamp,
     pub(crate) peer: SocketAddr,
@@ -85,14 +85,14 @@ pub(crate) struct Scratch {
     locations: Vec<Location>,
 }
 
-/// Calls `each` with all records of a data set; returns their number. What is
-/// shorter than the smallest record is padding (RFC 7011 §3.3.1).
+/// Calls `each` with all records of a data set. What is shorter than the smallest
+/// record is padding (RFC 7011 §3.3.1); returns its octets where they are not zero.
 pub(crate) fn for_records(
     template: &Template,
     body: Reader<'_>,
     scratch: &mut Scratch,
     mut each: impl FnMut(Records<'_>),
-) -> Result<usize, DecodeError> {
+) -> Result<u64, DecodeError> {
     if !template.is_variable {
         scratch.locations.clear();
         let mut offset = 0;
@@ -105,17 +105,21 @@ pub(crate) fn for_records(
         if n > 0 {
             each(Records { bytes: body.rest(), stride: offset, n, locations: &scratch.locations });
         }
-        return Ok(n);
+        return Ok(trailing(body.rest().get(n * offset..)));
     }
-    let (mut rest, mut offset, mut n) = (body.rest(), body.offset(), 0);
+    let (mut rest, mut offset) = (body.rest(), body.offset());
     while rest.len() >= template.record_bytes_min {
         let length = locate(template, rest, offset, &mut scratch.locations)?;
         each(Records { bytes: rest, stride: length, n: 1, locations: &scratch.locations });
         rest = rest.get(length..).unwrap_or_default();
         offset += length;
-        n += 1;
     }
-    Ok(n)
+    Ok(trailing(Some(rest)))
+}
+
+/// Octets left over, if they are more than zero fill.
+fn trailing(rest: Option<&[u8]>) -> u64 {
+    rest.filter(|rest| !is_zero(rest)).map_or(0, |rest| rest.len() as u64)
 }
 
 /// Finds the fields of one record of variable length (RFC 7011 §7); returns its length.
@@ -326,9 +330,11 @@ pub(crate) fn record_rate(fields: &SamplingFields, records: Records<'_>, row: us
     (probability > 0.0 && probability <= 1.0).then(|| (1.0 / probability).round() as i64)
 }
 
-/// Number of the sampler or selector a record names.
-pub(crate) fn sampler_id(fields: &SamplingFields, records: Records<'_>, row: usize) -> Option<u64> {
-    uint(records.field(row, fields.sampler?))
+/// What the rate in an options data record is about.
+pub(crate) fn rate_scope(fields: &SamplingFields, records: Records<'_>, row: usize) -> RateScope {
+    let number = |field: Option<FieldIndex>| uint(records.field(row, field?));
+    let interface = || number(fields.interface).map(RateScope::Interface);
+    number(fields.sampler).map(RateScope::Sampler).or_else(interface).unwrap_or(RateScope::Domain)
 }
 
 fn append_sampling(
@@ -345,15 +351,19 @@ fn append_sampling(
         SamplingPolicy::Forced(rate) => (None, Some((i64::from(rate), SamplingSource::Override))),
     };
     let of_all = forced.or(header).or(default);
-    if *fields == SamplingFields::default() && rates.domain().is_none() && of_all.is_none() {
+    let has_own = SamplingFields { interface: None, ..*fields } != SamplingFields::default();
+    if !has_own && rates.is_empty() && of_all.is_none() {
         return;
     }
+    let number = |row, field: Option<FieldIndex>| uint(records.field(row, field?));
+    let of_domain = rates.domain().map(|rate| (rate, SamplingSource::Domain));
     for row in 0..records.n {
         let of_record = || Some((record_rate(fields, records, row)?, SamplingSource::Record));
-        let of_sampler =
-            || Some((rates.of_sampler(sampler_id(fields, records, row)?)?, SamplingSource::Sampler));
-        let of_domain = || Some((rates.domain()?, SamplingSource::Domain));
-        let rate = forced.or_else(of_record).or_else(of_sampler).or_else(of_domain).or(header).or(default);
+        let of_sampler = || rates.of_sampler(number(row, fields.sampler)?);
+        let of_interface = || rates.of_interface(number(row, fields.interface)?);
+        let of_part = || Some((of_sampler().or_else(of_interface)?, SamplingSource::Sampler));
+        let told = || of_record().or_else(of_part).or(of_domain).or(of_all);
+        let rate = forced.or_else(told);
         batch.int64(ColumnId::SamplingRate).push(rate.map(|(rate, _)| rate));
         batch.variable(ColumnId::SamplingSource).push(rate.map(|(_, source)| source.name().as_bytes()));
     }

@@ -72,7 +72,7 @@ impl Template {
         }
         let plan = match definition.n_scope {
             None => Plan::compile(&definition.fields),
-            Some(_) => Plan::compile_options(&definition.fields),
+            Some(n_scope) => Plan::compile_options(&definition.fields, n_scope),
         };
         let is_variable = definition.fields.iter().any(|field| field.length == VARIABLE);
         Ok(Self { definition, plan, record_bytes_min, is_variable })
@@ -101,9 +101,12 @@ pub(crate) fn next_record(
         (_, false) => (usize::from(reader.u16("field count")?), None),
         (Grammar::V9, true) => {
             // Lengths in octets, 4 for each field (RFC 3954 §6.1).
-            let scope = reader.u16("option scope length")? / 4;
-            let fields = reader.u16("option length")? / 4;
-            (usize::from(scope) + usize::from(fields), Some(scope))
+            let scope = reader.u16("option scope length")?;
+            let fields = reader.u16("option length")?;
+            if scope % 4 != 0 || fields % 4 != 0 {
+                return Err(DecodeError::TemplateScope { template_id: id });
+            }
+            (usize::from(scope / 4) + usize::from(fields / 4), Some(scope / 4))
         }
         (Grammar::Ipfix, true) => {
             let n_fields = usize::from(reader.u16("field count")?);
@@ -225,6 +228,12 @@ mod tests {
         let error = DecodeError::TemplateFields { template_id: 256, n_fields: 65_535 };
         check(Grammar::Ipfix, false, &[256, 65_535, 8, 4], Err(error));
         check(Grammar::Ipfix, true, &[256, 1, 0, 8, 4], Err(DecodeError::TemplateScope { template_id: 256 }));
+        check(
+            Grammar::V9,
+            true,
+            &[256, 6, 4, 1, 4, 8, 4],
+            Err(DecodeError::TemplateScope { template_id: 256 }),
+        );
         check(Grammar::Ipfix, true, &[256, 1, 2, 8, 4], Err(DecodeError::TemplateScope { template_id: 256 }));
         let error = DecodeError::Truncated { what: "field type", offset: 8, needed: 10, available: 8 };
         check(Grammar::Ipfix, false, &[256, 2, 8, 4], Err(error));

@@ -2,7 +2,7 @@
 //! Export Datagram Format"). The record is decoded as if a template described it.
 
 use flow_common::element::ElementKey;
-use flow_common::time::Timestamp;
+use flow_common::time::{Timestamp, secs_to_wall};
 
 use super::error::DecodeError;
 use super::run::{self, MessageContext, Scratch};
@@ -75,6 +75,7 @@ impl V5 {
         let sequence = reader.u32("flow_sequence")?;
         let [engine_type, engine_id] = reader.u16("engine")?.to_be_bytes();
         let sampling = reader.u16("sampling_interval")?;
+        report.sequence = Some((u32::from(engine_type) << 8 | u32::from(engine_id), sequence));
         if !(1..=RECORDS_MAX).contains(&count) {
             return Err(DecodeError::RecordCount { count });
         }
@@ -84,7 +85,7 @@ impl V5 {
         }
         // The top two bits are the mode; a rate of 0 says nothing.
         let rate = u32::from(sampling & 0x3fff);
-        let export = Timestamp(Timestamp::from_secs(i64::from(secs)).0 + i64::from(nsecs / 1_000));
+        let export = Timestamp(secs_to_wall(datagram.received_at, secs).0 + i64::from(nsecs / 1_000));
         let context = MessageContext {
             received_at: datagram.received_at,
             peer: exporter_of(datagram.peer),
@@ -105,6 +106,7 @@ impl V5 {
                 &mut sink.flows,
             );
         };
-        run::for_records(&self.template, body, scratch, append).map(drop)
+        report.trailing_bytes += run::for_records(&self.template, body, scratch, append)?;
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@
 use flow_common::addr::Addr16;
 use flow_common::column::{Column, Kind, Part, Source};
 use flow_common::element::AbstractDataType as T;
-use flow_common::time::{Timestamp, ntp_to_wall, uptime_since, uptime_to_wall};
+use flow_common::time::{Timestamp, ntp_to_wall, secs_to_wall, uptime_since, uptime_to_wall};
 
 use super::wire::uint;
 
@@ -17,7 +17,7 @@ pub(crate) enum Read {
     LowOctet,
     Low24Bits,
     MillisToMicros,
-    /// `engine << 32 | selector` (RFC 6759 §4.1).
+    /// `engine << 32 | selector` (RFC 6759 §4).
     ApplicationId,
     Seconds,
     Millis,
@@ -30,7 +30,7 @@ pub(crate) enum Read {
 }
 
 /// What the times of a message are relative to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimeBase {
     pub(crate) export: Timestamp,
     /// Milliseconds since boot, from the header of v5 and v9.
@@ -90,7 +90,7 @@ pub(crate) fn integer(read: Read, bytes: &[u8], time: TimeBase) -> Option<i64> {
             Some(i64::from(engine) << 32 | i64::from(selector))
         }
         Read::Seconds => match bytes.len() {
-            4 => wall(Timestamp::from_secs(uint(bytes)? as i64)),
+            4 => wall(secs_to_wall(time.export, uint(bytes)? as u32)),
             _ => None,
         },
         Read::Millis => match bytes.len() {

@@ -1,27 +1,34 @@
 //! The decode thread: from the queue into batches, slot by slot, every datagram
 //! counted.
 
-use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use chrono::Local;
-use flow_common::footer::ExporterTable;
+use flow_common::footer::{Contribution, ExporterTable};
 use flow_common::layout::Slot;
-use flow_common::limits;
 use flow_common::time::Timestamp;
 
+use super::echoing::EchoSender;
 use super::writing::ToWriter;
 use crate::config::Config;
 use crate::datagram::Datagram;
-use crate::decode::{DecodeError, Decoder, FlowSink, Outcome, Report};
-use crate::echo::Echo;
+use crate::decode::{DecodeError, Decoder, FlowSink, Outcome, Reason, Report};
 use crate::log::LogLimit;
+use crate::losses::{Losses, StreamKey};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::sequence::Kind;
 use crate::state::{Listeners, Snapshot};
 use crate::writer::{Content, SlotFacts};
+
+/// Records on their way to a file that is not the open one.
+#[derive(Default)]
+struct Late {
+    slot: Option<Slot>,
+    sink: FlowSink,
+    exporters: ExporterTable,
+}
 
 /// The decode thread.
 pub(super) struct Decode {
@@ -31,10 +38,15 @@ pub(super) struct Decode {
     slot_secs: u32,
     exporters: ExporterTable,
     kernel_dropped_before: u64,
+    losses: Losses,
     log: LogLimit,
     metrics: Arc<Metrics>,
     sender: SyncSender<ToWriter>,
-    echo: Option<Echo<Box<dyn Write + Send>, Local>>,
+    echo: Option<EchoSender>,
+    /// Records that waited, of a slot that is not the open one.
+    late: Late,
+    /// Second of the last look at the clock.
+    ticked_at_secs: i64,
     /// Listeners by which the state is saved; a capture has none and saves none.
     listeners: Listeners,
     saves_state: bool,
@@ -47,7 +59,7 @@ impl Decode {
         config: &Config,
         metrics: Arc<Metrics>,
         sender: SyncSender<ToWriter>,
-        echo: Option<Box<dyn Write + Send>>,
+        echo: Option<EchoSender>,
     ) -> Self {
         Self {
             decoder: Decoder::new(config.sampling),
@@ -56,10 +68,13 @@ impl Decode {
             slot_secs: config.slot_secs,
             exporters: ExporterTable::default(),
             kernel_dropped_before: 0,
+            losses: Losses::default(),
             log: LogLimit::default(),
             metrics,
             sender,
-            echo: echo.map(|out| Echo::new(out, Local)),
+            echo,
+            late: Late::default(),
+            ticked_at_secs: i64::MIN,
             listeners: Listeners::default(),
             saves_state: false,
             saved: Vec::new(),
@@ -85,7 +100,7 @@ impl Decode {
             for datagram in block.iter() {
                 self.datagram(&datagram);
             }
-            if block.len() == 0 && block.now != Timestamp::default() {
+            if block.now != Timestamp::default() && block.now.secs() != self.ticked_at_secs {
                 self.tick(block.now);
             }
         }
@@ -123,44 +138,87 @@ impl Decode {
             self.tick(datagram.received_at);
         }
         self.slot.get_or_insert_with(|| Slot::around(datagram.received_at, self.slot_secs));
-        let rows = (self.sink.flows.rows(), self.sink.options.rows());
+        let before = self.sink.rows();
         let report = self.decoder.decode(datagram, &mut self.sink);
-        self.count(datagram, &report, rows);
+        self.count(datagram, &report, before);
         if let Some(echo) = &mut self.echo {
-            // Whoever read the records has gone; collecting goes on.
-            if echo.print(&self.sink.flows, rows.0..self.sink.flows.rows()).is_err() {
-                self.echo = None;
-            }
+            echo.print(&self.sink.flows, before.0..self.sink.flows.rows());
         }
-        if self.sink.flows.rows() >= limits::ROW_GROUP_ROWS
-            || self.sink.options.rows() >= limits::ROW_GROUP_ROWS
-            || self.sink.flows.variable_bytes() + self.sink.options.variable_bytes()
-                >= limits::BATCH_VARIABLE_BYTES_MAX
-        {
+        if self.sink.is_full() {
             self.send_batches();
         }
+        self.decode_ready();
+    }
+
+    /// Decodes what waited for a template that has come. A file holds what was
+    /// received in its slot, so what came in an earlier one goes to a file of its own.
+    fn decode_ready(&mut self) {
+        while let Some(received_at) = self.decoder.next_ready() {
+            let slot = Slot::around(received_at, self.slot_secs);
+            let is_late = self.slot != Some(slot);
+            if is_late && self.late.slot != Some(slot) {
+                self.send_late();
+                self.late.slot = Some(slot);
+            }
+            let (sink, exporters) = match is_late {
+                true => (&mut self.late.sink, &mut self.late.exporters),
+                false => (&mut self.sink, &mut self.exporters),
+            };
+            let before = sink.rows();
+            let Some(report) = self.decoder.decode_ready(sink) else { break };
+            let (flows, options) =
+                ((sink.flows.rows() - before.0) as u64, (sink.options.rows() - before.1) as u64);
+            let context = report.context;
+            if flows > 0 {
+                let contribution = Contribution { flows, ..Contribution::default() };
+                exporters.add(context.peer.ip(), context.version, context.domain, contribution);
+            }
+            if let Some(echo) = &mut self.echo {
+                echo.print(&sink.flows, before.0..sink.flows.rows());
+            }
+            let is_full = sink.is_full();
+            self.count_records(flows, options);
+            match report.ended {
+                Some(Outcome::Decoded) => self.metrics.datagrams_decoded.add(1),
+                Some(Outcome::Rejected(error)) => self.reject(context.peer.ip(), error, context.received_at),
+                Some(Outcome::Waiting) | None => {}
+            }
+            self.count_waiting();
+            match (is_full, is_late) {
+                (true, true) => self.send_late(),
+                (true, false) => self.send_batches(),
+                (false, _) => {}
+            }
+        }
+        self.send_late();
+    }
+
+    fn count_records(&self, flows: u64, options: u64) {
+        self.metrics.records_decoded.add(flows);
+        self.metrics.records_in_flight.add(flows);
+        self.metrics.options_decoded.add(options);
+        self.metrics.options_in_flight.add(options);
     }
 
     fn count(&mut self, datagram: &Datagram<'_>, report: &Report, before: (usize, usize)) {
-        let metrics = &self.metrics;
         let flows = (self.sink.flows.rows() - before.0) as u64;
         let options = (self.sink.options.rows() - before.1) as u64;
-        metrics.records_decoded.add(flows);
-        metrics.records_in_flight.add(flows);
-        metrics.options_decoded.add(options);
-        metrics.options_in_flight.add(options);
+        self.count_records(flows, options);
+        let metrics = &self.metrics;
         metrics.templates_learned.add(report.templates_learned);
         metrics.templates_evicted.add(report.templates_evicted);
         metrics.withdrawals_ignored.add(report.withdrawals_ignored);
         metrics.sets_reserved.add(report.sets_reserved);
         metrics.trailing_bytes.add(report.trailing_bytes);
-        metrics.datagrams_decoded.add(report.waited_decoded);
         let exporter = datagram.peer.ip().to_canonical();
         if report.outcome == Outcome::Decoded {
             metrics.datagrams_decoded.add(1);
         }
-        if flows > 0 {
-            self.exporters.add(exporter, report.version, report.domain, flows);
+        let is_whole = report.outcome == Outcome::Decoded;
+        let seen = self.follow(datagram, report, is_whole.then_some((flows + options) as u32));
+        let contribution = Contribution { flows, ..seen };
+        if contribution != Contribution::default() {
+            self.exporters.add(exporter, report.version, report.domain, contribution);
         }
         for &error in &report.template_errors {
             self.metrics.templates_refused[error.reason() as usize].add(1);
@@ -169,11 +227,38 @@ impl Decode {
         if let Outcome::Rejected(error) = report.outcome {
             self.reject(exporter, error, datagram.received_at);
         }
-        for &error in &report.waited_rejected {
+        for &error in &report.given_up {
             self.reject(exporter, error, datagram.received_at);
+        }
+        if let Some(template_id) = report.waits_for {
+            self.note_waiting(exporter, template_id, datagram.received_at);
         }
         self.count_waiting();
         self.metrics.datagrams_in_flight.subtract(1);
+    }
+
+    /// Follows the sequence number of a message of `n_records` data records, `None`
+    /// where not all could be decoded.
+    fn follow(&mut self, datagram: &Datagram<'_>, report: &Report, n_records: Option<u32>) -> Contribution {
+        let Some((domain, sequence)) = report.sequence else { return Contribution::default() };
+        let key = StreamKey { peer: datagram.peer, listener: datagram.listener, version: report.version };
+        let seen = self.losses.observe(key, domain, sequence, n_records, datagram.received_at);
+        let metrics = &self.metrics;
+        metrics.sequence_lost[seen.unit as usize].add(seen.lost);
+        metrics.sequence_recovered[seen.unit as usize].add(seen.recovered);
+        match seen.kind {
+            Kind::Gap => metrics.sequence_gaps.add(1),
+            Kind::Reordered => metrics.sequence_reordered.add(1),
+            Kind::Duplicate => metrics.sequence_duplicates.add(1),
+            Kind::Reset => metrics.sequence_resets.add(1),
+            Kind::First | Kind::InOrder | Kind::Learning => {}
+        }
+        Contribution {
+            flows: 0,
+            is_gap: seen.kind == Kind::Gap,
+            lost: seen.lost.cast_signed() - seen.recovered.cast_signed(),
+            lost_unit: if seen.lost > 0 || seen.recovered > 0 { seen.unit.name() } else { "" },
+        }
     }
 
     fn count_waiting(&self) {
@@ -194,8 +279,17 @@ impl Decode {
         }
     }
 
+    /// Says, now and then, that an exporter's data can't be decoded yet: someone who
+    /// has just pointed it here would else see nothing.
+    fn note_waiting(&mut self, exporter: IpAddr, template_id: u16, now: Timestamp) {
+        if self.log.allow(exporter, Reason::TemplateMissing, now).is_some() {
+            tracing::warn!("{exporter}: data waits for template {template_id}, which was not sent yet");
+        }
+    }
+
     /// Time has passed: closes the slot that ended and gives up what waited too long.
     fn tick(&mut self, now: Timestamp) {
+        self.ticked_at_secs = now.secs();
         for error in self.decoder.expire(now) {
             self.metrics.reject(error.reason());
         }
@@ -217,6 +311,19 @@ impl Decode {
                     .expect("the writer outlives the decoder");
             }
         }
+    }
+
+    /// Publishes records that waited, in a file of the slot they were received in.
+    fn send_late(&mut self) {
+        let Some(slot) = self.late.slot else { return };
+        let FlowSink { flows, options } = std::mem::take(&mut self.late.sink);
+        if flows.is_empty() && options.is_empty() {
+            return;
+        }
+        let facts = SlotFacts { exporters: self.late.exporters.take(), kernel_dropped: 0 };
+        self.sender
+            .send(ToWriter::Late { slot, flows, options, facts })
+            .expect("the writer outlives the decoder");
     }
 
     fn close_slot(&mut self) {

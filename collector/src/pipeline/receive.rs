@@ -1,7 +1,9 @@
 //! The receive thread: from the sockets, or a capture, into the queue. It takes
 //! and hands on, nothing else.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -44,17 +46,21 @@ impl Receive {
     fn receive_until_stopped(&mut self, queue: &Queue) -> io::Result<()> {
         let start = Instant::now();
         let mut looked_at_drops = start;
+        let mut stopped_at = None;
         loop {
             // Read before the sockets are emptied: what came before is then taken.
             let is_last = self.stop.load(Ordering::Relaxed);
-            if !is_last {
-                self.receiver.wait(TICK)?;
+            if is_last {
+                let drain_until = Duration::from_millis(limits::DRAIN_MS_MAX);
+                let draining = *stopped_at.get_or_insert_with(Instant::now);
+                if self.take_burst(queue)? == 0 || draining.elapsed() >= drain_until {
+                    return Ok(());
+                }
+                continue;
             }
+            self.receiver.wait(TICK)?;
             let n = self.take_burst(queue)?;
-            if is_last && n == 0 {
-                return Ok(());
-            }
-            if n > 0 && n < SHORT_BURST_DATAGRAMS && !is_last {
+            if n > 0 && n < SHORT_BURST_DATAGRAMS {
                 std::thread::sleep(NAP);
             }
             if looked_at_drops.elapsed() >= Duration::from_secs(1) {
@@ -97,11 +103,13 @@ impl Receive {
 /// and whether that looks like a mistake: with all usual ports open, one that is
 /// used is enough.
 fn silent_hint(listeners: &[(u16, u64)], after_secs: u64) -> Option<(bool, String)> {
+    let mut by_port = BTreeMap::<u16, u64>::new();
+    for &(port, n) in listeners {
+        *by_port.entry(port).or_default() += n;
+    }
     let list = |is_silent: bool| {
-        let mut ports: Vec<_> =
-            listeners.iter().filter(|&&(_, n)| (n == 0) == is_silent).map(|&(port, _)| port).collect();
-        ports.dedup();
-        ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
+        let ports = by_port.iter().filter(|&(_, &n)| (n == 0) == is_silent).map(|(port, _)| port.to_string());
+        ports.collect::<Vec<_>>().join(", ")
     };
     let (silent, busy) = (list(true), list(false));
     if silent.is_empty() {
@@ -125,8 +133,14 @@ fn silent_hint(listeners: &[(u16, u64)], after_secs: u64) -> Option<(bool, Strin
     Some((busy.is_empty() || !unbound.is_empty(), hint))
 }
 
-/// Sends the datagrams of a capture down the queue, in blocks.
-pub(super) fn read_capture(capture: Capture, queue: &Queue, metrics: &Metrics) -> Result<(), CaptureError> {
+/// Sends the datagrams of a capture down the queue, in blocks, until it ends or
+/// `stop` is set.
+pub(super) fn read_capture(
+    capture: Capture,
+    queue: &Queue,
+    metrics: &Metrics,
+    stop: &AtomicBool,
+) -> Result<(), CaptureError> {
     let mut block = Block::default();
     let push = |block: Block| {
         metrics.datagrams_received.add(block.len() as u64);
@@ -139,6 +153,7 @@ pub(super) fn read_capture(capture: Capture, queue: &Queue, metrics: &Metrics) -
         if block.len() >= limits::RECEIVE_BURST_DATAGRAMS {
             push(std::mem::take(&mut block));
         }
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     push(block);
     queue.close();

@@ -17,6 +17,13 @@ pub(super) enum ToWriter {
         batch: FlowBatch,
     },
     Close(SlotFacts),
+    /// Records for a file of their own: their slot is closed already.
+    Late {
+        slot: Slot,
+        flows: FlowBatch,
+        options: FlowBatch,
+        facts: SlotFacts,
+    },
     /// The decoder's state, encoded.
     State(Vec<u8>),
 }
@@ -43,6 +50,7 @@ impl Writing {
                     self.close(Content::Flows, facts);
                     self.close(Content::Options, SlotFacts::default());
                 }
+                ToWriter::Late { slot, flows, options, facts } => self.late(slot, flows, options, facts),
                 ToWriter::State(bytes) => {
                     if let Err(error) = self.store.save_state(&bytes) {
                         self.metrics.file_errors.add(1);
@@ -77,6 +85,19 @@ impl Writing {
             },
             Err(error) => self.discard(content, rows, &error),
         }
+    }
+
+    fn late(&mut self, slot: Slot, flows: FlowBatch, options: FlowBatch, facts: SlotFacts) {
+        let open = (self.flows.take(), self.options.take());
+        for (content, batch, facts) in
+            [(Content::Flows, flows, facts), (Content::Options, options, SlotFacts::default())]
+        {
+            if !batch.is_empty() {
+                self.batch(slot, content, batch);
+                self.close(content, facts);
+            }
+        }
+        (self.flows, self.options) = open;
     }
 
     fn close(&mut self, content: Content, facts: SlotFacts) {

@@ -1,5 +1,7 @@
 //! What is wrong with a filter, where, and what would be right.
 
+use flow_common::limits::FILTER_CONTEXT_CHARS;
+
 use super::ast::Span;
 use crate::message::neutral;
 
@@ -10,9 +12,6 @@ pub(crate) struct FilterError {
     pub(crate) span: Span,
     pub(crate) hint: Option<String>,
 }
-
-/// Characters of a line shown on either side of the error.
-const CONTEXT_CHARS: usize = 72;
 
 impl FilterError {
     pub(crate) fn new(message: impl Into<String>, span: Span) -> Self {
@@ -38,12 +37,12 @@ impl FilterError {
         let before: Vec<char> = text[line_start..start].chars().collect();
         let marked: Vec<char> = text[start..end.min(line_end)].chars().collect();
         let after: Vec<char> = text[start.max(end.min(line_end))..line_end].chars().collect();
-        let skipped = before.len().saturating_sub(CONTEXT_CHARS);
-        let marked = &marked[..marked.len().min(CONTEXT_CHARS)];
+        let skipped = before.len().saturating_sub(FILTER_CONTEXT_CHARS);
+        let marked = &marked[..marked.len().min(FILTER_CONTEXT_CHARS)];
         let shown: String = before[skipped..]
             .iter()
             .chain(marked)
-            .chain(after.iter().take(CONTEXT_CHARS))
+            .chain(after.iter().take(FILTER_CONTEXT_CHARS))
             .map(|&c| if c == '\t' { ' ' } else { c })
             .collect();
 

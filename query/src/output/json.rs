@@ -6,9 +6,10 @@ use flow_common::addr::{Addr16, Mac};
 use flow_common::column::{COLUMNS, Column, Kind};
 use flow_common::element::ElementKey;
 
-use super::value::{write_hex, write_label, write_rfc3339};
+use super::value::{write_hex, write_json_time, write_label};
 use super::{Format, RowWriter, Style};
 use crate::batch::{Batch, Cells};
+use crate::message::is_control;
 use crate::zone::Calendar;
 
 pub(super) struct JsonWriter {
@@ -118,12 +119,7 @@ fn write_cell(
     row: usize,
 ) -> io::Result<()> {
     match column.kind {
-        Kind::Timestamp => {
-            out.push(b'"');
-            write_rfc3339(out, calendar, cells.int(row).unwrap_or(0))?;
-            out.push(b'"');
-            Ok(())
-        }
+        Kind::Timestamp => write_json_time(out, calendar, cells.int(row).unwrap_or(0)),
         Kind::Int32 | Kind::Int64 => write!(out, "{}", cells.int(row).unwrap_or(0)),
         Kind::Address => write!(out, "\"{}\"", Addr16(cells.octets(row).unwrap_or_default())),
         Kind::Mac => write!(out, "\"{}\"", Mac(cells.octets(row).unwrap_or_default())),
@@ -182,8 +178,8 @@ pub(super) fn write_string(out: &mut dyn Write, text: &str) -> io::Result<()> {
             '\n' => out.write_all(b"\\n")?,
             '\r' => out.write_all(b"\\r")?,
             '\t' => out.write_all(b"\\t")?,
-            // DEL and C1 are legal in JSON, but a terminal obeys them.
-            c if c.is_control() => write!(out, "\\u{:04x}", u32::from(c))?,
+            // Most are legal in JSON, but a terminal obeys them.
+            c if is_control(c) => write!(out, "\\u{:04x}", u32::from(c))?,
             c => write!(out, "{c}")?,
         }
     }

@@ -10,8 +10,8 @@ use super::csv;
 use super::json::{JsonList, write_string};
 use super::table::{TableRow, TableWriter};
 use super::value::{
-    ADDRESS_WIDTH_FULL, AddressText, DurationText, ProtocolText, Scaled, one_line, write_hex, write_rfc3339,
-    write_table_time,
+    ADDRESS_WIDTH_FULL, AddressText, DurationText, ProtocolText, Scaled, one_line, write_hex,
+    write_json_time, write_rfc3339, write_table_time,
 };
 use super::{Format, Style};
 use crate::aggregate::{Record, Table, TableRows, Value};
@@ -306,9 +306,7 @@ fn end_row(
     for (name, time) in [("first", counters.first), ("last", counters.last)] {
         let Some(micros) = time else { continue };
         list.key(out, name)?;
-        write!(out, "\"")?;
-        write_rfc3339(out, calendar, micros)?;
-        write!(out, "\"")?;
+        write_json_time(out, calendar, micros)?;
     }
     list.key(out, "duration")?;
     write!(out, "{}", DurationText { ms: counters.duration_ms(), is_plain: true })?;

@@ -1,14 +1,12 @@
-//! The four lines below an answer, and the totals of files.
+//! The four lines below an answer.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use flow_common::footer::{Counts, Totals};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
-use super::value::{DurationText, Scaled, one_line, write_table_time};
+use super::value::{DurationText, Scaled, write_table_time};
 use super::{Style, has_summary};
 use crate::flow::Counters;
 use crate::zone::Calendar;
@@ -78,32 +76,4 @@ fn processor_secs() -> (f64, f64) {
     let secs = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
     getrusage(UsageWho::RUSAGE_SELF)
         .map_or((0.0, 0.0), |usage| (secs(usage.system_time()), secs(usage.user_time())))
-}
-
-/// The totals of files.
-#[derive(Debug, Default)]
-pub(crate) struct Info {
-    pub(crate) idents: BTreeSet<String>,
-    pub(crate) totals: Totals,
-}
-
-/// Writes nfdump's `key: value` lines. What the files do not tell has no line.
-pub(crate) fn write_info(out: &mut dyn Write, info: &Info) -> io::Result<()> {
-    let Totals { tcp, udp, icmp, other, first, last } = info.totals;
-    let idents: Vec<_> = info.idents.iter().map(|ident| one_line(ident)).collect();
-    writeln!(out, "Ident: {}", if idents.is_empty() { "none".to_owned() } else { idents.join(",") })?;
-    let mut counter = |name: &str, of: fn(&Counts) -> u64| {
-        writeln!(out, "{name}: {}", of(&info.totals.all()))?;
-        for (class, counts) in [("tcp", tcp), ("udp", udp), ("icmp", icmp), ("other", other)] {
-            writeln!(out, "{name}_{class}: {}", of(&counts))?;
-        }
-        io::Result::Ok(())
-    };
-    counter("Flows", |counts| counts.flows)?;
-    counter("Packets", |counts| counts.packets)?;
-    counter("Bytes", |counts| counts.bytes)?;
-    let (first, last) = (first.unwrap_or(0), last.unwrap_or(0));
-    let ms = |micros: i64| micros.rem_euclid(1_000_000) / 1_000;
-    writeln!(out, "First: {}\nLast: {}", first.div_euclid(1_000_000), last.div_euclid(1_000_000))?;
-    writeln!(out, "msec_first: {}\nmsec_last: {}", ms(first), ms(last))
 }

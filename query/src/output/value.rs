@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
-use chrono::{Datelike, Timelike};
+use chrono::{Datelike, NaiveDateTime, Timelike};
 use flow_common::addr::Addr16;
 use flow_common::proto::Protocol;
 use flow_common::time::Timestamp;
@@ -152,10 +152,24 @@ pub(super) fn write_table_time(
     )
 }
 
+/// RFC 3339 has four digits for the year (§5.6). What an exporter stamps beyond
+/// them stays visible as its number of microseconds since the epoch.
+fn rfc3339_wall(calendar: &mut Calendar, micros: i64) -> Option<(NaiveDateTime, i32)> {
+    calendar.wall(Timestamp(micros)).filter(|(wall, _)| (0..=9_999).contains(&wall.year()))
+}
+
+/// A time in JSON: a string of RFC 3339, or the number of its microseconds.
+pub(super) fn write_json_time(out: &mut dyn Write, calendar: &mut Calendar, micros: i64) -> io::Result<()> {
+    let quote = if rfc3339_wall(calendar, micros).is_some() { "\"" } else { "" };
+    write!(out, "{quote}")?;
+    write_rfc3339(out, calendar, micros)?;
+    write!(out, "{quote}")
+}
+
 /// RFC 3339 with the zone: `2026-05-28T20:26:40.120Z`; microseconds where they
-/// are not zero. A time beyond the calendar is its number of microseconds.
+/// are not zero.
 pub(super) fn write_rfc3339(out: &mut dyn Write, calendar: &mut Calendar, micros: i64) -> io::Result<()> {
-    let Some((wall, offset_secs)) = calendar.wall(Timestamp(micros)) else {
+    let Some((wall, offset_secs)) = rfc3339_wall(calendar, micros) else {
         return write!(out, "{micros}");
     };
     write!(

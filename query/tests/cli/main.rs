@@ -3,9 +3,13 @@
 
 mod errors;
 mod files;
+mod hostile;
+mod info;
 mod reference;
 mod rows;
+mod sequence;
 mod statistics;
 mod support;
+mod times;
 mod usage;
 mod values;

@@ -161,10 +161,13 @@ pub(crate) fn write(path: &Path, rows: &[Row], fixture: &Fixture<'_>) {
 fn footer(rows: &[Row], ident: &str) -> Footer {
     let mut totals = Totals::default();
     for row in rows {
-        let count = |id| row.get_int(id).and_then(|value| u64::try_from(value).ok()).unwrap_or(0);
+        let known = |id| row.get_int(id).and_then(|value| u64::try_from(value).ok());
+        let count = |id| known(id).unwrap_or(0);
+        let flows = known(ColumnId::FlowCount).unwrap_or(1);
         let protocol = row.get_int(ColumnId::Protocol).and_then(|number| u8::try_from(number).ok());
-        totals.add_record(protocol, count(ColumnId::Packets), count(ColumnId::Bytes));
-        totals.add_span(row.get_int(ColumnId::FlowStart), row.get_int(ColumnId::FlowEnd));
+        totals.add_record(protocol, flows, count(ColumnId::Packets), count(ColumnId::Bytes));
+        let (start, end) = (row.get_int(ColumnId::FlowStart), row.get_int(ColumnId::FlowEnd));
+        totals.add_span(start.or(end), end.or(start));
     }
     Footer {
         schema_version: SCHEMA_VERSION,

@@ -1,0 +1,80 @@
+//! Entry points for fuzz targets and benchmarks. No API: they may change with
+//! every commit.
+
+use std::io::Cursor;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+
+use flow_common::time::Timestamp;
+
+use crate::capture::Capture;
+use crate::datagram::{Datagram, ListenerId};
+use crate::decode::{Decoder, FlowSink};
+use crate::session::SamplingPolicy;
+use crate::state::{Listeners, Snapshot};
+
+/// A decoder and where its records go.
+#[derive(Debug, Default)]
+pub struct Decoding {
+    decoder: Decoder,
+    sink: FlowSink,
+}
+
+impl Decoding {
+    /// Decodes one payload as sent from port `port`, received at `received_secs`
+    /// since the epoch; returns how many records are held now.
+    pub fn decode(&mut self, payload: &[u8], port: u16, received_secs: i64) -> usize {
+        let peer = SocketAddr::from(([192, 0, 2, 1], port));
+        let received_at = Timestamp::from_secs(received_secs);
+        let datagram = Datagram { payload, peer, listener: ListenerId(0), received_at };
+        self.decoder.decode(&datagram, &mut self.sink);
+        while self.decoder.decode_ready(&mut self.sink).is_some() {}
+        self.decoder.expire(received_at);
+        self.sink.flows.rows() + self.sink.options.rows()
+    }
+
+    /// Forgets the records, keeps the memory.
+    pub fn clear(&mut self) {
+        self.sink.flows.truncate(0);
+        self.sink.options.truncate(0);
+    }
+}
+
+/// Reads `input` as a sequence of datagrams of several sessions: an octet that
+/// picks the session, two of length, then the payload.
+pub fn decode_sequence(input: &[u8]) {
+    let mut decoding = Decoding::default();
+    let mut rest = input;
+    let mut received_secs = 1_795_262_400;
+    while let Some((&[session, high, low], tail)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_be_bytes([high, low])).min(tail.len());
+        let (payload, tail) = tail.split_at(length);
+        // The high bits of the first octet let time pass.
+        received_secs += i64::from(session >> 4) * 100;
+        decoding.decode(payload, u16::from(session & 3), received_secs);
+        rest = tail;
+    }
+}
+
+/// Reads `input` as a state file, and takes back what it says.
+pub fn read_state(input: &[u8]) {
+    let listener = SocketAddr::from(([0, 0, 0, 0], 4739));
+    // A fuzzer does not guess a checksum: also without head and checksum.
+    let content = serde_json::from_slice(input).ok();
+    for snapshot in Snapshot::decode(input).ok().into_iter().chain(content) {
+        let listeners = Listeners::new(vec![listener]);
+        let mut decoder = Decoder::new(SamplingPolicy::Announced);
+        decoder.restore(&snapshot, &listeners);
+        let again = decoder.snapshot(&listeners);
+        assert_eq!(Snapshot::decode(&again.encode()), Ok(again));
+    }
+}
+
+/// Reads `input` as a capture file.
+pub fn read_capture(input: &[u8]) {
+    let reader = Cursor::new(input.to_vec());
+    if let Ok(capture) = Capture::new("fuzz".into(), reader) {
+        // What is wrong with it is the reader's to say.
+        let _ = capture.for_datagrams(|_| ControlFlow::Continue(()));
+    }
+}
