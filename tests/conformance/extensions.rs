@@ -1,0 +1,101 @@
+//! Biflows, applications, and events of firewalls and NAT.
+
+use flow_tests::packet::Value;
+use flow_tests::packet::ipfix::Field;
+use flow_tests::query::flowdump;
+use serde_json::json;
+
+use crate::collect::{Collected, check, check_ipfix_value, ipfix};
+
+/// The line of totals below the records.
+fn totals(collected: &Collected) -> String {
+    let output = flowdump(collected.root(), &["-N"]);
+    let summary = output.stdout.lines().find(|line| line.starts_with("Summary:"));
+    summary.unwrap_or_else(|| panic!("{output:?}")).to_owned()
+}
+
+#[test]
+fn bif_02_the_reverse_of_what_has_none_is_kept_apart() {
+    for (element, column) in [(8, "src_addr"), (4, "direction"), (148, "flow_id")] {
+        let expected =
+            json!({"protocol": 6, column: null, "other": {format!("29305:{element}"): "01020304"}});
+        check_ipfix_value(Field::reverse(element, 4), &[1, 2, 3, 4], expected);
+    }
+}
+
+#[test]
+fn bif_02_elements_of_the_future_are_treated_alike() {
+    check_ipfix_value(Field::reverse(32_000, 1), &[9], json!({"other": {"29305:32000": "09"}}));
+}
+
+#[test]
+fn bif_02_reversible_elements_are_the_other_direction() {
+    check_ipfix_value(Field::reverse(1, 4), &[0, 0, 0, 40], json!({"out_bytes": 40, "other": null}));
+}
+
+fn biflow() -> Collected {
+    let fields = [
+        Field::iana(1, 4),
+        Field::iana(2, 4),
+        Field::reverse(1, 4),
+        Field::reverse(2, 4),
+        Field::iana(239, 1),
+    ];
+    let record = Value::new().uint(1_500, 4).uint(3, 4).uint(40, 4).uint(1, 4).uint(1, 1).encode();
+    let expected = json!([
+        {"bytes": 1_500, "packets": 3, "out_bytes": 40, "out_packets": 1, "biflow_direction": 1}
+    ]);
+    check(&[ipfix().template(256, &fields).data(256, &[record]).encode()], expected)
+}
+
+#[test]
+fn bif_03_a_biflow_is_one_record_with_both_directions() {
+    assert_eq!(biflow().flows.len(), 1);
+}
+
+#[test]
+fn bif_03_sums_count_a_biflow_once() {
+    let totals = totals(&biflow());
+    assert!(totals.contains("total flows: 1, total bytes: 1500, total packets: 3,"), "{totals}");
+}
+
+#[test]
+fn app_01_an_application_is_engine_and_selector() {
+    check_ipfix_value(Field::iana(95, 4), &[3, 0, 0, 80], json!({"application_id": 3_u64 << 32 | 80}));
+    check_ipfix_value(Field::iana(95, 3), &[13, 1, 0xdf], json!({"application_id": 13_u64 << 32 | 479}));
+}
+
+#[test]
+fn app_01_a_selector_with_an_enterprise_number_is_kept_as_received() {
+    let octets = [20, 0, 0, 0, 9, 0, 0, 0, 1];
+    let expected = json!({"protocol": 6, "application_id": null, "other": {"95": "140000000900000001"}});
+    check_ipfix_value(Field::iana(95, 9), &octets, expected);
+}
+
+/// A translation that counts no packets.
+fn translation() -> Collected {
+    let fields = [Field::iana(230, 1), Field::iana(225, 4), Field::iana(323, 8)];
+    let millis = u64::from(crate::collect::EXPORT_SECS) * 1_000;
+    let record = Value::new().uint(4, 1).octets(&[192, 0, 2, 9]).uint(millis, 8).encode();
+    let expected = json!([{
+        "nat_event": 4, "post_nat_src_addr": "192.0.2.9", "event_time": "2026-11-21T12:30:00.000Z",
+        "bytes": null, "packets": null,
+    }]);
+    check(&[ipfix().template(256, &fields).data(256, &[record]).encode()], expected)
+}
+
+#[test]
+fn nat_01_an_event_has_its_number_and_no_counters() {
+    assert_eq!(translation().column("nat_event"), [json!(4)]);
+    check_ipfix_value(
+        Field::iana(233, 1),
+        &[1],
+        json!({"firewall_event": 1, "nat_event": null, "bytes": null}),
+    );
+}
+
+#[test]
+fn nat_01_an_event_adds_no_octets_to_sums() {
+    let totals = totals(&translation());
+    assert!(totals.contains("total bytes: 0, total packets: 0,"), "{totals}");
+}

@@ -1,0 +1,101 @@
+//! NetFlow v5 (Cisco's description of the export datagram) and v9 (RFC 3954).
+
+use super::Status::{Met, NotYet, Partly};
+use super::{E, M, Row, S, row};
+
+pub(super) const ROWS: &[Row] = &[
+    row(
+        "V5-1",
+        "v5",
+        E,
+        "1 to 30 records, and octets for all of them, or nothing is taken; octets behind are counted",
+        Met,
+    ),
+    row("V5-2", "v5", E, "the sequence number counts flows per engine; a gap is lost flows", Met),
+    row("V5-3", "v5", E, "flow times are relative to the uptime, which wraps after 49.7 days", Met),
+    row("V5-4", "v5", E, "sampling: 2 bits of mode, 14 bits of rate; a rate of 0 is unknown", Met),
+    row(
+        "V5-5",
+        "v5",
+        E,
+        "padding says nothing, AS numbers have 16 bits, versions 1, 7 and 8 are unsupported",
+        Met,
+    ),
+    row(
+        "V9-1",
+        "RFC 3954 §5.1",
+        S,
+        "the sequence number counts packets per source id; gaps are missed packets",
+        Met,
+    ),
+    row(
+        "V9-2",
+        "RFC 3954 §5.1",
+        S,
+        "a stream is one address and source id",
+        Partly(
+            "the source port tells streams apart too: an exporter that changes it sends its templates again",
+        ),
+    ),
+    row("V9-3", "RFC 3954 §5.1", E, "the count in the header is no bound to rely on", Met),
+    row("V9-4", "RFC 3954 §5.2, §7", M, "a template id belongs to one exporter and observation domain", Met),
+    row("V9-5", "RFC 3954 §5.3", M, "the FlowSet id says which template its records follow", Met),
+    row("V9-6", "RFC 3954 §6.2", M, "options data follow their options template, scopes first", Met),
+    row("V9-7", "RFC 3954 §7", M, "templates are kept for later packets", Met),
+    row("V9-8", "RFC 3954 §7", M, "a new definition replaces the old one of the same id", Met),
+    row("V9-9", "RFC 3954 §9", S, "data that come before their template are kept and decoded later", Met),
+    row("V9-10", "RFC 3954 §9", M, "template and data need not share a packet", Met),
+    row("V9-11", "RFC 3954 §9", M, "a packet has any number of template FlowSets", Met),
+    row(
+        "V9-12",
+        "RFC 3954 §9",
+        M,
+        "nothing is decoded with a template that expired",
+        NotYet("templates do not expire"),
+    ),
+    row(
+        "V9-13",
+        "RFC 3954 §9",
+        S,
+        "kept of a template: exporter, source id, id, definition, when it last came",
+        Partly("when it last came is not kept"),
+    ),
+    row(
+        "V9-14",
+        "RFC 3954 §9",
+        S,
+        "an exporter that restarted has no templates any more",
+        NotYet("a restart is not recognised; its new templates replace the old ones as they come"),
+    ),
+    row("V9-15", "RFC 3954 §9", M, "a template sent after a restart counts at once", Met),
+    row("V9-16", "RFC 3954 §9", M, "data and options template FlowSets may be padded", Met),
+    row("V9-17", "RFC 3954 §8", E, "counters have any width from 1 to 8 octets", Met),
+    row(
+        "V9-18",
+        "RFC 3954 §5.2",
+        E,
+        "reserved FlowSets are stepped over; a length that cannot be rejects the packet",
+        Met,
+    ),
+    row(
+        "V9-19",
+        "RFC 3954 §10.2, §10.3",
+        E,
+        "floods and forged templates are survived",
+        Partly("what they cost is bounded; there is no list of exporters that may send"),
+    ),
+    row(
+        "V9-20",
+        "RFC 3954 §8",
+        E,
+        "sampling rates come from options data, of an interface, a sampler or all",
+        Partly("they are stored with each flow; no question scales by them yet"),
+    ),
+    row(
+        "V9-21",
+        "RFC 3954 §8",
+        E,
+        "switched times are relative to the uptime; absolute times come first",
+        Met,
+    ),
+];
