@@ -5,11 +5,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 fn flowcapd(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flowcapd"));
@@ -83,90 +84,96 @@ fn clap_speaks_as_the_rest_does() {
     insta::assert_snapshot!("usage", snapshot(&["--prot", "1"], Path::new("/nowhere")));
 }
 
-#[test]
-fn sigterm_drains_publishes_and_counts() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+/// A collector that listens on a free port of loopback.
+struct Listening {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    addr: String,
+    directory: TempDir,
+}
+
+impl Listening {
+    fn start(args: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let args = ["-p", "0", "-b", "127.0.0.1", "-E", "-w", directory.path().to_str().unwrap()];
-        let mut child = flowcapd(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let fixed = ["-p", "0", "-b", "127.0.0.1", "-w", directory.path().to_str().unwrap()];
+        let mut command = flowcapd(&[&fixed, args].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         stderr.read_line(&mut line).unwrap();
         let addr = line.strip_prefix("listening on ").and_then(|rest| rest.split(',').next()).unwrap();
+        Self { child, stderr, addr: addr.to_owned(), directory }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Waits for its end, which must be a success; what it said on stderr.
+    fn finish(&mut self) -> String {
+        let mut rest = String::new();
+        self.stderr.read_to_string(&mut rest).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{rest}");
+        rest
+    }
+}
+
+#[test]
+fn a_signal_drains_publishes_and_counts() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let mut collector = Listening::start(&["-E"]);
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         const SENT: usize = 100;
         for _ in 0..SENT {
-            sender.send_to(&datagram(), addr).unwrap();
+            sender.send_to(&datagram(), &collector.addr).unwrap();
         }
         // Everything sent lies in the socket or beyond: nothing of it may be lost.
-        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
-        let (mut stdout, mut rest) = (String::new(), String::new());
-        child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-        stderr.read_to_string(&mut rest).unwrap();
-        assert!(child.wait().unwrap().success(), "{signal}: {rest}");
-        for counter in [
-            "flowcap_datagrams_received_total",
-            "flowcap_datagrams_decoded_total",
-            "flowcap_records_visible_total",
-        ] {
-            assert!(rest.contains(&format!("{counter} {SENT}\n")), "{signal}: {rest}");
+        collector.signal(signal);
+        let mut stdout = String::new();
+        collector.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        let stderr = collector.finish();
+        for counter in ["datagrams_received", "datagrams_decoded", "records_visible"] {
+            assert!(stderr.contains(&format!("flowcap_{counter}_total {SENT}\n")), "{signal}: {stderr}");
         }
         assert_eq!(stdout.matches("Flow Record: \n").count(), SENT);
         assert!(stdout.contains("  ICMP         =               8.0 type.code\n"), "{stdout}");
-        let parquet = std::fs::read_dir(directory.path()).unwrap().flatten().count();
-        assert_eq!(parquet, 1, "one date directory, nothing hidden left");
+        let n_entries = std::fs::read_dir(collector.directory.path()).unwrap().count();
+        assert_eq!(n_entries, 1, "one date directory, nothing hidden left");
     }
 }
 
 #[test]
 fn an_exporter_that_never_pauses_does_not_hold_up_the_end() {
-    let directory = tempfile::tempdir().unwrap();
-    let args = ["-p", "0", "-b", "127.0.0.1", "-w", directory.path().to_str().unwrap()];
-    let mut child = flowcapd(&args).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    stderr.read_line(&mut line).unwrap();
-    let addr = line.strip_prefix("listening on ").and_then(|rest| rest.split(',').next()).unwrap();
+    let mut collector = Listening::start(&[]);
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let datagram = datagram();
-    let start = Instant::now();
+    let (datagram, start) = (datagram(), Instant::now());
     let mut is_asked = false;
-    while child.try_wait().unwrap().is_none() {
+    while collector.child.try_wait().unwrap().is_none() {
         // Nobody listens once the socket is closed; that is an error here, and the end there.
-        let _ = sender.send_to(&datagram, addr);
+        let _ = sender.send_to(&datagram, &collector.addr);
         if !is_asked && start.elapsed() > Duration::from_millis(300) {
-            kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+            collector.signal(Signal::SIGTERM);
             is_asked = true;
         }
         assert!(start.elapsed() < Duration::from_secs(60), "SIGTERM is not obeyed under load");
     }
-    let mut rest = String::new();
-    stderr.read_to_string(&mut rest).unwrap();
-    assert!(child.wait().unwrap().success(), "{rest}");
+    collector.finish();
 }
 
 #[test]
 fn a_reader_of_echo_that_stalls_stops_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let args = ["-p", "0", "-b", "127.0.0.1", "-E", "-w", directory.path().to_str().unwrap()];
-    let mut child = flowcapd(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    stderr.read_line(&mut line).unwrap();
-    let addr = line.strip_prefix("listening on ").and_then(|rest| rest.split(',').next()).unwrap();
+    let mut collector = Listening::start(&["-E"]);
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
     const SENT: usize = 3_000;
     for n in 0..SENT {
-        sender.send_to(&datagram(), addr).unwrap();
+        sender.send_to(&datagram(), &collector.addr).unwrap();
         if n % 50 == 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
     // Its stdout, a pipe of 64 KiB, is full and never read.
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
-    let mut rest = String::new();
-    stderr.read_to_string(&mut rest).unwrap();
-    assert!(child.wait().unwrap().success(), "{rest}");
-    assert!(rest.contains(&format!("flowcap_records_visible_total {SENT}\n")), "{rest}");
-    assert!(!rest.contains("flowcap_echo_records_left_out_total 0\n"), "{rest}");
+    collector.signal(Signal::SIGTERM);
+    let stderr = collector.finish();
+    assert!(stderr.contains(&format!("flowcap_records_visible_total {SENT}\n")), "{stderr}");
+    assert!(!stderr.contains("flowcap_echo_records_left_out_total 0\n"), "{stderr}");
 }
