@@ -174,6 +174,14 @@ fn a_reader_of_echo_that_stalls_stops_nothing() {
     // Its stdout, a pipe of 64 KiB, is full and never read.
     collector.signal(Signal::SIGTERM);
     let stderr = collector.finish();
-    assert!(stderr.contains(&format!("flowcap_records_visible_total {SENT}\n")), "{stderr}");
-    assert!(!stderr.contains("flowcap_echo_records_left_out_total 0\n"), "{stderr}");
+    let count = |name: &str| {
+        let value =
+            stderr.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("_total ")?.parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {stderr}"))
+    };
+    // On a slow day the kernel drops some, and says so.
+    let n_received: usize = count("flowcap_datagrams_received");
+    assert_eq!(n_received + count("flowcap_kernel_dropped_datagrams"), SENT);
+    assert_eq!(count("flowcap_records_visible"), n_received);
+    assert!(count("flowcap_echo_records_left_out") > 0 && n_received > SENT / 2, "{stderr}");
 }
