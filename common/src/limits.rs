@@ -51,6 +51,10 @@ pub const WAITING_SECS_MAX: i64 = 1_300;
 /// hour covers clocks that were set. Anything beyond is the past, wrapped.
 pub const STAMP_AHEAD_MS_MAX: u32 = 3_600_000;
 
+/// Records of closed slots, decoded late, are gathered for so long before they go
+/// to files of their own, seconds.
+pub const LATE_SECS: u64 = 10;
+
 /// Rows of one batch, which becomes one row group.
 pub const ROW_GROUP_ROWS: usize = 262_144;
 

@@ -1,12 +1,14 @@
 //! The decode thread: from the queue into batches, slot by slot, every datagram
 //! counted.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use flow_common::footer::{Contribution, ExporterTable};
 use flow_common::layout::Slot;
+use flow_common::limits;
 use flow_common::time::Timestamp;
 
 use super::echoing::EchoSender;
@@ -22,10 +24,9 @@ use crate::sequence::Kind;
 use crate::state::{Listeners, Snapshot};
 use crate::writer::{Content, SlotFacts};
 
-/// Records on their way to a file that is not the open one.
+/// Records of a slot that is not the open one.
 #[derive(Default)]
 struct Late {
-    slot: Option<Slot>,
     sink: FlowSink,
     exporters: ExporterTable,
 }
@@ -43,8 +44,13 @@ pub(super) struct Decode {
     metrics: Arc<Metrics>,
     sender: SyncSender<ToWriter>,
     echo: Option<EchoSender>,
-    /// Records that waited, of a slot that is not the open one.
-    late: Late,
+    /// Records that waited, by the slot they were received in. They are gathered for
+    /// a while: one file a template would let a sender cause any number of them.
+    late: BTreeMap<Slot, Late>,
+    /// Records in all of them.
+    late_rows: u64,
+    /// When they were last sent to the writer.
+    late_sent_at_secs: i64,
     /// Second of the last look at the clock.
     ticked_at_secs: i64,
     /// Listeners by which the state is saved; a capture has none and saves none.
@@ -73,7 +79,9 @@ impl Decode {
             metrics,
             sender,
             echo,
-            late: Late::default(),
+            late: BTreeMap::new(),
+            late_rows: 0,
+            late_sent_at_secs: i64::MIN,
             ticked_at_secs: i64::MIN,
             listeners: Listeners::default(),
             saves_state: false,
@@ -104,6 +112,7 @@ impl Decode {
                 self.tick(block.now);
             }
         }
+        self.send_late();
         let n_waiting = self.decoder.n_waiting();
         if n_waiting > 0 && self.saves_state {
             tracing::info!("{n_waiting} datagrams wait for a template and are kept for the next start");
@@ -156,13 +165,11 @@ impl Decode {
         while let Some(received_at) = self.decoder.next_ready() {
             let slot = Slot::around(received_at, self.slot_secs);
             let is_late = self.slot != Some(slot);
-            if is_late && self.late.slot != Some(slot) {
-                self.send_late();
-                self.late.slot = Some(slot);
-            }
-            let (sink, exporters) = match is_late {
-                true => (&mut self.late.sink, &mut self.late.exporters),
-                false => (&mut self.sink, &mut self.exporters),
+            let (sink, exporters) = if is_late {
+                let late = self.late.entry(slot).or_default();
+                (&mut late.sink, &mut late.exporters)
+            } else {
+                (&mut self.sink, &mut self.exporters)
             };
             let before = sink.rows();
             let Some(report) = self.decoder.decode_ready(sink) else { break };
@@ -184,13 +191,15 @@ impl Decode {
                 Some(Outcome::Waiting) | None => {}
             }
             self.count_waiting();
-            match (is_full, is_late) {
-                (true, true) => self.send_late(),
-                (true, false) => self.send_batches(),
-                (false, _) => {}
+            if is_late {
+                self.late_rows += flows + options;
+                if is_full || self.late_rows >= limits::ROW_GROUP_ROWS as u64 {
+                    self.send_late();
+                }
+            } else if is_full {
+                self.send_batches();
             }
         }
-        self.send_late();
     }
 
     fn count_records(&self, flows: u64, options: u64) {
@@ -294,6 +303,10 @@ impl Decode {
             self.metrics.reject(error.reason());
         }
         self.count_waiting();
+        if now.secs().abs_diff(self.late_sent_at_secs) >= limits::LATE_SECS {
+            self.late_sent_at_secs = now.secs();
+            self.send_late();
+        }
         if self.slot.is_some_and(|slot| !slot.contains(now)) {
             self.close_slot();
         }
@@ -313,17 +326,17 @@ impl Decode {
         }
     }
 
-    /// Publishes records that waited, in a file of the slot they were received in.
+    /// Publishes records that waited, in files of the slots they were received in.
     fn send_late(&mut self) {
-        let Some(slot) = self.late.slot else { return };
-        let FlowSink { flows, options } = std::mem::take(&mut self.late.sink);
-        if flows.is_empty() && options.is_empty() {
-            return;
+        self.late_rows = 0;
+        for (slot, Late { sink: FlowSink { flows, options }, mut exporters }) in
+            std::mem::take(&mut self.late)
+        {
+            let facts = SlotFacts { exporters: exporters.take(), kernel_dropped: 0 };
+            self.sender
+                .send(ToWriter::Late { slot, flows, options, facts })
+                .expect("the writer outlives the decoder");
         }
-        let facts = SlotFacts { exporters: self.late.exporters.take(), kernel_dropped: 0 };
-        self.sender
-            .send(ToWriter::Late { slot, flows, options, facts })
-            .expect("the writer outlives the decoder");
     }
 
     fn close_slot(&mut self) {
