@@ -13,6 +13,7 @@ mod fill;
 mod message;
 mod plan;
 mod run;
+mod section;
 mod template;
 mod v5;
 mod value;

@@ -1,7 +1,7 @@
 //! Biflows, applications, and events of firewalls and NAT.
 
 use flow_tests::packet::Value;
-use flow_tests::packet::ipfix::Field;
+use flow_tests::packet::ipfix::{Field, VARIABLE};
 use flow_tests::query::flowdump;
 use serde_json::json;
 
@@ -98,4 +98,47 @@ fn nat_01_an_event_has_its_number_and_no_counters() {
 fn nat_01_an_event_adds_no_octets_to_sums() {
     let totals = totals(&translation());
     assert!(totals.contains("total bytes: 0, total packets: 0,"), "{totals}");
+}
+
+/// Ethernet, IPv4 from 192.0.2.1 to 192.0.2.2, UDP from 53 to 50000, no payload.
+const FRAME: [u8; 42] = [
+    2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, // Ethernet
+    0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, // IPv4
+    0, 53, 0xc3, 0x50, 0, 8, 0, 0, // UDP
+];
+
+#[track_caller]
+fn check_frame(octets: &[u8], expected: serde_json::Value) {
+    let record = Value::new().variable(octets).uint(60, 2).encode();
+    let message = ipfix().template(256, &[Field::iana(315, VARIABLE), Field::iana(312, 2)]);
+    check(&[message.data(256, &[record]).encode()], json!([expected]));
+}
+
+#[test]
+fn l2_01_a_frame_fills_what_its_record_leaves_free() {
+    check_frame(
+        &FRAME,
+        json!({
+            "src_addr": "192.0.2.1", "dst_addr": "192.0.2.2", "src_port": 53, "dst_port": 50_000, "protocol": 17,
+            "packets": 1, "bytes": 28, "layer2_bytes": 60, "min_ttl": 64, "in_src_mac": "02:00:00:00:00:01",
+        }),
+    );
+}
+
+#[test]
+fn l2_01_a_frame_cut_off_says_what_is_there() {
+    check_frame(
+        &FRAME[..34],
+        json!({"src_addr": "192.0.2.1", "protocol": 17, "src_port": null, "packets": 1, "bytes": 28}),
+    );
+    check_frame(&FRAME[..20], json!({"src_addr": null, "protocol": null, "in_src_mac": "02:00:00:00:00:01"}));
+    check_frame(&[], json!({"src_addr": null, "packets": 1, "other": {"315": ""}}));
+}
+
+#[test]
+fn l2_01_addresses_of_the_record_itself_count_before_those_of_a_frame() {
+    let record = Value::new().octets(&[10, 0, 0, 1]).variable(&FRAME).encode();
+    let message = ipfix().template(256, &[Field::iana(8, 4), Field::iana(315, VARIABLE)]);
+    let expected = json!([{"src_addr": "10.0.0.1", "dst_addr": null, "packets": null, "protocol": null}]);
+    check(&[message.data(256, &[record]).encode()], expected);
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use flow_common::column::{COLUMNS, Column, ColumnId, Kind, Part, Source};
 use flow_common::element::{AbstractDataType, ElementKey, VMWARE_PEN};
 
+use super::section::{ADDRESSES, INTEGERS, MACS, SECTIONS, SectionKind};
 use super::template::{FieldSpecifier, VARIABLE};
 use super::value::Read;
 
@@ -73,8 +74,19 @@ pub(crate) struct Plan {
     pub(crate) init: Option<FieldIndex>,
     /// VMware's tunnel key and the type that says what it is.
     pub(crate) tunnel_key: Option<(FieldIndex, Option<FieldIndex>)>,
+    /// The first octets of a packet, and the columns its headers fill.
+    pub(crate) section: Option<Section>,
     /// Whether ICMP type and code lie in the destination port (NetFlow v5).
     pub(crate) has_icmp_in_port: bool,
+}
+
+/// A section of a packet in place of its fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Section {
+    pub(crate) field: FieldIndex,
+    pub(crate) kind: SectionKind,
+    /// Columns that no field of the record fills.
+    pub(crate) columns: Vec<ColumnId>,
 }
 
 /// Pairs of counters that must come from one family.
@@ -149,6 +161,7 @@ impl Plan {
                 }
             }
         }
+        plan.add_section(&fields);
         plan.add_others(&fields);
         plan
     }
@@ -195,6 +208,21 @@ impl Plan {
         }
     }
 
+    /// Where the record has no addresses of its own, those of a packet it carries.
+    fn add_section(&mut self, fields: &Fields<'_>) {
+        let is_filled = |column: ColumnId| self.ops.iter().any(|op| op.column == column);
+        let mut found = SECTIONS.iter().filter_map(|&(id, kind)| Some((fields.iana(id)?, kind)));
+        if is_filled(ColumnId::SrcAddr) || is_filled(ColumnId::DstAddr) {
+            return;
+        }
+        let Some((field, kind)) = found.next() else { return };
+        let columns = INTEGERS.iter().map(|(column, _)| *column);
+        let columns = columns.chain(ADDRESSES.iter().map(|(column, _)| *column));
+        let columns = columns.chain(MACS.iter().map(|(column, _)| *column));
+        self.section =
+            Some(Section { field, kind, columns: columns.filter(|&column| !is_filled(column)).collect() });
+    }
+
     /// Everything that no column takes whole, in template order, repetitions numbered.
     fn add_others(&mut self, fields: &Fields<'_>) {
         let mut seen: HashMap<ElementKey, u16> = HashMap::new();
@@ -224,6 +252,7 @@ impl Plan {
             + self.ops.iter().map(|op| size_of_val(&*op.alternates)).sum::<usize>()
             + size_of_val(self.others.as_slice())
             + size_of_val(self.labels.as_slice())
+            + self.section.as_ref().map_or(0, |section| size_of_val(section.columns.as_slice()))
     }
 }
 

@@ -9,7 +9,8 @@ use flow_common::time::Timestamp;
 
 use super::error::DecodeError;
 use super::fill::{append_column, is_zero};
-use super::plan::{FieldIndex, OtherOp, Plan, SamplingFields, When};
+use super::plan::{FieldIndex, OtherOp, Plan, SamplingFields, Section, When};
+use super::section::{self, Headers};
 use super::template::{Template, VARIABLE};
 use super::value::{self, TimeBase};
 use super::wire::{Reader, uint};
@@ -174,6 +175,9 @@ pub(crate) fn append_flows(
     if let Some((key, tunnel_type)) = plan.tunnel_key {
         is_unfit |= append_tunnel_key(key, tunnel_type, records, batch);
     }
+    if let Some(section) = &plan.section {
+        append_section(section, records, batch);
+    }
     if !plan.labels.is_empty() {
         append_labels(&plan.labels, records, batch);
     }
@@ -245,6 +249,28 @@ fn append_tunnel_key(
         batch.int64(ColumnId::GreKey).push(value.filter(|_| is_gre));
     }
     is_unfit
+}
+
+fn append_section(section: &Section, records: Records<'_>, batch: &mut FlowBatch) {
+    let is_free = |column: &ColumnId| section.columns.contains(column);
+    let headers: Vec<_> =
+        records.fields(section.field).map(|octets| Headers::parse(section.kind, octets)).collect();
+    for (column, of) in section::INTEGERS.iter().filter(|(column, _)| is_free(column)) {
+        match column.column().kind {
+            Kind::Int32 => {
+                let values =
+                    headers.iter().map(|headers| of(headers).and_then(|value| i32::try_from(value).ok()));
+                values.for_each(|value| batch.int32(*column).push(value));
+            }
+            _ => headers.iter().for_each(|headers| batch.int64(*column).push(of(headers))),
+        }
+    }
+    for (column, of) in section::ADDRESSES.iter().filter(|(column, _)| is_free(column)) {
+        headers.iter().for_each(|headers| batch.address(*column).push(of(headers)));
+    }
+    for (column, of) in section::MACS.iter().filter(|(column, _)| is_free(column)) {
+        headers.iter().for_each(|headers| batch.mac(*column).push(of(headers)));
+    }
 }
 
 fn append_labels(fields: &[FieldIndex], records: Records<'_>, batch: &mut FlowBatch) {

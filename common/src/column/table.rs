@@ -84,7 +84,7 @@ columns! {
         "octets of the reverse direction, or after the exporter";
     FlowCount = 34 "flows" Int64 { unit: Flows, sources: &[ie(3)], filter: &["flows"], tags: &["fl"], order: "flows", raw: "aggr flows" }
         "flows the exporter aggregated into this record; NULL is one";
-    Layer2Bytes = 35 "layer2_bytes" Int64 { unit: Bytes, sources: &[ie(352)], raw: "layer 2 bytes" }
+    Layer2Bytes = 35 "layer2_bytes" Int64 { unit: Bytes, sources: &[ie(352), ie(312)], raw: "layer 2 bytes" }
         "octets including layer 2 headers";
 
     // routing

@@ -60,13 +60,7 @@ pub(super) const ROWS: &[Row] = &[
         "an application id is an engine and a selector of any width; names come with options data",
         Partly("selectors of 1 to 4 octets; others are kept as received, and names are not joined"),
     ),
-    row(
-        "L2-1",
-        "RFC 7133",
-        E,
-        "frames sent in sections are parsed, within limits of their own",
-        NotYet("element 315 is kept as received"),
-    ),
+    row("L2-1", "RFC 7133", E, "frames sent in sections are parsed, within limits of their own", Met),
     row(
         "NAT-1",
         "RFC 8158",
