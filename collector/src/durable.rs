@@ -18,7 +18,10 @@ pub(crate) fn publish(file: &File, part: &Path, name: impl Fn(u32) -> String) ->
         let target = directory.join(name(n));
         match rename_noreplace(part, &target) {
             Ok(()) => {
-                sync_directory(directory)?;
+                // It is visible whatever comes of this; a power loss may still undo it.
+                if let Err(error) = sync_directory(directory) {
+                    tracing::error!("cannot sync `{}`: {error}", directory.display());
+                }
                 return Ok(target);
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
