@@ -9,14 +9,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use etherparse::{EtherType, NetSlice, SlicedPacket, TransportSlice};
+use flow_common::limits::CAPTURE_BUFFER_BYTES;
 use flow_common::time::Timestamp;
 use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{Block as PcapngBlock, Linktype, PcapBlockOwned, PcapError, create_reader};
 
 use crate::datagram::{Datagram, ListenerId};
-
-/// Buffer of the reader: the largest packet and its block header fit many times.
-const BUFFER_BYTES: usize = 4 << 20;
 
 /// A capture could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +56,7 @@ impl Capture {
 
     /// Reads a capture from anywhere; `path` names it in errors.
     pub(crate) fn new(path: PathBuf, reader: impl Read + Send + 'static) -> Result<Self, CaptureError> {
-        match create_reader(BUFFER_BYTES, reader) {
+        match create_reader(CAPTURE_BUFFER_BYTES, reader) {
             Ok(reader) => Ok(Self { path, reader }),
             Err(error) => Err(failed(&path, 0, &error)),
         }

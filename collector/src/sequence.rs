@@ -14,6 +14,11 @@
 //! in the same order give the same observations.
 //! **Invariant:** nothing here reaches a template or a record; it only counts.
 
+use flow_common::limits::{
+    SEQUENCE_GAP_MESSAGES_MAX, SEQUENCE_GAP_RECORDS_MAX, SEQUENCE_HOLES_MAX, SEQUENCE_LATE_MESSAGES_MAX,
+    SEQUENCE_LATE_RECORDS_MAX,
+};
+
 /// Consecutive messages one model must explain before it is believed. By chance a
 /// wrong model explains a message of 1 to 30 records once in 30, so four in a row
 /// about once in a million messages.
@@ -34,20 +39,6 @@ const CONTRADICTION_POINTS: u8 = 4;
 /// a real loss can cause by chance.
 const BEHIND_POINTS_MAX: u8 = CONTRADICTION_POINTS + EXPLAINED_POINTS;
 
-/// Largest forward jump taken for a loss, records: 17 minutes at 1,000 records a
-/// second. A restart at a random number lands inside once in 4,096 times.
-const GAP_RECORDS_MAX: u32 = 1 << 20;
-/// Largest forward jump taken for a loss, messages: as for records, 16 to a message.
-const GAP_MESSAGES_MAX: u32 = 1 << 16;
-/// How far back a late or repeated message may lie, records: 8 messages of 512, or
-/// 58 of the 70 records a datagram of 1,500 octets can hold.
-const LATE_RECORDS_MAX: u32 = 4_096;
-/// How far back a late or repeated message may lie, messages. Paths through a
-/// network reorder by a handful; beyond that an exporter has started again.
-const LATE_MESSAGES_MAX: u32 = 64;
-/// Gaps remembered so that a late message can take its loss back. Reordering within
-/// 8 messages opens at most 8 at a time.
-const HOLES_MAX: usize = 8;
 /// Messages that must follow an outlier before it counts as a restart. A copy of
 /// the stream on a slower path repeats a few in a row, too.
 const RESTART_MESSAGES: u8 = 3;
@@ -61,8 +52,6 @@ const N_UNKNOWN: u32 = u32::MAX;
 type Distances = [Option<i32>; MODELS_MAX];
 
 const _: () = assert!(STABLE_POINTS < POINTS_MAX && BEHIND_POINTS_MAX < POINTS_MAX);
-const _: () = assert!(LATE_RECORDS_MAX < GAP_RECORDS_MAX && GAP_RECORDS_MAX < 1 << 31);
-const _: () = assert!(LATE_MESSAGES_MAX < GAP_MESSAGES_MAX);
 
 /// What a lost number stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,8 +153,8 @@ impl Model {
     /// Largest gap, and how far back a late message may lie.
     const fn bounds(self) -> (u32, u32) {
         match self {
-            Self::Message => (GAP_MESSAGES_MAX, LATE_MESSAGES_MAX),
-            _ => (GAP_RECORDS_MAX, LATE_RECORDS_MAX),
+            Self::Message => (SEQUENCE_GAP_MESSAGES_MAX, SEQUENCE_LATE_MESSAGES_MAX),
+            _ => (SEQUENCE_GAP_RECORDS_MAX, SEQUENCE_LATE_RECORDS_MAX),
         }
     }
 }
@@ -272,8 +261,8 @@ pub(crate) struct SequenceTracker {
     /// Loss under each model that is not reported. Beyond 65,535 it is not kept.
     held: [u16; MODELS_MAX],
     /// Gaps that may fill, oldest first; only the newest 65,535 numbers of each.
-    hole_starts: [u32; HOLES_MAX],
-    hole_lengths: [u16; HOLES_MAX],
+    hole_starts: [u32; SEQUENCE_HOLES_MAX],
+    hole_lengths: [u16; SEQUENCE_HOLES_MAX],
     n_holes: u8,
 }
 
@@ -564,7 +553,7 @@ impl SequenceTracker {
     }
 
     fn open_hole(&mut self, span: Span) {
-        if usize::from(self.n_holes) == HOLES_MAX {
+        if usize::from(self.n_holes) == SEQUENCE_HOLES_MAX {
             self.remove_hole(0);
         }
         let hole = usize::from(self.n_holes);

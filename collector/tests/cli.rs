@@ -127,11 +127,14 @@ fn a_signal_drains_publishes_and_counts() {
         for _ in 0..SENT {
             sender.send_to(&datagram(), &collector.addr).unwrap();
         }
-        // Everything sent lies in the socket or beyond: nothing of it may be lost.
-        collector.signal(signal);
-        let mut stdout = String::new();
-        collector.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-        let stderr = collector.finish();
+        let (mut out, mut stdout) = (collector.child.stdout.take().unwrap(), String::new());
+        let stderr = std::thread::scope(|scope| {
+            // Read as it comes: a reader that stalls would be left behind.
+            scope.spawn(|| out.read_to_string(&mut stdout).unwrap());
+            // Everything sent lies in the socket or beyond: nothing of it may be lost.
+            collector.signal(signal);
+            collector.finish()
+        });
         for counter in ["datagrams_received", "datagrams_decoded", "records_visible"] {
             assert!(stderr.contains(&format!("flowcap_{counter}_total {SENT}\n")), "{signal}: {stderr}");
         }

@@ -24,6 +24,25 @@ pub const DOMAINS_PER_STREAM_MAX: usize = 64;
 /// many are followed.
 pub const STREAM_QUIET_SECS_MAX: i64 = 600;
 
+/// Largest forward jump taken for a loss, records: 17 minutes at 1,000 records a
+/// second. A restart at a random number lands inside once in 4,096 times.
+pub const SEQUENCE_GAP_RECORDS_MAX: u32 = 1 << 20;
+
+/// Largest forward jump taken for a loss, messages: as for records, 16 to a message.
+pub const SEQUENCE_GAP_MESSAGES_MAX: u32 = 1 << 16;
+
+/// How far back a late or repeated message may lie, records: 8 messages of 512, or
+/// 58 of the 70 records a datagram of 1,500 octets can hold.
+pub const SEQUENCE_LATE_RECORDS_MAX: u32 = 4_096;
+
+/// How far back a late or repeated message may lie, messages. Paths through a
+/// network reorder by a handful; beyond that an exporter has started again.
+pub const SEQUENCE_LATE_MESSAGES_MAX: u32 = 64;
+
+/// Gaps remembered so that a late message can take its loss back. Reordering within
+/// 8 messages opens at most 8 at a time.
+pub const SEQUENCE_HOLES_MAX: usize = 8;
+
 /// Sampling rate an operator may set; nfcapd's.
 pub const SAMPLING_RATE_MAX: u32 = 10_000_000;
 
@@ -77,6 +96,10 @@ pub const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// Batches queued between decoding and writing. The writer is the slower one;
 /// two let it work while the next fills.
 pub const WRITER_QUEUE_BATCHES: usize = 2;
+
+/// Buffer of a capture being read, octets: the largest packet and the header of
+/// its block fit many times.
+pub const CAPTURE_BUFFER_BYTES: usize = 4 << 20;
 
 /// Socket buffer asked of the kernel, octets; it grants less without
 /// `net.core.rmem_max`.
@@ -159,6 +182,9 @@ pub const FILTER_CONTEXT_CHARS: usize = 72;
 /// ours, and comparing costs the product of both lengths.
 pub const WORD_BYTES_MAX: usize = 64;
 
+const _: () =
+    assert!(SEQUENCE_LATE_RECORDS_MAX < SEQUENCE_GAP_RECORDS_MAX && SEQUENCE_GAP_RECORDS_MAX < 1 << 31);
+const _: () = assert!(SEQUENCE_LATE_MESSAGES_MAX < SEQUENCE_GAP_MESSAGES_MAX);
 const _: () = assert!(PAGE_ROWS <= ROW_GROUP_ROWS);
 const _: () = assert!(9_000 <= DATAGRAM_BYTES_MAX, "jumbo frames must fit");
 const _: () = assert!(RECEIVE_BURST_DATAGRAMS * DATAGRAM_BYTES_MAX <= QUEUE_BYTES_MAX);
