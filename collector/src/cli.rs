@@ -67,6 +67,19 @@ pub struct Args {
     #[arg(short = 's', long = "sampling", value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) sampling_rate: Option<i64>,
 
+    /// Take datagrams from these addresses only; repeatable [default: from all]
+    #[arg(long = "allow", value_name = "PREFIX", action = ArgAction::Append)]
+    pub(crate) allow: Vec<String>,
+
+    /// A template expires when it has not come again for so long [default: three of its refresh
+    /// intervals, at least 1800]
+    #[arg(long = "template-lifetime", value_name = "SECS")]
+    pub(crate) template_lifetime_secs: Option<u32>,
+
+    /// Forget an exporter that has been silent for so long [default: 604800, a week]
+    #[arg(long = "session-idle", value_name = "SECS")]
+    pub(crate) session_idle_secs: Option<u32>,
+
     /// Decode the datagrams of a pcap or pcapng file instead of listening
     #[arg(short = 'f', long = "read-pcap", value_name = "PCAP")]
     pub(crate) capture: Option<PathBuf>,

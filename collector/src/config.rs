@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flow_common::limits;
+use ipnet::IpNet;
 
 use crate::cli::Args;
-use crate::session::SamplingPolicy;
+use crate::lifetime::Lifetimes;
+use crate::sampling::SamplingPolicy;
 
 /// Where datagrams come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,10 @@ pub struct Config {
     pub ident: String,
     /// What the operator says of sampling rates.
     pub sampling: SamplingPolicy,
+    /// Whose datagrams are taken; empty: everyone's.
+    pub allow: Vec<IpNet>,
+    /// How long what is remembered of exporters holds.
+    pub lifetimes: Lifetimes,
     /// A listener where nothing came for this long gets a hint.
     pub silent_after: Duration,
 }
@@ -53,6 +59,8 @@ impl Default for Config {
             slot_secs: limits::SLOT_SECS_DEFAULT,
             ident: "none".to_owned(),
             sampling: SamplingPolicy::Announced,
+            allow: Vec::new(),
+            lifetimes: Lifetimes::default(),
             silent_after: Duration::from_secs(limits::SILENT_LISTENER_SECS),
         }
     }
@@ -101,15 +109,29 @@ impl TryFrom<Args> for Config {
             None => Source::Listen(addresses(&args.ports, &args.bind)),
         };
         let sampling = sampling_policy(args.sampling_rate)?;
+        let session_idle_secs = args.session_idle_secs.map_or(default.lifetimes.session_idle_secs, i64::from);
+        let lifetimes =
+            Lifetimes { template_secs: args.template_lifetime_secs.map(i64::from), session_idle_secs };
         Ok(Self {
             source,
             root: args.directory,
             slot_secs: args.slot_secs,
             ident: args.ident,
             sampling,
+            allow: args.allow.iter().map(|text| prefix(text)).collect::<Result<_, _>>()?,
+            lifetimes,
             ..default
         })
     }
+}
+
+/// A prefix; an address alone is the prefix of itself.
+fn prefix(text: &str) -> Result<IpNet, UsageError> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(address).ok_or_else(|| UsageError {
+        message: format!("`{text}` is neither an address nor a prefix"),
+        hint: "for example `--allow 192.0.2.0/24` or `--allow 2001:db8::1`".to_owned(),
+    })
 }
 
 /// nfcapd's `-s`: a positive rate where exporters say none, a negative one
@@ -161,6 +183,7 @@ mod tests {
         check("-p 1 -p 1 -b ::1", Ok("[::1]:1 flows 300 none Announced"));
         check("-f x.pcap -l out -t 60 -I edge -s -1000", Ok("x.pcap out 60 edge Forced(1000)"));
         check("-t 0", Err("slot length `0` is not between 1 and 3600 seconds"));
+        check("--allow 192.0.2.1/33", Err("`192.0.2.1/33` is neither an address nor a prefix"));
         check("-s 0", Err("sampling rate `0` is not 1 to 10000000 or -1 to -10000000"));
         check("-f x -p 1", Err("`-f` reads a capture and listens nowhere, so `-p` and `-b` mean nothing"));
     }

@@ -33,7 +33,9 @@ pub(crate) use self::value::TimeBase;
 use self::wire::Reader;
 use crate::datagram::Datagram;
 use crate::flow::FlowBatch;
-use crate::session::{SamplingPolicy, SessionKey, Sessions};
+use crate::lifetime::Lifetimes;
+use crate::sampling::SamplingPolicy;
+use crate::session::{SessionKey, Sessions};
 use crate::state::{Listeners, Snapshot};
 use crate::waiting::Waiting;
 
@@ -84,6 +86,8 @@ pub(crate) struct Report {
     pub(crate) templates_evicted: u64,
     /// Withdrawals, ignored over UDP (RFC 7011 §8.4).
     pub(crate) withdrawals_ignored: u64,
+    /// Data sets that wait because their template expired.
+    pub(crate) sets_expired: u64,
     /// Sets with a reserved id, stepped over.
     pub(crate) sets_reserved: u64,
     /// Octets behind the message or its last record that are no padding.
@@ -114,11 +118,20 @@ pub(crate) struct Decoder {
     scratch: Scratch,
     v5: v5::V5,
     policy: SamplingPolicy,
+    lifetimes: Lifetimes,
+    /// When silent sessions were last looked for.
+    swept_at: Timestamp,
 }
 
 impl Decoder {
     pub(crate) fn new(policy: SamplingPolicy) -> Self {
         Self { policy, ..Self::default() }
+    }
+
+    /// Lets what it remembers hold for so long.
+    pub(crate) fn with_lifetimes(mut self, lifetimes: Lifetimes) -> Self {
+        self.lifetimes = lifetimes;
+        self
     }
 
     /// Decodes one datagram and appends its records to `sink`.
@@ -161,6 +174,10 @@ impl Decoder {
 
     /// Gives up data that waited too long; returns why, once per datagram.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<DecodeError> {
+        if now.secs().abs_diff(self.swept_at.secs()) >= limits::SESSION_SWEEP_SECS {
+            self.swept_at = now;
+            self.sessions.expire(now, self.lifetimes);
+        }
         let given_up = self.waiting.expire(now);
         given_up.into_iter().map(|template_id| DecodeError::TemplateMissing { template_id }).collect()
     }

@@ -10,7 +10,7 @@ use flow_common::time::Timestamp;
 use crate::capture::Capture;
 use crate::datagram::{Datagram, ListenerId};
 use crate::decode::{Decoder, FlowSink};
-use crate::session::SamplingPolicy;
+use crate::sampling::SamplingPolicy;
 use crate::state::{Listeners, Snapshot};
 
 /// A decoder and where its records go.

@@ -76,6 +76,7 @@ metrics! {
     sequence_resets "flowcap_sequence_resets_total" "times an exporter began to count anew";
     templates_learned "flowcap_templates_learned_total" "templates new or redefined";
     templates_evicted "flowcap_templates_evicted_total" "templates dropped to stay within the limits";
+    sets_expired "flowcap_sets_template_expired_total" "data sets that wait because their template expired";
     templates "flowcap_templates" "templates held";
     withdrawals_ignored "flowcap_template_withdrawals_ignored_total" "template withdrawals, which count for nothing over UDP";
     sets_reserved "flowcap_sets_reserved_total" "sets with a reserved id, stepped over";

@@ -9,7 +9,9 @@ use flow_common::limits;
 use flow_common::time::Timestamp;
 
 use crate::datagram::ListenerId;
-use crate::decode::{Definition, Template};
+use crate::decode::{Definition, MessageContext, Template};
+use crate::lifetime::{Header, Lifetimes, Receipts};
+use crate::sampling::{RateScope, SamplingRates};
 use crate::state::{Listeners, SessionState, TemplateState};
 
 /// Scope of template ids: transport session, version and observation domain
@@ -22,99 +24,10 @@ pub(crate) struct SessionKey {
     pub(crate) domain: u32,
 }
 
-/// Where a sampling rate came from, in the words of the column `sampling_source`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SamplingSource {
-    Record,
-    Sampler,
-    Domain,
-    Header,
-    Override,
-}
-
-impl SamplingSource {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Record => "record",
-            Self::Sampler => "sampler",
-            Self::Domain => "domain",
-            Self::Header => "header",
-            Self::Override => "override",
-        }
-    }
-}
-
-/// What the operator says of sampling rates (`-s`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum SamplingPolicy {
-    /// Rates are what exporters say.
-    #[default]
-    Announced,
-    /// This rate where an exporter says none.
-    Default(u32),
-    /// This rate whatever exporters say.
-    Forced(u32),
-}
-
-/// What a sampling rate in options data is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RateScope {
-    /// Everything the domain exports.
-    Domain,
-    /// What names this sampler or selector.
-    Sampler(u64),
-    /// What came in by this interface.
-    Interface(u64),
-}
-
-/// Sampling rates of one domain, learned from options data.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct SamplingRates {
-    domain: Option<i64>,
-    samplers: HashMap<u64, i64>,
-    interfaces: HashMap<u64, i64>,
-}
-
-impl SamplingRates {
-    /// The rate of everything the domain exports: the same for every interface that
-    /// was told (softflowd tells it of interface 0 alone), or told so.
-    pub(crate) fn domain(&self) -> Option<i64> {
-        self.of_all_interfaces().or(self.domain)
-    }
-
-    /// The rate of one interface, where interfaces differ.
-    pub(crate) fn of_interface(&self, id: u64) -> Option<i64> {
-        self.interfaces.get(&id).copied().filter(|_| self.of_all_interfaces().is_none())
-    }
-
-    fn of_all_interfaces(&self) -> Option<i64> {
-        let mut rates = self.interfaces.values();
-        let first = rates.next()?;
-        rates.all(|rate| rate == first).then_some(*first)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.domain.is_none() && self.samplers.is_empty() && self.interfaces.is_empty()
-    }
-
-    pub(crate) fn of_sampler(&self, id: u64) -> Option<i64> {
-        self.samplers.get(&id).copied()
-    }
-
-    /// Learns a rate; beyond the bound only known samplers and interfaces change.
-    pub(crate) fn learn(&mut self, scope: RateScope, rate: i64) {
-        let is_full = self.samplers.len() + self.interfaces.len() >= limits::SAMPLERS_PER_DOMAIN_MAX;
-        let (rates, id) = match scope {
-            RateScope::Domain => {
-                self.domain = Some(rate);
-                return;
-            }
-            RateScope::Sampler(id) => (&mut self.samplers, id),
-            RateScope::Interface(id) => (&mut self.interfaces, id),
-        };
-        if !is_full || rates.contains_key(&id) {
-            rates.insert(id, rate);
-        }
+impl SessionKey {
+    /// The same for every port of the exporter.
+    fn without_port(self) -> Self {
+        Self { peer: SocketAddr::new(self.peer.ip(), 0), ..self }
     }
 }
 
@@ -127,8 +40,10 @@ fn by_number(rates: &HashMap<u64, i64>) -> Vec<(u64, i64)> {
 
 /// A template and its use.
 #[derive(Debug)]
-struct Entry {
+pub(crate) struct Entry {
     template: Template,
+    /// When it came.
+    receipts: Receipts,
     /// Number of this definition, so that a queue entry for an older one is known stale.
     generation: u64,
     has_decoded: bool,
@@ -143,6 +58,10 @@ pub(crate) struct Session {
     pub(crate) rates: SamplingRates,
     /// systemInitTimeMilliseconds (160) from options data.
     pub(crate) init: Option<Timestamp>,
+    /// Messages since its first template came.
+    n_messages: u64,
+    /// When the last of them came.
+    heard_at: Timestamp,
 }
 
 impl Session {
@@ -156,6 +75,26 @@ impl Session {
         entry.was_used = true;
         Some((&entry.template, &mut self.rates, &mut self.init))
     }
+}
+
+/// Whether data of a message can be decoded, and with whose template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// This session has it, or another port of the same exporter.
+    Known(SessionKey),
+    Unknown,
+    /// It has not come again in time, or not since the exporter started anew.
+    Expired,
+}
+
+/// How to take back what a message said of a template, once the message turns out
+/// malformed.
+#[derive(Debug)]
+pub(crate) enum Undo {
+    /// It was defined; this was there before.
+    Defined { id: u16, before: Option<Box<Entry>> },
+    /// It came again; it had come before like this.
+    Refreshed { id: u16, before: Receipts },
 }
 
 /// Place of a template in an eviction queue.
@@ -174,12 +113,91 @@ pub(crate) struct Sessions {
     sessions: HashMap<SessionKey, Session>,
     untried: VecDeque<Ticket>,
     proven: VecDeque<Ticket>,
+    /// Ports that v9 templates of an exporter come from.
+    ports: HashMap<SessionKey, Vec<u16>>,
     n_templates: usize,
     template_bytes: usize,
     next_generation: u64,
 }
 
 impl Sessions {
+    /// Notes that a message came, for what depends on the passing of time.
+    pub(crate) fn hear(&mut self, key: &SessionKey, received_at: Timestamp) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.n_messages += 1;
+            session.heard_at = received_at;
+        }
+    }
+
+    /// Finds the template for data of a message. A v9 stream is an address and a source
+    /// id (RFC 3954 §5.1): data may come from another port than their template, from an
+    /// exporter that has been up as long.
+    pub(crate) fn find(
+        &self,
+        key: &SessionKey,
+        template_id: u16,
+        context: &MessageContext,
+        lifetimes: Lifetimes,
+    ) -> Lookup {
+        let header = Header::of(context);
+        if let Some((session, entry)) = self.entry(key, template_id) {
+            let is_over = entry.receipts.is_over(header, session.n_messages, lifetimes);
+            return if is_over { Lookup::Expired } else { Lookup::Known(*key) };
+        }
+        let ports = self.ports.get(&key.without_port()).map(Vec::as_slice).unwrap_or_default();
+        let of_port = |&port: &u16| SessionKey { peer: SocketAddr::new(key.peer.ip(), port), ..*key };
+        let is_kin = |other: &SessionKey| {
+            self.entry(other, template_id).is_some_and(|(session, entry)| {
+                entry.receipts.is_same_boot(header)
+                    && !entry.receipts.is_over(header, session.n_messages, lifetimes)
+            })
+        };
+        ports.iter().map(of_port).find(is_kin).map_or(Lookup::Unknown, Lookup::Known)
+    }
+
+    fn entry(&self, key: &SessionKey, template_id: u16) -> Option<(&Session, &Entry)> {
+        let session = self.sessions.get(key)?;
+        Some((session, session.templates.get(&template_id)?))
+    }
+
+    /// Forgets sessions that have been silent for too long (RFC 7011 §9.3).
+    pub(crate) fn expire(&mut self, now: Timestamp, lifetimes: Lifetimes) -> usize {
+        let is_silent =
+            |session: &Session| now.secs() - session.heard_at.secs() > lifetimes.session_idle_secs;
+        let silent = self.sessions.iter().filter(|(_, session)| is_silent(session));
+        let silent: Vec<_> = silent.map(|(key, _)| *key).collect();
+        silent.iter().for_each(|key| self.forget(key));
+        silent.len()
+    }
+
+    /// Forgets a session with all it knows.
+    pub(crate) fn forget(&mut self, key: &SessionKey) {
+        let Some(session) = self.sessions.remove(key) else { return };
+        self.n_templates -= session.templates.len();
+        self.template_bytes -= session.templates.values().map(|entry| entry.template.bytes()).sum::<usize>();
+        self.forget_port(key);
+    }
+
+    /// Notes the port of a session that has templates now.
+    fn note_port(&mut self, key: &SessionKey) {
+        if key.version == 9 {
+            let ports = self.ports.entry(key.without_port()).or_default();
+            if ports.len() < limits::PORTS_PER_EXPORTER_MAX && !ports.contains(&key.peer.port()) {
+                ports.push(key.peer.port());
+            }
+        }
+    }
+
+    fn forget_port(&mut self, key: &SessionKey) {
+        let source = key.without_port();
+        if let Some(ports) = self.ports.get_mut(&source) {
+            ports.retain(|&port| port != key.peer.port());
+            if ports.is_empty() {
+                self.ports.remove(&source);
+            }
+        }
+    }
+
     pub(crate) fn get_mut(&mut self, key: &SessionKey) -> Option<&mut Session> {
         self.sessions.get_mut(key)
     }
@@ -192,11 +210,10 @@ impl Sessions {
     /// does not know are left out.
     pub(crate) fn snapshot(&self, listeners: &Listeners) -> Vec<SessionState> {
         let state = |(key, session): (&SessionKey, &Session)| {
-            let mut templates: Vec<_> = session
-                .templates
-                .values()
-                .map(|entry| TemplateState::of(&entry.template.definition))
-                .collect();
+            let state_of = |entry: &Entry| {
+                TemplateState::of(&entry.template.definition, entry.receipts, session.n_messages)
+            };
+            let mut templates: Vec<_> = session.templates.values().map(state_of).collect();
             templates.sort_by_key(|template| template.id);
             Some(SessionState {
                 key: listeners.store(key)?,
@@ -204,6 +221,7 @@ impl Sessions {
                 samplers: by_number(&session.rates.samplers),
                 interfaces: by_number(&session.rates.interfaces),
                 init_micros: session.init.map(|init| init.0),
+                heard_micros: session.heard_at.0,
                 templates,
             })
         };
@@ -216,12 +234,19 @@ impl Sessions {
     pub(crate) fn restore(&mut self, states: &[SessionState], listeners: &Listeners) {
         for state in states {
             let Some(key) = listeners.load(&state.key) else { continue };
-            let definitions = state.templates.iter().filter_map(TemplateState::definition);
-            for template in definitions.filter_map(|definition| Template::new(definition).ok()) {
-                self.insert(key, template);
+            // Templates say how many messages came since; the longest is the session's.
+            let n_messages = state.templates.iter().map(|template| template.age_messages).max();
+            let n_messages = n_messages.unwrap_or_default();
+            for stored in &state.templates {
+                let template = stored.definition().and_then(|definition| Template::new(definition).ok());
+                if let Some(template) = template {
+                    self.insert(key, template, stored.receipts(n_messages));
+                }
             }
             // A session without a template is none.
             let Some(session) = self.sessions.get_mut(&key) else { continue };
+            session.n_messages = n_messages;
+            session.heard_at = Timestamp(state.heard_micros);
             session.init = state.init_micros.map(Timestamp);
             let domain = state.rate.map(|rate| (RateScope::Domain, rate));
             let samplers = state.samplers.iter().map(|&(id, rate)| (RateScope::Sampler(id), rate));
@@ -240,25 +265,81 @@ impl Sessions {
         entry.is_some_and(|entry| entry.template.definition.n_scope.is_some())
     }
 
-    /// Whether this very definition is known, so that it need not be compiled.
-    pub(crate) fn is_known(&self, key: &SessionKey, definition: &Definition) -> bool {
-        let entry = self.sessions.get(key).and_then(|session| session.templates.get(&definition.id));
-        entry.is_some_and(|entry| entry.template.definition == *definition)
+    /// Notes that this very definition came again, so that it need not be compiled;
+    /// `None` if it is not known.
+    pub(crate) fn refresh(
+        &mut self,
+        key: &SessionKey,
+        definition: &Definition,
+        context: &MessageContext,
+    ) -> Option<Undo> {
+        let session = self.sessions.get_mut(key)?;
+        let entry = session.templates.get_mut(&definition.id)?;
+        if entry.template.definition != *definition {
+            return None;
+        }
+        let before = entry.receipts;
+        entry.receipts.again(Header::of(context), session.n_messages);
+        Some(Undo::Refreshed { id: definition.id, before })
     }
 
-    /// Stores a template under its id; the newest definition counts (RFC 3954 §7,
-    /// RFC 7011 §8.4). Returns how many others were evicted for it.
-    pub(crate) fn insert(&mut self, key: SessionKey, template: Template) -> usize {
+    /// Stores the template of a message under its id; the newest definition counts
+    /// (RFC 3954 §7, RFC 7011 §8.4). Returns how many others were evicted for it.
+    pub(crate) fn define(
+        &mut self,
+        key: SessionKey,
+        template: Template,
+        context: &MessageContext,
+    ) -> (Undo, usize) {
+        let id = template.definition.id;
+        let n_messages = self.sessions.get(&key).map_or(0, |session| session.n_messages);
+        let (before, n_evicted) = self.insert(key, template, Receipts::new(Header::of(context), n_messages));
+        self.hear(&key, context.received_at);
+        (Undo::Defined { id, before: before.map(Box::new) }, n_evicted)
+    }
+
+    /// Takes back what a malformed message said of its templates, last first. What was
+    /// evicted for them stays evicted.
+    pub(crate) fn undo(&mut self, key: &SessionKey, undos: Vec<Undo>) {
+        for undo in undos.into_iter().rev() {
+            match undo {
+                Undo::Refreshed { id, before } => {
+                    let session = self.sessions.get_mut(key);
+                    if let Some(entry) = session.and_then(|session| session.templates.get_mut(&id)) {
+                        entry.receipts = before;
+                    }
+                }
+                Undo::Defined { id, before: None } => self.remove(key, id),
+                Undo::Defined { before: Some(entry), .. } => {
+                    let Entry { template, receipts, has_decoded, was_used, .. } = *entry;
+                    let id = template.definition.id;
+                    self.insert(*key, template, receipts);
+                    let session = self.sessions.get_mut(key);
+                    if let Some(entry) = session.and_then(|session| session.templates.get_mut(&id)) {
+                        (entry.has_decoded, entry.was_used) = (has_decoded, was_used);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stores a template; returns what it replaced and how many others were evicted.
+    fn insert(&mut self, key: SessionKey, template: Template, receipts: Receipts) -> (Option<Entry>, usize) {
         let template_id = template.definition.id;
         self.next_generation += 1;
         let generation = self.next_generation;
         self.n_templates += 1;
         self.template_bytes += template.bytes();
-        let entry = Entry { template, generation, has_decoded: false, was_used: false };
+        let entry = Entry { template, receipts, generation, has_decoded: false, was_used: false };
         let session = self.sessions.entry(key).or_default();
-        if let Some(old) = session.templates.insert(template_id, entry) {
+        let is_first = session.templates.is_empty();
+        let before = session.templates.insert(template_id, entry);
+        if let Some(old) = &before {
             self.n_templates -= 1;
             self.template_bytes -= old.template.bytes();
+        }
+        if is_first {
+            self.note_port(&key);
         }
         self.untried.push_back(Ticket { key, template_id, generation });
         let mut n_evicted = 0;
@@ -269,7 +350,7 @@ impl Sessions {
             n_evicted += 1;
         }
         self.drop_stale_tickets();
-        n_evicted
+        (before, n_evicted)
     }
 
     /// Evicts one template; false if none is left.
@@ -277,7 +358,10 @@ impl Sessions {
         while let Some(ticket) = self.untried.pop_front() {
             match self.entry_of(ticket) {
                 Some(entry) if entry.has_decoded => self.proven.push_back(ticket),
-                Some(_) => return self.remove(ticket),
+                Some(_) => {
+                    self.remove(&ticket.key, ticket.template_id);
+                    return true;
+                }
                 None => {}
             }
         }
@@ -287,7 +371,10 @@ impl Sessions {
                     entry.was_used = false;
                     self.proven.push_back(ticket);
                 }
-                Some(_) => return self.remove(ticket),
+                Some(_) => {
+                    self.remove(&ticket.key, ticket.template_id);
+                    return true;
+                }
                 None => {}
             }
         }
@@ -311,15 +398,14 @@ impl Sessions {
         (entry.generation == ticket.generation).then_some(entry)
     }
 
-    fn remove(&mut self, ticket: Ticket) -> bool {
-        let Some(session) = self.sessions.get_mut(&ticket.key) else { return false };
-        let Some(entry) = session.templates.remove(&ticket.template_id) else { return false };
+    fn remove(&mut self, key: &SessionKey, template_id: u16) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(entry) = session.templates.remove(&template_id) else { return };
         self.n_templates -= 1;
         self.template_bytes -= entry.template.bytes();
         if session.templates.is_empty() {
-            self.sessions.remove(&ticket.key);
+            self.forget(key);
         }
-        true
     }
 }
 
@@ -328,11 +414,33 @@ mod tests {
     use flow_common::element::ElementKey;
 
     use super::*;
-    use crate::decode::FieldSpecifier;
+    use crate::decode::{FieldSpecifier, TimeBase};
+    use crate::sampling::SamplingPolicy;
 
     fn key(port: u16, domain: u32) -> SessionKey {
         let peer = SocketAddr::from(([192, 0, 2, 1], port));
         SessionKey { peer, listener: ListenerId(0), version: 9, domain }
+    }
+
+    fn context(secs: i64) -> MessageContext {
+        let time =
+            TimeBase { export: Timestamp::from_secs(secs), uptime_ms: Some(secs as u32 * 1_000), init: None };
+        MessageContext {
+            received_at: Timestamp::from_secs(secs),
+            peer: key(1, 0).peer,
+            version: 9,
+            domain: Some(0),
+            sequence: secs as u32,
+            time,
+            engine: None,
+            header_rate: None,
+            policy: SamplingPolicy::Announced,
+        }
+    }
+
+    /// Defines a template; returns how many were evicted.
+    fn define(sessions: &mut Sessions, key: SessionKey, template: Template) -> usize {
+        sessions.define(key, template, &context(1_000)).1
     }
 
     fn template(id: u16, length: u16) -> Template {
@@ -344,11 +452,11 @@ mod tests {
     fn templates_that_decode_outlive_a_flood_of_those_that_do_not() {
         let mut sessions = Sessions::default();
         let honest = key(1, 7);
-        assert_eq!(sessions.insert(honest, template(256, 4)), 0);
+        assert_eq!(define(&mut sessions, honest, template(256, 4)), 0);
         assert!(sessions.get_mut(&honest).unwrap().template_for_use(256).is_some());
         let mut n_evicted = 0;
         for n in 0..limits::TEMPLATES_MAX as u32 + 1_000 {
-            n_evicted += sessions.insert(key(2, n), template(256, 4));
+            n_evicted += define(&mut sessions, key(2, n), template(256, 4));
         }
         assert_eq!(n_evicted, 1_001);
         assert_eq!(sessions.n_templates(), limits::TEMPLATES_MAX);
@@ -361,12 +469,61 @@ mod tests {
         let mut sessions = Sessions::default();
         let key = key(1, 0);
         for n in 0..1_000 {
-            sessions.insert(key, template(256, 4 + n % 2));
+            define(&mut sessions, key, template(256, 4 + n % 2));
         }
         assert_eq!(sessions.n_templates(), 1);
-        sessions.insert(key, template(256, 16));
+        define(&mut sessions, key, template(256, 16));
         assert_eq!(sessions.n_templates(), 1);
-        assert!(sessions.is_known(&key, &template(256, 16).definition));
-        assert!(!sessions.is_known(&key, &template(256, 4).definition));
+        assert!(sessions.refresh(&key, &template(256, 16).definition, &context(2_000)).is_some());
+        assert!(sessions.refresh(&key, &template(256, 4).definition, &context(2_000)).is_none());
+    }
+
+    #[test]
+    fn what_a_malformed_message_said_is_taken_back() {
+        let mut sessions = Sessions::default();
+        let key = key(1, 0);
+        define(&mut sessions, key, template(256, 4));
+        let known = |sessions: &Sessions| {
+            let mut known: Vec<_> = sessions.sessions[&key].templates.values().collect();
+            known.sort_by_key(|entry| entry.template.definition.id);
+            known.iter().map(|entry| (entry.template.definition.clone(), entry.receipts)).collect::<Vec<_>>()
+        };
+        let (before, bytes) = (known(&sessions), sessions.template_bytes);
+        let again = sessions.refresh(&key, &template(256, 4).definition, &context(2_000)).unwrap();
+        let other = sessions.define(key, template(256, 16), &context(2_000)).0;
+        let new = sessions.define(key, template(257, 16), &context(2_000)).0;
+        assert_ne!(known(&sessions), before);
+        sessions.undo(&key, vec![again, other, new]);
+        assert_eq!(known(&sessions), before);
+        assert_eq!((sessions.n_templates(), sessions.template_bytes), (1, bytes));
+    }
+
+    #[test]
+    fn v9_data_may_come_from_another_port_of_an_exporter_up_as_long() {
+        let mut sessions = Sessions::default();
+        let (home, other) = (key(1, 0), key(2, 0));
+        define(&mut sessions, home, template(256, 4));
+        let find = |sessions: &Sessions, key, context: &MessageContext| {
+            sessions.find(&key, 256, context, Lifetimes::default())
+        };
+        let now = context(1_010);
+        assert_eq!(find(&sessions, other, &now), Lookup::Known(home));
+        let of_ipfix = |key| SessionKey { version: 10, ..key };
+        assert_eq!(find(&sessions, of_ipfix(other), &now), Lookup::Unknown);
+        let rebooted = TimeBase { uptime_ms: Some(1_000), ..now.time };
+        assert_eq!(find(&sessions, other, &MessageContext { time: rebooted, ..now }), Lookup::Unknown);
+        sessions.forget(&home);
+        assert_eq!(find(&sessions, other, &now), Lookup::Unknown);
+        assert!(sessions.ports.is_empty());
+    }
+
+    #[test]
+    fn silent_sessions_are_forgotten() {
+        let mut sessions = Sessions::default();
+        let lifetimes = Lifetimes { session_idle_secs: 100, ..Lifetimes::default() };
+        define(&mut sessions, key(1, 0), template(256, 4));
+        assert_eq!(sessions.expire(Timestamp::from_secs(1_100), lifetimes), 0);
+        assert_eq!(sessions.expire(Timestamp::from_secs(1_101), lifetimes), 1);
+        assert_eq!((sessions.n_templates(), sessions.template_bytes), (0, 0));
     }
 }

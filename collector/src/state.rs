@@ -2,7 +2,7 @@
 //! rates, boot times, and data that still waits for its template.
 //!
 //! ```text
-//! flowcap-state 1 <crc32c of the rest, 8 hex digits>\n
+//! flowcap-state 2 <crc32c of the rest, 8 hex digits>\n
 //! {"sessions":[…],"waiting":[…]}
 //! ```
 //!
@@ -20,11 +20,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::datagram::ListenerId;
 use crate::decode::{Definition, FieldSpecifier, MessageContext, TimeBase};
-use crate::session::{SamplingPolicy, SessionKey};
+use crate::lifetime::{Header, Receipts};
+use crate::sampling::SamplingPolicy;
+use crate::session::SessionKey;
 
 /// First word of the file, and the version this program writes and reads.
 const MAGIC: &str = "flowcap-state";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why a state file could not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +66,8 @@ pub(crate) struct SessionState {
     pub(crate) samplers: Vec<(u64, i64)>,
     pub(crate) interfaces: Vec<(u64, i64)>,
     pub(crate) init_micros: Option<i64>,
+    /// When its last message came.
+    pub(crate) heard_micros: i64,
     pub(crate) templates: Vec<TemplateState>,
 }
 
@@ -73,6 +77,16 @@ pub(crate) struct TemplateState {
     pub(crate) id: u16,
     pub(crate) n_scope: Option<u16>,
     pub(crate) fields: Vec<(u32, u16, u16)>,
+    /// The message that brought it last.
+    pub(crate) received_micros: i64,
+    pub(crate) export_micros: i64,
+    pub(crate) uptime_ms: Option<u32>,
+    pub(crate) sequence: u32,
+    /// Messages of its session since.
+    pub(crate) age_messages: u64,
+    pub(crate) n_refreshes: u32,
+    pub(crate) longest_secs: i64,
+    pub(crate) longest_messages: u64,
 }
 
 /// The sets of one datagram that wait: `sets` are (template id, octets in hex).
@@ -140,9 +154,39 @@ impl Listeners {
 }
 
 impl TemplateState {
-    pub(crate) fn of(definition: &Definition) -> Self {
+    /// A template of a session that has had `n_messages`.
+    pub(crate) fn of(definition: &Definition, receipts: Receipts, n_messages: u64) -> Self {
         let fields = definition.fields.iter().map(|field| (field.key.pen, field.key.id, field.length));
-        Self { id: definition.id, n_scope: definition.n_scope, fields: fields.collect() }
+        Self {
+            id: definition.id,
+            n_scope: definition.n_scope,
+            fields: fields.collect(),
+            received_micros: receipts.last.received_at.0,
+            export_micros: receipts.last.export.0,
+            uptime_ms: receipts.last.uptime_ms,
+            sequence: receipts.last.sequence,
+            age_messages: n_messages.saturating_sub(receipts.last_message),
+            n_refreshes: receipts.n_refreshes,
+            longest_secs: receipts.longest_secs,
+            longest_messages: receipts.longest_messages,
+        }
+    }
+
+    /// When it came, in a session that has had `n_messages`.
+    pub(crate) fn receipts(&self, n_messages: u64) -> Receipts {
+        let last = Header {
+            received_at: Timestamp(self.received_micros),
+            export: Timestamp(self.export_micros),
+            uptime_ms: self.uptime_ms,
+            sequence: self.sequence,
+        };
+        Receipts {
+            last,
+            last_message: n_messages.saturating_sub(self.age_messages),
+            n_refreshes: self.n_refreshes,
+            longest_secs: self.longest_secs,
+            longest_messages: self.longest_messages,
+        }
     }
 
     /// The definition, if the network could have sent it.
@@ -236,6 +280,15 @@ impl WaitingGroups {
 mod tests {
     use super::*;
 
+    fn template(id: u16, n_scope: Option<u16>, fields: Vec<(u32, u16, u16)>) -> TemplateState {
+        let at = Timestamp::from_secs(1);
+        let last = Header { received_at: at, export: at, uptime_ms: Some(7), sequence: 8 };
+        let receipts =
+            Receipts { last, last_message: 9, n_refreshes: 10, longest_secs: 11, longest_messages: 12 };
+        let definition = Definition { id, n_scope, fields: Vec::new() };
+        TemplateState { fields, ..TemplateState::of(&definition, receipts, 20) }
+    }
+
     fn snapshot() -> Snapshot {
         let key = StoredKey {
             peer: "192.0.2.1:4000".parse().unwrap(),
@@ -243,14 +296,14 @@ mod tests {
             version: 10,
             domain: 7,
         };
-        let templates =
-            vec![TemplateState { id: 256, n_scope: None, fields: vec![(0, 8, 4), (9, 1, 65535)] }];
+        let templates = vec![template(256, None, vec![(0, 8, 4), (9, 1, 65535)])];
         let session = SessionState {
             key,
             rate: Some(10),
             samplers: vec![(1, 2)],
             interfaces: vec![(3, 4)],
             init_micros: Some(5),
+            heard_micros: 6,
             templates,
         };
         let mut waiting = WaitingState {
@@ -272,7 +325,8 @@ mod tests {
         assert_eq!(decoded, snapshot);
         assert_eq!(decoded.waiting[0].sets(), Some(vec![(257, [0, 0xab, 0xff].into())]));
         let definition = decoded.sessions[0].templates[0].definition().unwrap();
-        assert_eq!(TemplateState::of(&definition), snapshot.sessions[0].templates[0]);
+        let receipts = decoded.sessions[0].templates[0].receipts(20);
+        assert_eq!(TemplateState::of(&definition, receipts, 20), snapshot.sessions[0].templates[0]);
     }
 
     #[test]
@@ -284,15 +338,14 @@ mod tests {
             assert!(Snapshot::decode(&damaged).is_err(), "octet {index}");
             assert!(Snapshot::decode(&sound[..index]).is_err(), "cut at {index}");
         }
-        assert_eq!(Snapshot::decode(b"flowcap-state 2 0\n"), Err(StateError::Version(2)));
+        assert_eq!(Snapshot::decode(b"flowcap-state 3 0\n"), Err(StateError::Version(3)));
         assert_eq!(Snapshot::decode(b"GIF89a"), Err(StateError::Foreign));
     }
 
     #[test]
     fn what_no_network_sends_is_no_definition() {
-        let check = |id, n_scope, n_fields| {
-            TemplateState { id, n_scope, fields: vec![(0, 8, 4); n_fields] }.definition().is_some()
-        };
+        let check =
+            |id, n_scope, n_fields| template(id, n_scope, vec![(0, 8, 4); n_fields]).definition().is_some();
         assert!(check(256, None, 1) && check(256, Some(1), 1));
         assert!(!check(255, None, 1) && !check(256, None, 0) && !check(256, Some(2), 1));
         assert!(!check(256, None, limits::TEMPLATE_FIELDS_MAX + 1));

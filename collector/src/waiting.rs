@@ -213,7 +213,7 @@ mod tests {
             time: TimeBase { export: Timestamp::from_secs(secs), uptime_ms: None, init: None },
             engine: None,
             header_rate: None,
-            policy: crate::session::SamplingPolicy::Announced,
+            policy: crate::sampling::SamplingPolicy::Announced,
         }
     }
 

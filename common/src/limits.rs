@@ -17,6 +17,25 @@ pub const TEMPLATE_FIELDS_MAX: usize = 1_024;
 /// with 4 each, and room.
 pub const TEMPLATES_MAX: usize = 65_536;
 
+/// Shortest life of a template that stopped coming, seconds, where it follows from
+/// the refresh: the half hour that RFC 5101 §10.3.7 gave it.
+pub const TEMPLATE_LIFETIME_SECS_MIN: i64 = 1_800;
+
+/// What is known of a session that has been silent for so long is forgotten,
+/// seconds: a week outlives an exporter's holiday, and an exporter that changes its
+/// port at each start does not pile up for ever.
+pub const SESSION_IDLE_SECS_DEFAULT: i64 = 7 * 86_400;
+
+/// How often silent sessions are looked for, seconds: it takes a walk over all of them.
+pub const SESSION_SWEEP_SECS: u64 = 60;
+
+/// How far two computations of one exporter's start may differ, seconds: export
+/// times are whole seconds, and clocks drift between packets.
+pub const BOOT_SECS_TOLERANCE: u64 = 3;
+
+/// Source ports of one exporter and source id whose templates serve all of them.
+pub const PORTS_PER_EXPORTER_MAX: usize = 16;
+
 /// Observation domains followed in one transport session. Seen: 20 (line cards).
 pub const DOMAINS_PER_STREAM_MAX: usize = 64;
 

@@ -27,6 +27,8 @@ pub(crate) enum DecodeError {
     VariableLength { offset: usize, needed: usize, available: usize },
     #[error("no template {template_id} came in time")]
     TemplateMissing { template_id: u16 },
+    #[error("its address is not one that may send (`--allow`)")]
+    NotAllowed,
 }
 
 /// The name of an error in metrics.
@@ -44,11 +46,12 @@ pub(crate) enum Reason {
     TemplateScope,
     VariableLength,
     TemplateMissing,
+    NotAllowed,
 }
 
 impl Reason {
     /// All of them, in order of their number, with their labels.
-    pub(crate) const ALL: [(Self, &'static str); 11] = [
+    pub(crate) const ALL: [(Self, &'static str); 12] = [
         (Self::Truncated, "truncated"),
         (Self::UnsupportedVersion, "unsupported_version"),
         (Self::RecordCount, "record_count"),
@@ -60,6 +63,7 @@ impl Reason {
         (Self::TemplateScope, "template_scope"),
         (Self::VariableLength, "variable_length"),
         (Self::TemplateMissing, "template_missing"),
+        (Self::NotAllowed, "not_allowed"),
     ];
 }
 
@@ -77,6 +81,7 @@ impl DecodeError {
             Self::TemplateScope { .. } => Reason::TemplateScope,
             Self::VariableLength { .. } => Reason::VariableLength,
             Self::TemplateMissing { .. } => Reason::TemplateMissing,
+            Self::NotAllowed => Reason::NotAllowed,
         }
     }
 }

@@ -10,7 +10,7 @@ use flow_common::time::Timestamp;
 use super::{Decoder, FlowSink, Outcome};
 use crate::capture::Capture;
 use crate::datagram::{Block, Datagram};
-use crate::session::SamplingPolicy;
+use crate::sampling::SamplingPolicy;
 
 fn captures() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata");

@@ -10,7 +10,8 @@ use super::value::TimeBase;
 use super::wire::{Reader, Set, SetIter};
 use super::{Decoder, FlowSink, LateReport, Outcome, Report, exporter_of};
 use crate::datagram::Datagram;
-use crate::session::{SamplingPolicy, SamplingRates, SessionKey};
+use crate::sampling::{SamplingPolicy, SamplingRates};
+use crate::session::{Lookup, SessionKey, Undo};
 use crate::waiting::Ended;
 
 /// What the id of a set says about its content.
@@ -89,15 +90,27 @@ struct Message {
     grammar: Grammar,
     /// Templates it brought, or brought again.
     templates: Vec<u16>,
+    /// What they were before: they count only if the message does.
+    undo: Vec<Undo>,
     /// Sets whose template is not known (yet).
     waiting: Vec<(u16, Box<[u8]>)>,
     /// What options data said before this message: it counts only if the message does.
     facts_before: Option<(SamplingRates, Option<Timestamp>)>,
 }
 
+/// What became of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decoded {
+    /// Decoded, but for octets left over that are no padding.
+    Whole {
+        trailing_bytes: u64,
+    },
+    TemplateUnknown,
+    TemplateExpired,
+}
+
 impl Decoder {
-    /// Decodes a v9 or IPFIX message. Templates of a message whose lengths are
-    /// sound count even if its data turns out malformed; nothing else does.
+    /// Decodes a v9 or IPFIX message, whole or not at all (RFC 7011 §9.1).
     pub(super) fn decode_sets(
         &mut self,
         reader: Reader<'_>,
@@ -114,18 +127,21 @@ impl Decoder {
             version: report.version,
             domain: context.domain.unwrap_or_default(),
         };
-        let (templates, waiting) = (Vec::new(), Vec::new());
-        let mut message = Message { key, context, grammar, templates, waiting, facts_before: None };
+        let (templates, undo, waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let mut message = Message { key, context, grammar, templates, undo, waiting, facts_before: None };
+        self.sessions.hear(&key, context.received_at);
         let result = self.decode_body(body, &mut message, sink, report);
-        let is_awaited = |template_id: &u16| self.waiting.has(key, *template_id);
-        self.ready.extend(message.templates.iter().copied().filter(is_awaited).map(|id| (key, id)));
         if result.is_err() {
+            self.sessions.undo(&key, message.undo);
+            report.templates_learned = 0;
             if let (Some((rates, init)), Some(session)) = (message.facts_before, self.sessions.get_mut(&key))
             {
                 (session.rates, session.init) = (rates, init);
             }
             return result;
         }
+        let is_awaited = |template_id: &u16| self.waiting.has(key, *template_id);
+        self.ready.extend(message.templates.iter().copied().filter(is_awaited).map(|id| (key, id)));
         if let Some((template_id, _)) = message.waiting.first() {
             report.outcome = Outcome::Waiting;
             report.waits_for = Some(*template_id);
@@ -154,8 +170,11 @@ impl Decoder {
                         message.facts_before = session.map(|session| (session.rates.clone(), session.init));
                     }
                     match self.decode_set(template_id, set.body, message.key, &message.context, sink)? {
-                        Some(trailing_bytes) => report.trailing_bytes += trailing_bytes,
-                        None => message.waiting.push((template_id, set.body.rest().into())),
+                        Decoded::Whole { trailing_bytes } => report.trailing_bytes += trailing_bytes,
+                        without => {
+                            report.sets_expired += u64::from(without == Decoded::TemplateExpired);
+                            message.waiting.push((template_id, set.body.rest().into()));
+                        }
                     }
                 }
                 SetKind::Reserved => report.sets_reserved += 1,
@@ -177,12 +196,15 @@ impl Decoder {
                 continue;
             };
             message.templates.push(definition.id);
-            if self.sessions.is_known(&message.key, &definition) {
+            if let Some(undo) = self.sessions.refresh(&message.key, &definition, &message.context) {
+                message.undo.push(undo);
                 continue;
             }
             match Template::new(definition) {
                 Ok(template) => {
-                    report.templates_evicted += self.sessions.insert(message.key, template) as u64;
+                    let (undo, n_evicted) = self.sessions.define(message.key, template, &message.context);
+                    message.undo.push(undo);
+                    report.templates_evicted += n_evicted as u64;
                     report.templates_learned += 1;
                 }
                 Err(error) => report.template_errors.push(error),
@@ -191,8 +213,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Decodes one data set. Returns octets left over that are no padding, or
-    /// `None` if its template is not known (yet).
+    /// Decodes one data set, if its template is known.
     fn decode_set(
         &mut self,
         template_id: u16,
@@ -200,9 +221,17 @@ impl Decoder {
         key: SessionKey,
         context: &MessageContext,
         sink: &mut FlowSink,
-    ) -> Result<Option<u64>, DecodeError> {
-        let Some(session) = self.sessions.get_mut(&key) else { return Ok(None) };
-        let Some((template, rates, init)) = session.template_for_use(template_id) else { return Ok(None) };
+    ) -> Result<Decoded, DecodeError> {
+        let key = match self.sessions.find(&key, template_id, context, self.lifetimes) {
+            Lookup::Known(key) => key,
+            Lookup::Expired => return Ok(Decoded::TemplateExpired),
+            Lookup::Unknown => return Ok(Decoded::TemplateUnknown),
+        };
+        let session = self.sessions.get_mut(&key);
+        let Some((template, rates, init)) = session.and_then(|session| session.template_for_use(template_id))
+        else {
+            return Ok(Decoded::TemplateUnknown);
+        };
         let time = TimeBase { init: *init, ..context.time };
         let context = MessageContext { time, policy: self.policy, ..*context };
         let plan = &template.plan;
@@ -222,7 +251,7 @@ impl Decoder {
                 run::append_flows(plan, records, &context, rates, &mut sink.flows);
             })
         };
-        trailing_bytes.map(Some)
+        Ok(Decoded::Whole { trailing_bytes: trailing_bytes? })
     }
 
     /// Decodes one set that waited for a template that has come, so that whoever
@@ -234,8 +263,11 @@ impl Decoder {
         let set = self.waiting.take(key, template_id)?;
         let rows = (sink.flows.rows(), sink.options.rows());
         let result = self.decode_set(template_id, Reader::new(&set.bytes), key, &set.context, sink);
-        // Evicted between its coming and now: as if it had never come.
-        let result = result.and_then(|done| done.ok_or(DecodeError::TemplateMissing { template_id }));
+        // Evicted between its coming and now, or of another start of the exporter.
+        let result = result.and_then(|done| match done {
+            Decoded::Whole { .. } => Ok(()),
+            _ => Err(DecodeError::TemplateMissing { template_id }),
+        });
         if result.is_err() {
             sink.flows.truncate(rows.0);
             sink.options.truncate(rows.1);

@@ -15,7 +15,7 @@ use super::template::{Template, VARIABLE};
 use super::value::{self, TimeBase};
 use super::wire::{Reader, uint};
 use crate::flow::FlowBatch;
-use crate::session::{RateScope, SamplingPolicy, SamplingRates, SamplingSource};
+use crate::sampling::{RateScope, SamplingPolicy, SamplingRates, SamplingSource};
 
 /// What all records of a message have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::value::TimeBase;
 use super::wire::Reader;
 use super::{FlowSink, Report, exporter_of};
 use crate::datagram::Datagram;
-use crate::session::{SamplingPolicy, SamplingRates};
+use crate::sampling::{SamplingPolicy, SamplingRates};
 
 /// Fields of a record in order: (element, octets).
 const FIELDS: [(u16, u16); 20] = [

@@ -10,6 +10,7 @@ use flow_common::footer::{Contribution, ExporterTable};
 use flow_common::layout::Slot;
 use flow_common::limits;
 use flow_common::time::Timestamp;
+use ipnet::IpNet;
 
 use super::echoing::EchoSender;
 use super::writing::ToWriter;
@@ -34,6 +35,8 @@ struct Late {
 /// The decode thread.
 pub(super) struct Decode {
     decoder: Decoder,
+    /// Whose datagrams are looked at; empty: everyone's.
+    allow: Vec<IpNet>,
     sink: FlowSink,
     slot: Option<Slot>,
     slot_secs: u32,
@@ -68,7 +71,8 @@ impl Decode {
         echo: Option<EchoSender>,
     ) -> Self {
         Self {
-            decoder: Decoder::new(config.sampling),
+            decoder: Decoder::new(config.sampling).with_lifetimes(config.lifetimes),
+            allow: config.allow.clone(),
             sink: FlowSink::default(),
             slot: None,
             slot_secs: config.slot_secs,
@@ -142,7 +146,17 @@ impl Decode {
         }
     }
 
+    fn is_allowed(&self, exporter: IpAddr) -> bool {
+        self.allow.is_empty() || self.allow.iter().any(|prefix| prefix.contains(&exporter))
+    }
+
     fn datagram(&mut self, datagram: &Datagram<'_>) {
+        let exporter = datagram.peer.ip().to_canonical();
+        if !self.is_allowed(exporter) {
+            self.metrics.datagrams_in_flight.subtract(1);
+            self.reject(exporter, DecodeError::NotAllowed, datagram.received_at);
+            return;
+        }
         if self.slot.is_some_and(|slot| !slot.contains(datagram.received_at)) {
             self.tick(datagram.received_at);
         }
@@ -217,6 +231,7 @@ impl Decode {
         metrics.templates_learned.add(report.templates_learned);
         metrics.templates_evicted.add(report.templates_evicted);
         metrics.withdrawals_ignored.add(report.withdrawals_ignored);
+        metrics.sets_expired.add(report.sets_expired);
         metrics.sets_reserved.add(report.sets_reserved);
         metrics.trailing_bytes.add(report.trailing_bytes);
         let exporter = datagram.peer.ip().to_canonical();

@@ -1,0 +1,101 @@
+//! Sampling rates that exporters announce, and what the operator says of them.
+
+use std::collections::HashMap;
+
+use flow_common::limits;
+
+/// Where a sampling rate came from, in the words of the column `sampling_source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SamplingSource {
+    Record,
+    Sampler,
+    Domain,
+    Header,
+    Override,
+}
+
+impl SamplingSource {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Record => "record",
+            Self::Sampler => "sampler",
+            Self::Domain => "domain",
+            Self::Header => "header",
+            Self::Override => "override",
+        }
+    }
+}
+
+/// What the operator says of sampling rates (`-s`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SamplingPolicy {
+    /// Rates are what exporters say.
+    #[default]
+    Announced,
+    /// This rate where an exporter says none.
+    Default(u32),
+    /// This rate whatever exporters say.
+    Forced(u32),
+}
+
+/// What a sampling rate in options data is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RateScope {
+    /// Everything the domain exports.
+    Domain,
+    /// What names this sampler or selector.
+    Sampler(u64),
+    /// What came in by this interface.
+    Interface(u64),
+}
+
+/// Sampling rates of one domain, learned from options data.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SamplingRates {
+    pub(crate) domain: Option<i64>,
+    pub(crate) samplers: HashMap<u64, i64>,
+    pub(crate) interfaces: HashMap<u64, i64>,
+}
+
+impl SamplingRates {
+    /// The rate of everything the domain exports: the same for every interface that
+    /// was told (softflowd tells it of interface 0 alone), or told so.
+    pub(crate) fn domain(&self) -> Option<i64> {
+        self.of_all_interfaces().or(self.domain)
+    }
+
+    /// The rate of one interface, where interfaces differ.
+    pub(crate) fn of_interface(&self, id: u64) -> Option<i64> {
+        self.interfaces.get(&id).copied().filter(|_| self.of_all_interfaces().is_none())
+    }
+
+    fn of_all_interfaces(&self) -> Option<i64> {
+        let mut rates = self.interfaces.values();
+        let first = rates.next()?;
+        rates.all(|rate| rate == first).then_some(*first)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.domain.is_none() && self.samplers.is_empty() && self.interfaces.is_empty()
+    }
+
+    pub(crate) fn of_sampler(&self, id: u64) -> Option<i64> {
+        self.samplers.get(&id).copied()
+    }
+
+    /// Learns a rate; beyond the bound only known samplers and interfaces change.
+    pub(crate) fn learn(&mut self, scope: RateScope, rate: i64) {
+        let is_full = self.samplers.len() + self.interfaces.len() >= limits::SAMPLERS_PER_DOMAIN_MAX;
+        let (rates, id) = match scope {
+            RateScope::Domain => {
+                self.domain = Some(rate);
+                return;
+            }
+            RateScope::Sampler(id) => (&mut self.samplers, id),
+            RateScope::Interface(id) => (&mut self.interfaces, id),
+        };
+        if !is_full || rates.contains_key(&id) {
+            rates.insert(id, rate);
+        }
+    }
+}
