@@ -58,7 +58,7 @@ impl Header {
 pub(crate) struct Receipts {
     /// The message that brought it last.
     pub(crate) last: Header,
-    /// How many messages of its session had come before that.
+    /// Its number in its session.
     pub(crate) last_message: u64,
     /// How often it came again.
     pub(crate) n_refreshes: u32,

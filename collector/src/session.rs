@@ -58,13 +58,17 @@ pub(crate) struct Session {
     pub(crate) rates: SamplingRates,
     /// systemInitTimeMilliseconds (160) from options data.
     pub(crate) init: Option<Timestamp>,
-    /// Messages since its first template came.
+    /// Messages since its first template came, that one included.
     n_messages: u64,
     /// When the last of them came.
     heard_at: Timestamp,
 }
 
 impl Session {
+    fn is_silent(&self, now: Timestamp, lifetimes: Lifetimes) -> bool {
+        now.secs().saturating_sub(self.heard_at.secs()) > lifetimes.session_idle_secs
+    }
+
     /// The template of a data set, marked as used.
     pub(crate) fn template_for_use(
         &mut self,
@@ -122,11 +126,14 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// Notes that a message came, for what depends on the passing of time.
-    pub(crate) fn hear(&mut self, key: &SessionKey, received_at: Timestamp) {
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.n_messages += 1;
-            session.heard_at = received_at;
+    pub(crate) fn hear(&mut self, key: &SessionKey, received_at: Timestamp, lifetimes: Lifetimes) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.is_silent(received_at, lifetimes) {
+            self.forget(key);
+            return;
         }
+        session.n_messages += 1;
+        session.heard_at = received_at;
     }
 
     /// Finds the template for data of a message. A v9 stream is an address and a source
@@ -162,9 +169,7 @@ impl Sessions {
 
     /// Forgets sessions that have been silent for too long (RFC 7011 §9.3).
     pub(crate) fn expire(&mut self, now: Timestamp, lifetimes: Lifetimes) -> usize {
-        let is_silent =
-            |session: &Session| now.secs() - session.heard_at.secs() > lifetimes.session_idle_secs;
-        let silent = self.sessions.iter().filter(|(_, session)| is_silent(session));
+        let silent = self.sessions.iter().filter(|(_, session)| session.is_silent(now, lifetimes));
         let silent: Vec<_> = silent.map(|(key, _)| *key).collect();
         silent.iter().for_each(|key| self.forget(key));
         silent.len()
@@ -292,9 +297,12 @@ impl Sessions {
         context: &MessageContext,
     ) -> (Undo, usize) {
         let id = template.definition.id;
-        let n_messages = self.sessions.get(&key).map_or(0, |session| session.n_messages);
+        // The first template makes the session, so its message is the first.
+        let n_messages = self.sessions.get(&key).map_or(1, |session| session.n_messages);
         let (before, n_evicted) = self.insert(key, template, Receipts::new(Header::of(context), n_messages));
-        self.hear(&key, context.received_at);
+        if let Some(session) = self.sessions.get_mut(&key) {
+            (session.n_messages, session.heard_at) = (n_messages, context.received_at);
+        }
         (Undo::Defined { id, before: before.map(Box::new) }, n_evicted)
     }
 

@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use flow_tests::daemon::{Daemon, Finished, decode_capture, value};
+use flow_collector::Config;
+use flow_tests::daemon::{Daemon, Finished, decode_capture_with, value};
 use flow_tests::packet::{ipfix, v9};
 use flow_tests::pcap::write_pcap;
 use flow_tests::query::records;
@@ -97,6 +98,11 @@ pub(crate) fn collect(datagrams: &[Vec<u8>]) -> Collected {
 /// Collects datagrams of several exporters, each with the seconds since
 /// [`EXPORT_SECS`] at which it arrives.
 pub(crate) fn collect_from(datagrams: &[(SocketAddr, i64, Vec<u8>)]) -> Collected {
+    collect_from_with(datagrams, Config::default())
+}
+
+/// As [`collect_from`], otherwise as `config` says.
+pub(crate) fn collect_from_with(datagrams: &[(SocketAddr, i64, Vec<u8>)], config: Config) -> Collected {
     let collector = SocketAddr::from((v4(250), 4739));
     let payloads = datagrams.iter().map(|(source, after_secs, payload)| {
         let micros = (i64::from(EXPORT_SECS) + after_secs) * 1_000_000;
@@ -105,7 +111,7 @@ pub(crate) fn collect_from(datagrams: &[(SocketAddr, i64, Vec<u8>)]) -> Collecte
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("exporters.pcap");
     std::fs::write(&path, write_pcap(&payloads.collect::<Vec<_>>())).unwrap();
-    Collected::of(decode_capture(&path))
+    Collected::of(decode_capture_with(&path, config))
 }
 
 /// The flow records of `collected` are as many as `expected` and have the

@@ -15,6 +15,7 @@ mod ipfix_options;
 mod ipfix_templates;
 mod ipfix_transport;
 mod ipfix_values;
+mod lifetimes;
 mod rows;
 mod sequence;
 mod table;

@@ -58,9 +58,10 @@ fn what_a_broken_datagram_began_leaves_no_record() {
     // The second record's text claims more octets than the set has.
     let records = [vec![6, 2, b'o', b'k'], vec![17, 200, b'x']];
     let broken = Message::new(1_795_264_200, 1, 7).template(256, &fields).data(256, &records).encode();
+    let template = Message::new(1_795_264_200, 1, 7).template(256, &fields).encode();
     let sound = Message::new(1_795_264_200, 2, 7).data(256, &[vec![1, 1, b'y']]).encode();
     let mut daemon = Daemon::start();
-    daemon.send([broken.as_slice(), &sound]);
+    daemon.send([template.as_slice(), &broken, &sound]);
     let finished = daemon.finish();
     let count = |name| value(&finished.metrics, name);
     assert_eq!(count("flowcap_datagrams_rejected_total{reason=\"variable_length\"}"), 1);

@@ -85,7 +85,7 @@ fn what_waits_is_bounded_also_when_traffic_never_pauses() {
 }
 
 #[test]
-fn a_template_in_a_malformed_message_still_frees_what_waits() {
+fn a_template_in_a_malformed_message_frees_nothing_and_the_next_does() {
     let text = [Field::iana(4, 1), Field::iana(82, VARIABLE)];
     let waiting = message(1).data(256, &[vec![6]]).encode();
     // Template 256 is sound, and the data behind it is not.
@@ -95,7 +95,11 @@ fn a_template_in_a_malformed_message_still_frees_what_waits() {
         .data(257, &[vec![17, 200, b'x']])
         .encode();
     let mut daemon = Daemon::start();
-    daemon.send([waiting.as_slice(), &broken]);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    daemon.send_from(&socket, &[waiting.as_slice(), &broken]);
+    daemon.wait_until(|metrics, _| value(metrics, "flowcap_datagrams_in_flight") == 0);
+    assert_eq!(value(daemon.metrics(), "flowcap_datagrams_waiting"), 1);
+    daemon.send_from(&socket, &[message(2).template(256, &[Field::iana(4, 1)]).encode().as_slice()]);
     let finished = daemon.finish();
     assert_eq!(value(&finished.metrics, "flowcap_datagrams_waiting"), 0);
     assert_eq!(value(&finished.metrics, "flowcap_datagrams_rejected_total{reason=\"variable_length\"}"), 1);
@@ -114,7 +118,7 @@ fn facts_of_a_malformed_message_do_not_count() {
         .template(257, &text)
         .data(257, &[vec![17, 200, b'x']])
         .encode();
-    let sound = message(2).data(257, &[vec![17, 0]]).encode();
+    let sound = message(2).template(257, &text).data(257, &[vec![17, 0]]).encode();
     let mut daemon = Daemon::start();
     daemon.send([broken.as_slice(), &sound]);
     let finished = daemon.finish();

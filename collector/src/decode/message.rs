@@ -129,7 +129,7 @@ impl Decoder {
         };
         let (templates, undo, waiting) = (Vec::new(), Vec::new(), Vec::new());
         let mut message = Message { key, context, grammar, templates, undo, waiting, facts_before: None };
-        self.sessions.hear(&key, context.received_at);
+        self.sessions.hear(&key, context.received_at, self.lifetimes);
         let result = self.decode_body(body, &mut message, sink, report);
         if result.is_err() {
             self.sessions.undo(&key, message.undo);

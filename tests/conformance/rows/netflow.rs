@@ -1,6 +1,6 @@
 //! NetFlow v5 (Cisco's description of the export datagram) and v9 (RFC 3954).
 
-use super::Status::{Met, NotYet, Partly};
+use super::Status::{Met, Partly};
 use super::{E, M, Row, S, row};
 
 pub(super) const ROWS: &[Row] = &[
@@ -28,15 +28,7 @@ pub(super) const ROWS: &[Row] = &[
         "the sequence number counts packets per source id; gaps are missed packets",
         Met,
     ),
-    row(
-        "V9-2",
-        "RFC 3954 §5.1",
-        S,
-        "a stream is one address and source id",
-        Partly(
-            "the source port tells streams apart too: an exporter that changes it sends its templates again",
-        ),
-    ),
+    row("V9-2", "RFC 3954 §5.1", S, "a stream is one address and source id", Met),
     row("V9-3", "RFC 3954 §5.1", E, "the count in the header is no bound to rely on", Met),
     row("V9-4", "RFC 3954 §5.2, §7", M, "a template id belongs to one exporter and observation domain", Met),
     row("V9-5", "RFC 3954 §5.3", M, "the FlowSet id says which template its records follow", Met),
@@ -46,27 +38,15 @@ pub(super) const ROWS: &[Row] = &[
     row("V9-9", "RFC 3954 §9", S, "data that come before their template are kept and decoded later", Met),
     row("V9-10", "RFC 3954 §9", M, "template and data need not share a packet", Met),
     row("V9-11", "RFC 3954 §9", M, "a packet has any number of template FlowSets", Met),
-    row(
-        "V9-12",
-        "RFC 3954 §9",
-        M,
-        "nothing is decoded with a template that expired",
-        NotYet("templates do not expire"),
-    ),
+    row("V9-12", "RFC 3954 §9", M, "nothing is decoded with a template that expired", Met),
     row(
         "V9-13",
         "RFC 3954 §9",
         S,
         "kept of a template: exporter, source id, id, definition, when it last came",
-        Partly("when it last came is not kept"),
+        Met,
     ),
-    row(
-        "V9-14",
-        "RFC 3954 §9",
-        S,
-        "an exporter that restarted has no templates any more",
-        NotYet("a restart is not recognised; its new templates replace the old ones as they come"),
-    ),
+    row("V9-14", "RFC 3954 §9", S, "an exporter that restarted has no templates any more", Met),
     row("V9-15", "RFC 3954 §9", M, "a template sent after a restart counts at once", Met),
     row("V9-16", "RFC 3954 §9", M, "data and options template FlowSets may be padded", Met),
     row("V9-17", "RFC 3954 §8", E, "counters have any width from 1 to 8 octets", Met),
@@ -77,13 +57,7 @@ pub(super) const ROWS: &[Row] = &[
         "reserved FlowSets are stepped over; a length that cannot be rejects the packet",
         Met,
     ),
-    row(
-        "V9-19",
-        "RFC 3954 §10.2, §10.3",
-        E,
-        "floods and forged templates are survived",
-        Partly("what they cost is bounded; there is no list of exporters that may send"),
-    ),
+    row("V9-19", "RFC 3954 §10.2, §10.3", E, "floods and forged templates are survived", Met),
     row(
         "V9-20",
         "RFC 3954 §8",
