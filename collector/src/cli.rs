@@ -76,7 +76,7 @@ pub struct Args {
     #[arg(long = "template-lifetime", value_name = "SECS")]
     pub(crate) template_lifetime_secs: Option<u32>,
 
-    /// Forget an exporter that has been silent for so long [default: 604800, a week]
+    /// Forget an exporter that has been silent for so long [default: 604800, a week; with `-f` never]
     #[arg(long = "session-idle", value_name = "SECS")]
     pub(crate) session_idle_secs: Option<u32>,
 

@@ -109,9 +109,15 @@ impl TryFrom<Args> for Config {
             None => Source::Listen(addresses(&args.ports, &args.bind)),
         };
         let sampling = sampling_policy(args.sampling_rate)?;
-        let session_idle_secs = args.session_idle_secs.map_or(default.lifetimes.session_idle_secs, i64::from);
-        let lifetimes =
-            Lifetimes { template_secs: args.template_lifetime_secs.map(i64::from), session_idle_secs };
+        // Captures are joined from times years apart.
+        let idle_default = match source {
+            Source::Listen(_) => Some(limits::SESSION_IDLE_SECS_DEFAULT),
+            Source::Capture(_) => None,
+        };
+        let lifetimes = Lifetimes {
+            template_secs: args.template_lifetime_secs.map(i64::from),
+            session_idle_secs: args.session_idle_secs.map(i64::from).or(idle_default),
+        };
         Ok(Self {
             source,
             root: args.directory,

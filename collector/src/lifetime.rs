@@ -9,18 +9,12 @@ use flow_common::time::Timestamp;
 use crate::decode::MessageContext;
 
 /// How long what is remembered of exporters holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lifetimes {
     /// Templates that came last longer ago, seconds; `None` follows their refresh.
     pub template_secs: Option<i64>,
-    /// Sessions that have been silent for longer are forgotten, seconds.
-    pub session_idle_secs: i64,
-}
-
-impl Default for Lifetimes {
-    fn default() -> Self {
-        Self { template_secs: None, session_idle_secs: limits::SESSION_IDLE_SECS_DEFAULT }
-    }
+    /// Sessions that have been silent for longer are forgotten, seconds; `None` never.
+    pub session_idle_secs: Option<i64>,
 }
 
 /// What the header of a message says of its sender's time.

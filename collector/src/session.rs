@@ -66,7 +66,8 @@ pub(crate) struct Session {
 
 impl Session {
     fn is_silent(&self, now: Timestamp, lifetimes: Lifetimes) -> bool {
-        now.secs().saturating_sub(self.heard_at.secs()) > lifetimes.session_idle_secs
+        let silent_secs = now.secs().saturating_sub(self.heard_at.secs());
+        lifetimes.session_idle_secs.is_some_and(|idle_secs| silent_secs > idle_secs)
     }
 
     /// The template of a data set, marked as used.
@@ -528,7 +529,7 @@ mod tests {
     #[test]
     fn silent_sessions_are_forgotten() {
         let mut sessions = Sessions::default();
-        let lifetimes = Lifetimes { session_idle_secs: 100, ..Lifetimes::default() };
+        let lifetimes = Lifetimes { session_idle_secs: Some(100), ..Lifetimes::default() };
         define(&mut sessions, key(1, 0), template(256, 4));
         assert_eq!(sessions.expire(Timestamp::from_secs(1_100), lifetimes), 0);
         assert_eq!(sessions.expire(Timestamp::from_secs(1_101), lifetimes), 1);

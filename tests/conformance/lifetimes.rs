@@ -185,7 +185,7 @@ fn ipx_43_silent_sessions_are_forgotten_after_a_time_that_can_be_set() {
             (secs, ipfix_at(secs).data(256, &[vec![6]]).encode()),
         ]
     };
-    let lifetimes = Lifetimes { session_idle_secs: 100, ..Lifetimes::default() };
+    let lifetimes = Lifetimes { session_idle_secs: Some(100), ..Lifetimes::default() };
     let collected = collect_at(messages(200), lifetimes);
     assert_eq!((collected.flows.len(), collected.count("templates")), (0, 0));
     assert_eq!(collect_at(messages(99), lifetimes).flows.len(), 1);
@@ -196,7 +196,7 @@ fn ipx_43_sessions_that_are_heard_are_kept() {
     let data = |secs| (secs, ipfix_at(secs).data(256, &[vec![6]]).encode());
     let mut messages = vec![(0, ipfix_at(0).template(256, &IPFIX_FIELDS).encode())];
     messages.extend([90, 180, 270].map(data));
-    let lifetimes = Lifetimes { session_idle_secs: 100, ..Lifetimes::default() };
+    let lifetimes = Lifetimes { session_idle_secs: Some(100), ..Lifetimes::default() };
     check_protocols(&collect_at(messages, lifetimes), &[6; 3], 0);
 }
 
