@@ -13,7 +13,7 @@ Examples:
   flowcapd -p 9995 -E -l .          print every record as it arrives
   flowcapd -f export.pcap -w out    decode a capture instead of listening
 
-NetFlow v5, v9 and IPFIX are told apart by their version on every port, over
+NetFlow v1, v5, v7, v9 and IPFIX are told apart by their version on every port, over
 IPv4 and IPv6. Files appear whole, one per slot, as
   DIR/date=2026-11-21/hour=12/flowcap.202611211230.parquet   (UTC)
 and are read with `flowdump -r DIR`, or by anything that reads Parquet.
@@ -23,7 +23,7 @@ every counter is then printed on stderr.
 
 Exit status: 0 done, 1 failed, 2 usage.";
 
-/// Collects NetFlow v5, v9 and IPFIX into rotating Parquet files.
+/// Collects NetFlow v1, v5, v7, v9 and IPFIX into rotating Parquet files.
 ///
 /// Nothing an exporter sent is thrown away: elements without a column of their
 /// own are kept as they came, in the column `other`.

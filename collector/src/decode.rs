@@ -10,12 +10,12 @@ mod error;
 #[cfg(test)]
 mod faults;
 mod fill;
+mod fixed;
 mod message;
 mod plan;
 mod run;
 mod section;
 mod template;
-mod v5;
 mod value;
 mod wire;
 
@@ -26,6 +26,7 @@ use flow_common::limits;
 use flow_common::time::Timestamp;
 
 pub(crate) use self::error::{DecodeError, Reason};
+use self::fixed::Fixed;
 pub(crate) use self::run::MessageContext;
 use self::run::Scratch;
 pub(crate) use self::template::{Definition, FieldSpecifier, Template};
@@ -116,7 +117,7 @@ pub(crate) struct Decoder {
     /// Templates that came for data that waits.
     ready: VecDeque<(SessionKey, u16)>,
     scratch: Scratch,
-    v5: v5::V5,
+    fixed: Fixed,
     policy: SamplingPolicy,
     lifetimes: Lifetimes,
     /// When silent sessions were last looked for.
@@ -155,7 +156,9 @@ impl Decoder {
         let mut reader = Reader::new(datagram.payload);
         report.version = reader.u16("version")?;
         match report.version {
-            5 => self.v5.decode(reader, datagram, self.policy, &mut self.scratch, sink, report),
+            version if Fixed::knows(version) => {
+                self.fixed.decode(reader, datagram, self.policy, &mut self.scratch, sink, report)
+            }
             9 | 10 => self.decode_sets(reader, datagram, sink, report),
             version => Err(DecodeError::UnsupportedVersion { version }),
         }

@@ -133,7 +133,7 @@ pub(crate) enum Model {
 /// Models of a version; the rule of its RFC comes first and wins a draw.
 const fn models(version: u16) -> &'static [Model] {
     match version {
-        5 => &[Model::FirstRecord, Model::LastRecord, Model::Constant],
+        5 | 7 => &[Model::FirstRecord, Model::LastRecord, Model::Constant],
         9 => &[Model::Message, Model::Constant],
         _ => &[Model::FirstRecord, Model::Message, Model::LastRecord, Model::Constant],
     }
@@ -145,7 +145,7 @@ impl Model {
             (Self::Constant, _) => Unit::Unknown,
             (Self::Message, 9) => Unit::Packets,
             (Self::Message, _) => Unit::Messages,
-            (Self::FirstRecord | Self::LastRecord, 5) => Unit::Flows,
+            (Self::FirstRecord | Self::LastRecord, 5 | 7) => Unit::Flows,
             (Self::FirstRecord | Self::LastRecord, _) => Unit::Records,
         }
     }

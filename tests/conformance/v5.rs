@@ -102,5 +102,37 @@ fn v5_05_padding_says_nothing() {
 #[test]
 fn v5_05_versions_around_it_are_unsupported() {
     let of_version = |version| [&[0, version], &flows(1)[2..]].concat();
-    check_rejected("unsupported_version", &[1, 2, 6, 7, 8].map(of_version));
+    check_rejected("unsupported_version", &[2, 6, 8].map(of_version));
+}
+
+/// A v5 datagram as one of another version: its header, `common` octets of each record
+/// and what follows them.
+fn as_version(version: u8, header_rest: &[u8], record_rest: &[u8]) -> Vec<u8> {
+    let datagram = flows(1);
+    let (header, record) = (&datagram[..16], &datagram[24..24 + 36]);
+    [&[0, version], &header[2..], header_rest, record, record_rest].concat()
+}
+
+#[test]
+fn v5_05_version_1_has_neither_sequence_nor_routes() {
+    let long = [0, 0, 17, 0xb8, 0x12, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9];
+    let short = &long[..12];
+    let expected = json!([{
+        "export_version": 1, "protocol": 17, "src_tos": 0xb8, "tcp_flags": 0x12, "sequence": null,
+        "src_as": null, "engine_id": null, "sampling_rate": null, "other": null,
+    }]);
+    check(&[as_version(1, &[], &long)], expected.clone());
+    check(&[as_version(1, &[], short)], expected);
+    check_rejected("truncated", &[as_version(1, &[], &short[1..])]);
+}
+
+#[test]
+fn v5_05_version_7_names_the_router_the_switch_stands_for() {
+    let rest = [0, 0x12, 6, 8, 0, 1, 0, 2, 24, 16, 0, 0, 192, 0, 2, 77];
+    let expected = json!([{
+        "export_version": 7, "protocol": 6, "src_tos": 8, "tcp_flags": 0x12, "sequence": 9, "src_as": 1,
+        "dst_as": 2, "src_mask": 24, "dst_mask": 16, "other": {"130": "c000024d"},
+    }]);
+    check(&[as_version(7, &[0, 0, 0, 9, 1, 2, 3, 4], &rest)], expected);
+    check_rejected("truncated", &[as_version(7, &[0, 0, 0, 9, 1, 2, 3, 4], &rest[1..])]);
 }

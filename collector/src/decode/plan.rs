@@ -76,7 +76,7 @@ pub(crate) struct Plan {
     pub(crate) tunnel_key: Option<(FieldIndex, Option<FieldIndex>)>,
     /// The first octets of a packet, and the columns its headers fill.
     pub(crate) section: Option<Section>,
-    /// Whether ICMP type and code lie in the destination port (NetFlow v5).
+    /// Whether ICMP type and code lie in the destination port (NetFlow v1, v5, v7).
     pub(crate) has_icmp_in_port: bool,
 }
 

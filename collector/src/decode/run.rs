@@ -399,7 +399,10 @@ fn append_provenance(n: usize, context: &MessageContext, batch: &mut FlowBatch) 
     batch.int64(ColumnId::Received).push_n(context.received_at.0, n);
     batch.address(ColumnId::ExporterAddr).push_n(Addr16::from(context.peer.ip()).0, n);
     batch.int32(ColumnId::ExportVersion).push_n(i32::from(context.version), n);
-    batch.int64(ColumnId::Sequence).push_n(i64::from(context.sequence), n);
+    // The header of v1 has none.
+    if context.version != 1 {
+        batch.int64(ColumnId::Sequence).push_n(i64::from(context.sequence), n);
+    }
     if let Some(domain) = context.domain {
         batch.int64(ColumnId::ObservationDomain).push_n(i64::from(domain), n);
     }

@@ -252,7 +252,7 @@ columns! {
         title: "Router IP", aggregate: "router", raw: "ip exporter" }
         "device that sent the datagram: its source address";
     ExportVersion = 171 "export_version" Int32 { is_required: true, tags: &["nfv"], raw: "version" }
-        "5 and 9 NetFlow, 10 IPFIX, 105 sFlow v5";
+        "1, 5, 7 and 9 NetFlow, 10 IPFIX, 105 sFlow v5";
     ObservationDomain = 172 "observation_domain" Int64 { filter: &["observation domain id"], tags: &["odid"], stat: "odid", title: "obsDomainID",
         aggregate: "odid", raw: "observation domainID" }
         "observation domain id (IPFIX) or source id (v9) of the message";

@@ -18,7 +18,7 @@ pub(super) const ROWS: &[Row] = &[
         "V5-5",
         "v5",
         E,
-        "padding says nothing, AS numbers have 16 bits, versions 1, 7 and 8 are unsupported",
+        "padding says nothing, AS numbers have 16 bits; versions 1 and 7 have records of their own, 8 is unsupported",
         Met,
     ),
     row(
