@@ -1,4 +1,5 @@
-//! A datagram as received, and blocks of them as they travel between threads.
+//! A datagram, or message of a stream, as received, and blocks of them as they
+//! travel between threads.
 
 use std::net::SocketAddr;
 
@@ -9,13 +10,54 @@ use flow_common::time::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ListenerId(pub(crate) u16);
 
-/// One UDP payload and where it came from.
+/// How messages come in. Connections have a number of their own each, so nothing
+/// known of one meets another (RFC 7011 §8 and §10).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the listener for connections comes next"))]
+pub(crate) enum Transport {
+    #[default]
+    Udp,
+    Tcp {
+        connection: u64,
+    },
+    Tls {
+        connection: u64,
+    },
+    /// A file of IPFIX messages (RFC 5655).
+    File,
+}
+
+impl Transport {
+    /// Whether messages arrive all, in order, and until an end: withdrawals count
+    /// then, and nothing outlives the end.
+    pub(crate) const fn is_stream(self) -> bool {
+        !matches!(self, Self::Udp)
+    }
+}
+
+/// Who sends where and how. Over UDP such a session never ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TransportSession {
+    pub(crate) peer: SocketAddr,
+    pub(crate) listener: ListenerId,
+    pub(crate) transport: Transport,
+}
+
+/// One UDP payload, or one message of a stream, and where it came from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Datagram<'a> {
     pub(crate) payload: &'a [u8],
     pub(crate) peer: SocketAddr,
     pub(crate) listener: ListenerId,
+    pub(crate) transport: Transport,
     pub(crate) received_at: Timestamp,
+}
+
+impl Datagram<'_> {
+    /// The session it belongs to.
+    pub(crate) fn session(&self) -> TransportSession {
+        TransportSession { peer: self.peer, listener: self.listener, transport: self.transport }
+    }
 }
 
 /// Datagrams of one burst, in order of arrival, in one allocation.
@@ -25,6 +67,8 @@ pub(crate) struct Block {
     entries: Vec<Entry>,
     /// When the burst ended; also says the time when no datagram came.
     pub(crate) now: Timestamp,
+    /// The session that ends after these datagrams.
+    pub(crate) ended: Option<TransportSession>,
 }
 
 #[derive(Debug)]
@@ -32,6 +76,7 @@ struct Entry {
     end: usize,
     peer: SocketAddr,
     listener: ListenerId,
+    transport: Transport,
     received_at: Timestamp,
 }
 
@@ -46,6 +91,7 @@ impl Block {
             end: self.payloads.len(),
             peer: datagram.peer,
             listener: datagram.listener,
+            transport: datagram.transport,
             received_at: datagram.received_at,
         });
     }
@@ -65,6 +111,7 @@ impl Block {
             payload: &self.payloads[start..entry.end],
             peer: entry.peer,
             listener: entry.listener,
+            transport: entry.transport,
             received_at: entry.received_at,
         })
     }
@@ -83,10 +130,13 @@ mod tests {
                 payload,
                 peer,
                 listener: ListenerId(n as u16),
+                transport: Transport::Tcp { connection: n as u64 },
                 received_at: Timestamp(n as i64),
             });
         }
-        let seen: Vec<_> = block.iter().map(|d| (d.payload, d.peer.port(), d.received_at.0)).collect();
-        assert_eq!(seen, [(&b"one"[..], 0, 0), (b"", 1, 1), (b"three", 2, 2)]);
+        let seen: Vec<_> =
+            block.iter().map(|d| (d.payload, d.peer.port(), d.transport, d.received_at.0)).collect();
+        let tcp = |connection| Transport::Tcp { connection };
+        assert_eq!(seen, [(&b"one"[..], 0, tcp(0), 0), (b"", 1, tcp(1), 1), (b"three", 2, tcp(2), 2)]);
     }
 }

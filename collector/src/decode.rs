@@ -15,6 +15,8 @@ mod message;
 mod plan;
 mod run;
 mod section;
+#[cfg(test)]
+mod streams;
 mod template;
 mod value;
 mod wire;
@@ -32,7 +34,7 @@ use self::run::Scratch;
 pub(crate) use self::template::{Definition, FieldSpecifier, Template};
 pub(crate) use self::value::TimeBase;
 use self::wire::Reader;
-use crate::datagram::Datagram;
+use crate::datagram::{Datagram, Transport};
 use crate::flow::FlowBatch;
 use crate::lifetime::Lifetimes;
 use crate::sampling::SamplingPolicy;
@@ -89,6 +91,13 @@ pub(crate) struct Report {
     pub(crate) withdrawals_ignored: u64,
     /// Data sets that wait because their template expired.
     pub(crate) sets_expired: u64,
+    /// Templates withdrawn by a stream (§8.1).
+    pub(crate) templates_withdrawn: u64,
+    /// What a stream did with templates that it should not, at most one of each kind
+    /// here (§8.1).
+    pub(crate) misuses: Vec<DecodeError>,
+    /// How often it did each.
+    pub(crate) n_misuses: Misuses,
     /// Sets with a reserved id, stepped over.
     pub(crate) sets_reserved: u64,
     /// Octets behind the message or its last record that are no padding.
@@ -99,6 +108,17 @@ pub(crate) struct Report {
     pub(crate) given_up: Vec<DecodeError>,
     /// Template the first of its sets waits for.
     pub(crate) waits_for: Option<u16>,
+}
+
+/// How often a stream did with templates what it should not (RFC 7011 §8.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Misuses {
+    /// Defined again, unchanged.
+    pub(crate) repeated: u64,
+    /// Defined anew without being withdrawn.
+    pub(crate) redefined: u64,
+    /// Withdrawn without being known.
+    pub(crate) unknown: u64,
 }
 
 /// What one call of [`Decoder::decode_ready`] did.
@@ -182,6 +202,14 @@ impl Decoder {
             self.sessions.expire(now, self.lifetimes);
         }
         let given_up = self.waiting.expire(now);
+        given_up.into_iter().map(|template_id| DecodeError::TemplateMissing { template_id }).collect()
+    }
+
+    /// Forgets all of a connection or file that has ended: none of it may be used
+    /// later (RFC 7011 §8). Returns why its data that waited is given up, once per message.
+    pub(crate) fn end_session(&mut self, transport: Transport) -> Vec<DecodeError> {
+        self.sessions.end(transport);
+        let given_up = self.waiting.end(transport);
         given_up.into_iter().map(|template_id| DecodeError::TemplateMissing { template_id }).collect()
     }
 

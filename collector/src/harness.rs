@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use flow_common::time::Timestamp;
 
 use crate::capture::Capture;
-use crate::datagram::{Datagram, ListenerId};
+use crate::datagram::{Datagram, ListenerId, Transport};
 use crate::decode::{Decoder, FlowSink};
 use crate::sampling::SamplingPolicy;
 use crate::state::{Listeners, Snapshot};
@@ -26,7 +26,8 @@ impl Decoding {
     pub fn decode(&mut self, payload: &[u8], port: u16, received_secs: i64) -> usize {
         let peer = SocketAddr::from(([192, 0, 2, 1], port));
         let received_at = Timestamp::from_secs(received_secs);
-        let datagram = Datagram { payload, peer, listener: ListenerId(0), received_at };
+        let transport = Transport::Udp;
+        let datagram = Datagram { payload, peer, listener: ListenerId(0), transport, received_at };
         self.decoder.decode(&datagram, &mut self.sink);
         while self.decoder.decode_ready(&mut self.sink).is_some() {}
         self.decoder.expire(received_at);

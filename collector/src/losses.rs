@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use flow_common::limits;
 use flow_common::time::Timestamp;
 
-use crate::datagram::ListenerId;
+use crate::datagram::{ListenerId, Transport, TransportSession};
 use crate::sequence::{Kind, Observation, SequenceTracker, Unit};
 
 /// A transport session, seen from its sequence numbers.
@@ -20,6 +20,7 @@ use crate::sequence::{Kind, Observation, SequenceTracker, Unit};
 pub(crate) struct StreamKey {
     pub(crate) peer: SocketAddr,
     pub(crate) listener: ListenerId,
+    pub(crate) transport: Transport,
     pub(crate) version: u16,
 }
 
@@ -47,6 +48,15 @@ pub(crate) struct Losses {
 const SILENT: Observation = Observation { lost: 0, recovered: 0, unit: Unit::Unknown, kind: Kind::Learning };
 
 impl Losses {
+    /// Forgets a connection or file that has ended; only IPFIX comes by these.
+    pub(crate) fn end(&mut self, session: TransportSession) {
+        let TransportSession { peer, listener, transport } = session;
+        let key = StreamKey { peer, listener, transport, version: 10 };
+        if let Some(stream) = self.streams.remove(&key) {
+            self.n_domains -= stream.domains.len();
+        }
+    }
+
     /// Follows one message of `n_records` data records; `None` where they could not
     /// all be counted.
     pub(crate) fn observe(
@@ -130,7 +140,7 @@ mod tests {
     fn net_loss(messages: impl Iterator<Item = (u32, u32)>) -> i64 {
         let mut losses = Losses::default();
         let peer = SocketAddr::from(([192, 0, 2, 1], 1));
-        let key = StreamKey { peer, listener: ListenerId(0), version: 9 };
+        let key = StreamKey { peer, listener: ListenerId(0), transport: Transport::Udp, version: 9 };
         let observe =
             |(domain, sequence)| losses.observe(key, domain, sequence, Some(1), Timestamp::default());
         messages.map(observe).map(|seen| seen.lost as i64 - seen.recovered as i64).sum()
@@ -162,13 +172,13 @@ mod tests {
         let mut losses = Losses::default();
         for n in 0..limits::DOMAINS_MAX as u32 + 10_000 {
             let peer = SocketAddr::from((n.to_be_bytes(), 1));
-            let key = StreamKey { peer, listener: ListenerId(0), version: 9 };
+            let key = StreamKey { peer, listener: ListenerId(0), transport: Transport::Udp, version: 9 };
             losses.observe(key, 0, 0, Some(1), Timestamp::default());
         }
         assert_eq!(losses.n_domains, limits::DOMAINS_MAX);
         let peer = SocketAddr::from(([192, 0, 2, 1], 2));
         let later = Timestamp::from_secs(limits::STREAM_QUIET_SECS_MAX + 1);
-        let key = StreamKey { peer, listener: ListenerId(0), version: 9 };
+        let key = StreamKey { peer, listener: ListenerId(0), transport: Transport::Udp, version: 9 };
         assert_eq!(losses.observe(key, 0, 0, Some(1), later).kind, Kind::First);
         assert_eq!(losses.n_domains, 1);
     }

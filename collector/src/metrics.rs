@@ -79,6 +79,10 @@ metrics! {
     sets_expired "flowcap_sets_template_expired_total" "data sets that wait because their template expired";
     templates "flowcap_templates" "templates held";
     withdrawals_ignored "flowcap_template_withdrawals_ignored_total" "template withdrawals, which count for nothing over UDP";
+    withdrawals_unknown "flowcap_template_withdrawals_unknown_total" "template withdrawals by a stream of templates it had not defined";
+    templates_withdrawn "flowcap_templates_withdrawn_total" "templates withdrawn by a stream";
+    templates_repeated "flowcap_templates_repeated_total" "templates that a stream defined again, unchanged";
+    templates_redefined "flowcap_templates_redefined_total" "templates that a stream defined anew without withdrawing them";
     sets_reserved "flowcap_sets_reserved_total" "sets with a reserved id, stepped over";
     trailing_bytes "flowcap_trailing_bytes_total" "octets behind the last record of a datagram that are no padding";
     files_visible "flowcap_files_visible_total" "files published";

@@ -86,12 +86,18 @@ mod tests {
     use flow_common::time::Timestamp;
 
     use super::*;
-    use crate::datagram::{Datagram, ListenerId};
+    use crate::datagram::{Datagram, ListenerId, Transport};
 
     fn block(n: i64) -> Block {
         let mut block = Block::new(Timestamp(n));
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        block.push(Datagram { payload: &[0; 100], peer, listener: ListenerId(0), received_at: Timestamp(n) });
+        block.push(Datagram {
+            payload: &[0; 100],
+            peer,
+            listener: ListenerId(0),
+            transport: Transport::Udp,
+            received_at: Timestamp(n),
+        });
         block
     }
 

@@ -2,13 +2,13 @@
 //! rates and boot times, keyed by transport session and observation domain and
 //! bounded over all of them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 
 use flow_common::limits;
 use flow_common::time::Timestamp;
 
-use crate::datagram::ListenerId;
+use crate::datagram::{ListenerId, Transport};
 use crate::decode::{Definition, MessageContext, Template};
 use crate::lifetime::{Header, Lifetimes, Receipts};
 use crate::sampling::{RateScope, SamplingRates};
@@ -20,6 +20,7 @@ use crate::state::{Listeners, SessionState, TemplateState};
 pub(crate) struct SessionKey {
     pub(crate) peer: SocketAddr,
     pub(crate) listener: ListenerId,
+    pub(crate) transport: Transport,
     pub(crate) version: u16,
     pub(crate) domain: u32,
 }
@@ -49,6 +50,20 @@ pub(crate) struct Entry {
     has_decoded: bool,
     /// Used since the eviction queue last looked.
     was_used: bool,
+    /// Withdrawn by a stream: kept to tell its data from data that came too early,
+    /// first to be evicted.
+    is_withdrawn: bool,
+}
+
+impl Entry {
+    /// `None` if it was withdrawn before.
+    fn withdraw(&mut self) -> Option<Undo> {
+        let Self { has_decoded, was_used, .. } = *self;
+        (self.has_decoded, self.was_used) = (false, false);
+        let was_withdrawn = std::mem::replace(&mut self.is_withdrawn, true);
+        let id = self.template.definition.id;
+        (!was_withdrawn).then_some(Undo::Withdrawn { id, has_decoded, was_used })
+    }
 }
 
 /// State of one observation domain of one transport session.
@@ -75,7 +90,7 @@ impl Session {
         &mut self,
         id: u16,
     ) -> Option<(&Template, &mut SamplingRates, &mut Option<Timestamp>)> {
-        let entry = self.templates.get_mut(&id)?;
+        let entry = self.templates.get_mut(&id).filter(|entry| !entry.is_withdrawn)?;
         entry.has_decoded = true;
         entry.was_used = true;
         Some((&entry.template, &mut self.rates, &mut self.init))
@@ -88,6 +103,8 @@ pub(crate) enum Lookup {
     /// This session has it, or another port of the same exporter.
     Known(SessionKey),
     Unknown,
+    /// The stream has withdrawn it.
+    Withdrawn,
     /// It has not come again in time, or not since the exporter started anew.
     Expired,
 }
@@ -100,6 +117,8 @@ pub(crate) enum Undo {
     Defined { id: u16, before: Option<Box<Entry>> },
     /// It came again; it had come before like this.
     Refreshed { id: u16, before: Receipts },
+    /// It was withdrawn; it had been used like this.
+    Withdrawn { id: u16, has_decoded: bool, was_used: bool },
 }
 
 /// Place of a template in an eviction queue.
@@ -116,6 +135,8 @@ struct Ticket {
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     sessions: HashMap<SessionKey, Session>,
+    /// Sessions of connections and files, to forget them when these end.
+    of_stream: HashMap<Transport, HashSet<SessionKey>>,
     untried: VecDeque<Ticket>,
     proven: VecDeque<Ticket>,
     /// Ports that v9 templates of an exporter come from.
@@ -129,7 +150,7 @@ impl Sessions {
     /// Notes that a message came, for what depends on the passing of time.
     pub(crate) fn hear(&mut self, key: &SessionKey, received_at: Timestamp, lifetimes: Lifetimes) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.is_silent(received_at, lifetimes) {
+        if !key.transport.is_stream() && session.is_silent(received_at, lifetimes) {
             self.forget(key);
             return;
         }
@@ -149,6 +170,9 @@ impl Sessions {
     ) -> Lookup {
         let header = Header::of(context);
         if let Some((session, entry)) = self.entry(key, template_id) {
+            if key.transport.is_stream() {
+                return if entry.is_withdrawn { Lookup::Withdrawn } else { Lookup::Known(*key) };
+            }
             let is_over = entry.receipts.is_over(header, session.n_messages, lifetimes);
             return if is_over { Lookup::Expired } else { Lookup::Known(*key) };
         }
@@ -170,7 +194,11 @@ impl Sessions {
 
     /// Forgets sessions that have been silent for too long (RFC 7011 §9.3).
     pub(crate) fn expire(&mut self, now: Timestamp, lifetimes: Lifetimes) -> usize {
-        let silent = self.sessions.iter().filter(|(_, session)| session.is_silent(now, lifetimes));
+        // A connection has an end of its own.
+        let is_over = |(key, session): &(&SessionKey, &Session)| {
+            !key.transport.is_stream() && session.is_silent(now, lifetimes)
+        };
+        let silent = self.sessions.iter().filter(is_over);
         let silent: Vec<_> = silent.map(|(key, _)| *key).collect();
         silent.iter().for_each(|key| self.forget(key));
         silent.len()
@@ -182,6 +210,12 @@ impl Sessions {
         self.n_templates -= session.templates.len();
         self.template_bytes -= session.templates.values().map(|entry| entry.template.bytes()).sum::<usize>();
         self.forget_port(key);
+        if let Some(keys) = self.of_stream.get_mut(&key.transport) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.of_stream.remove(&key.transport);
+            }
+        }
     }
 
     /// Notes the port of a session that has templates now.
@@ -271,6 +305,30 @@ impl Sessions {
         entry.is_some_and(|entry| entry.template.definition.n_scope.is_some())
     }
 
+    /// Whether there is such a template, not withdrawn.
+    pub(crate) fn is_usable(&self, key: &SessionKey, template_id: u16) -> bool {
+        self.entry(key, template_id).is_some_and(|(_, entry)| !entry.is_withdrawn)
+    }
+
+    /// Withdraws a template, if there is one.
+    pub(crate) fn withdraw(&mut self, key: &SessionKey, template_id: u16) -> Option<Undo> {
+        self.sessions.get_mut(key)?.templates.get_mut(&template_id)?.withdraw()
+    }
+
+    /// Withdraws all templates, or all options templates, of an observation domain.
+    pub(crate) fn withdraw_all(&mut self, key: &SessionKey, is_options: bool) -> Vec<Undo> {
+        let Some(session) = self.sessions.get_mut(key) else { return Vec::new() };
+        let is_of_kind = |entry: &&mut Entry| entry.template.definition.n_scope.is_some() == is_options;
+        session.templates.values_mut().filter(is_of_kind).filter_map(Entry::withdraw).collect()
+    }
+
+    /// Forgets all of a connection or file.
+    pub(crate) fn end(&mut self, transport: Transport) {
+        for key in self.of_stream.remove(&transport).unwrap_or_default() {
+            self.forget(&key);
+        }
+    }
+
     /// Notes that this very definition came again, so that it need not be compiled;
     /// `None` if it is not known.
     pub(crate) fn refresh(
@@ -281,7 +339,7 @@ impl Sessions {
     ) -> Option<Undo> {
         let session = self.sessions.get_mut(key)?;
         let entry = session.templates.get_mut(&definition.id)?;
-        if entry.template.definition != *definition {
+        if entry.is_withdrawn || entry.template.definition != *definition {
             return None;
         }
         let before = entry.receipts;
@@ -320,12 +378,20 @@ impl Sessions {
                 }
                 Undo::Defined { id, before: None } => self.remove(key, id),
                 Undo::Defined { before: Some(entry), .. } => {
-                    let Entry { template, receipts, has_decoded, was_used, .. } = *entry;
+                    let Entry { template, receipts, has_decoded, was_used, is_withdrawn, .. } = *entry;
                     let id = template.definition.id;
                     self.insert(*key, template, receipts);
                     let session = self.sessions.get_mut(key);
                     if let Some(entry) = session.and_then(|session| session.templates.get_mut(&id)) {
                         (entry.has_decoded, entry.was_used) = (has_decoded, was_used);
+                        entry.is_withdrawn = is_withdrawn;
+                    }
+                }
+                Undo::Withdrawn { id, has_decoded, was_used } => {
+                    let session = self.sessions.get_mut(key);
+                    if let Some(entry) = session.and_then(|session| session.templates.get_mut(&id)) {
+                        (entry.has_decoded, entry.was_used) = (has_decoded, was_used);
+                        entry.is_withdrawn = false;
                     }
                 }
             }
@@ -339,7 +405,11 @@ impl Sessions {
         let generation = self.next_generation;
         self.n_templates += 1;
         self.template_bytes += template.bytes();
-        let entry = Entry { template, receipts, generation, has_decoded: false, was_used: false };
+        let (has_decoded, was_used, is_withdrawn) = (false, false, false);
+        let entry = Entry { template, receipts, generation, has_decoded, was_used, is_withdrawn };
+        if key.transport.is_stream() {
+            self.of_stream.entry(key.transport).or_default().insert(key);
+        }
         let session = self.sessions.entry(key).or_default();
         let is_first = session.templates.is_empty();
         let before = session.templates.insert(template_id, entry);
@@ -428,7 +498,7 @@ mod tests {
 
     fn key(port: u16, domain: u32) -> SessionKey {
         let peer = SocketAddr::from(([192, 0, 2, 1], port));
-        SessionKey { peer, listener: ListenerId(0), version: 9, domain }
+        SessionKey { peer, listener: ListenerId(0), transport: Transport::Udp, version: 9, domain }
     }
 
     fn context(secs: i64) -> MessageContext {

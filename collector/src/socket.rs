@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::datagram::{Block, Datagram, ListenerId};
+use crate::datagram::{Block, Datagram, ListenerId, Transport};
 
 /// A socket could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +144,7 @@ fn receive_burst(
     for message in received {
         let Some(peer) = message.address.as_ref().and_then(socket_addr) else { continue };
         let payload = message.iovs().next().unwrap_or_default();
-        block.push(Datagram { payload, peer, listener: id, received_at });
+        block.push(Datagram { payload, peer, listener: id, transport: Transport::Udp, received_at });
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use flow_common::limits;
 use flow_common::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::datagram::ListenerId;
+use crate::datagram::{ListenerId, Transport};
 use crate::decode::{Definition, FieldSpecifier, MessageContext, TimeBase};
 use crate::lifetime::{Header, Receipts};
 use crate::sampling::SamplingPolicy;
@@ -139,8 +139,12 @@ impl Listeners {
         Self(addresses)
     }
 
-    /// The key as stored; `None` for a listener that is not one of these.
+    /// The key as stored; `None` for a listener that is not one of these, and for a
+    /// connection or file: what is known of it ends with it (RFC 7011 §8).
     pub(crate) fn store(&self, key: &SessionKey) -> Option<StoredKey> {
+        if key.transport.is_stream() {
+            return None;
+        }
         let &listener = self.0.get(usize::from(key.listener.0))?;
         Some(StoredKey { peer: key.peer, listener, version: key.version, domain: key.domain })
     }
@@ -149,7 +153,8 @@ impl Listeners {
     pub(crate) fn load(&self, key: &StoredKey) -> Option<SessionKey> {
         let index = self.0.iter().position(|addr| *addr == key.listener)?;
         let listener = ListenerId(u16::try_from(index).ok()?);
-        Some(SessionKey { peer: key.peer, listener, version: key.version, domain: key.domain })
+        let transport = Transport::Udp;
+        Some(SessionKey { peer: key.peer, listener, transport, version: key.version, domain: key.domain })
     }
 }
 

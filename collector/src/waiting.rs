@@ -2,11 +2,12 @@
 //! octets and age, and are decoded when the template comes (RFC 3954 §9,
 //! RFC 7011 §8).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use flow_common::limits;
 use flow_common::time::Timestamp;
 
+use crate::datagram::Transport;
 use crate::decode::MessageContext;
 use crate::session::SessionKey;
 use crate::state::{Listeners, WaitingGroups, WaitingState};
@@ -41,6 +42,8 @@ pub(crate) enum Ended {
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     sets: HashMap<TemplateKey, VecDeque<WaitingSet>>,
+    /// What waits of connections and files, to give it up when these end.
+    of_stream: HashMap<Transport, HashSet<TemplateKey>>,
     /// Keys in order of arrival, one per set. A set taken leaves its entry behind;
     /// entries of sets gone are skipped by number.
     order: VecDeque<(u64, TemplateKey)>,
@@ -83,6 +86,9 @@ impl Waiting {
         self.next_datagram += 1;
         self.datagrams.insert(datagram, Progress { n_left: sets.len() as u32, has_failed: false });
         for (template_id, bytes) in sets {
+            if key.transport.is_stream() {
+                self.of_stream.entry(key.transport).or_default().insert((key, template_id));
+            }
             self.bytes += bytes.len() + SET_OVERHEAD_BYTES;
             self.order.push_back((datagram, (key, template_id)));
             self.sets.entry((key, template_id)).or_default().push_back(WaitingSet {
@@ -130,6 +136,12 @@ impl Waiting {
         let set = queue.pop_front();
         if queue.is_empty() {
             self.sets.remove(&(key, template_id));
+            if let Some(keys) = self.of_stream.get_mut(&key.transport) {
+                keys.remove(&(key, template_id));
+                if keys.is_empty() {
+                    self.of_stream.remove(&key.transport);
+                }
+            }
         }
         let set = set?;
         self.bytes -= set.bytes.len() + SET_OVERHEAD_BYTES;
@@ -154,6 +166,19 @@ impl Waiting {
     /// datagram that has nothing left to wait for.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<u16> {
         self.give_up(Some(now))
+    }
+
+    /// Gives up all of a connection or file that has ended; returns as [`Self::expire`].
+    pub(crate) fn end(&mut self, transport: Transport) -> Vec<u16> {
+        let mut given_up = Vec::new();
+        for (key, template_id) in self.of_stream.get(&transport).cloned().unwrap_or_default() {
+            while let Some(set) = self.take(key, template_id) {
+                if self.finish(&set, false).is_some() {
+                    given_up.push(template_id);
+                }
+            }
+        }
+        given_up
     }
 
     fn give_up(&mut self, now: Option<Timestamp>) -> Vec<u16> {
@@ -200,7 +225,7 @@ mod tests {
 
     fn key(domain: u32) -> SessionKey {
         let peer = SocketAddr::from(([192, 0, 2, 1], 1));
-        SessionKey { peer, listener: ListenerId(0), version: 9, domain }
+        SessionKey { peer, listener: ListenerId(0), transport: Transport::Udp, version: 9, domain }
     }
 
     fn context(secs: i64) -> MessageContext {

@@ -29,6 +29,14 @@ pub(crate) enum DecodeError {
     TemplateMissing { template_id: u16 },
     #[error("its address is not one that may send (`--allow`)")]
     NotAllowed,
+    #[error("template {template_id} was withdrawn, its data can't be decoded")]
+    TemplateWithdrawn { template_id: u16 },
+    #[error("template {template_id} was defined anew without being withdrawn")]
+    TemplateRedefined { template_id: u16 },
+    #[error("template {template_id} was defined again as it was")]
+    TemplateRepeated { template_id: u16 },
+    #[error("template {template_id} was withdrawn and is not known")]
+    WithdrawalUnknown { template_id: u16 },
 }
 
 /// The name of an error in metrics.
@@ -47,11 +55,15 @@ pub(crate) enum Reason {
     VariableLength,
     TemplateMissing,
     NotAllowed,
+    TemplateWithdrawn,
+    TemplateRedefined,
+    TemplateRepeated,
+    WithdrawalUnknown,
 }
 
 impl Reason {
     /// All of them, in order of their number, with their labels.
-    pub(crate) const ALL: [(Self, &'static str); 12] = [
+    pub(crate) const ALL: [(Self, &'static str); 16] = [
         (Self::Truncated, "truncated"),
         (Self::UnsupportedVersion, "unsupported_version"),
         (Self::RecordCount, "record_count"),
@@ -64,6 +76,10 @@ impl Reason {
         (Self::VariableLength, "variable_length"),
         (Self::TemplateMissing, "template_missing"),
         (Self::NotAllowed, "not_allowed"),
+        (Self::TemplateWithdrawn, "template_withdrawn"),
+        (Self::TemplateRedefined, "template_redefined"),
+        (Self::TemplateRepeated, "template_repeated"),
+        (Self::WithdrawalUnknown, "withdrawal_unknown"),
     ];
 }
 
@@ -82,6 +98,10 @@ impl DecodeError {
             Self::VariableLength { .. } => Reason::VariableLength,
             Self::TemplateMissing { .. } => Reason::TemplateMissing,
             Self::NotAllowed => Reason::NotAllowed,
+            Self::TemplateWithdrawn { .. } => Reason::TemplateWithdrawn,
+            Self::TemplateRedefined { .. } => Reason::TemplateRedefined,
+            Self::TemplateRepeated { .. } => Reason::TemplateRepeated,
+            Self::WithdrawalUnknown { .. } => Reason::WithdrawalUnknown,
         }
     }
 }

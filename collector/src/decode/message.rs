@@ -8,7 +8,7 @@ use super::run::{self, MessageContext};
 use super::template::{Grammar, TEMPLATE_ID_MIN, Template, TemplateRecord, next_record};
 use super::value::TimeBase;
 use super::wire::{Reader, Set, SetIter};
-use super::{Decoder, FlowSink, LateReport, Outcome, Report, exporter_of};
+use super::{Decoder, FlowSink, LateReport, Misuses, Outcome, Report, exporter_of};
 use crate::datagram::Datagram;
 use crate::sampling::{SamplingPolicy, SamplingRates};
 use crate::session::{Lookup, SessionKey, Undo};
@@ -107,6 +107,24 @@ enum Decoded {
     },
     TemplateUnknown,
     TemplateExpired,
+    TemplateWithdrawn,
+}
+
+impl Report {
+    /// Counts a misuse of templates, and keeps the first of its kind to be told.
+    fn note_misuse(&mut self, misuse: DecodeError, counter: impl Fn(&mut Misuses) -> &mut u64) {
+        let n = counter(&mut self.n_misuses);
+        *n += 1;
+        if *n == 1 {
+            self.misuses.push(misuse);
+        }
+    }
+
+    /// A malformed message says nothing of templates.
+    fn forget_templates(&mut self) {
+        (self.templates_learned, self.templates_withdrawn) = (0, 0);
+        (self.misuses, self.n_misuses) = (Vec::new(), Misuses::default());
+    }
 }
 
 impl Decoder {
@@ -124,6 +142,7 @@ impl Decoder {
         let key = SessionKey {
             peer: context.peer,
             listener: datagram.listener,
+            transport: datagram.transport,
             version: report.version,
             domain: context.domain.unwrap_or_default(),
         };
@@ -133,7 +152,7 @@ impl Decoder {
         let result = self.decode_body(body, &mut message, sink, report);
         if result.is_err() {
             self.sessions.undo(&key, message.undo);
-            report.templates_learned = 0;
+            report.forget_templates();
             if let (Some((rates, init)), Some(session)) = (message.facts_before, self.sessions.get_mut(&key))
             {
                 (session.rates, session.init) = (rates, init);
@@ -142,6 +161,10 @@ impl Decoder {
         }
         let is_awaited = |template_id: &u16| self.waiting.has(key, *template_id);
         self.ready.extend(message.templates.iter().copied().filter(is_awaited).map(|id| (key, id)));
+        if report.outcome != Outcome::Decoded {
+            // Its other sets are decoded; those that would wait are given up with it.
+            return Ok(());
+        }
         if let Some((template_id, _)) = message.waiting.first() {
             report.outcome = Outcome::Waiting;
             report.waits_for = Some(*template_id);
@@ -171,6 +194,11 @@ impl Decoder {
                     }
                     match self.decode_set(template_id, set.body, message.key, &message.context, sink)? {
                         Decoded::Whole { trailing_bytes } => report.trailing_bytes += trailing_bytes,
+                        // Whatever its id comes to mean later, this data is not of it.
+                        Decoded::TemplateWithdrawn => {
+                            report.outcome =
+                                Outcome::Rejected(DecodeError::TemplateWithdrawn { template_id });
+                        }
                         without => {
                             report.sets_expired += u64::from(without == Decoded::TemplateExpired);
                             message.waiting.push((template_id, set.body.rest().into()));
@@ -191,14 +219,27 @@ impl Decoder {
         report: &mut Report,
     ) -> Result<(), DecodeError> {
         while let Some(record) = next_record(&mut set.body, message.grammar, is_options)? {
-            let TemplateRecord::Define(definition) = record else {
-                report.withdrawals_ignored += 1;
-                continue;
+            let definition = match record {
+                TemplateRecord::Define(definition) => definition,
+                TemplateRecord::Withdraw { template_id } => {
+                    self.withdraw(template_id, is_options, message, report);
+                    continue;
+                }
             };
-            message.templates.push(definition.id);
+            let template_id = definition.id;
+            message.templates.push(template_id);
+            let is_stream = message.key.transport.is_stream();
             if let Some(undo) = self.sessions.refresh(&message.key, &definition, &message.context) {
                 message.undo.push(undo);
+                if is_stream {
+                    let misuse = DecodeError::TemplateRepeated { template_id };
+                    report.note_misuse(misuse, |misuses| &mut misuses.repeated);
+                }
                 continue;
+            }
+            if is_stream && self.sessions.is_usable(&message.key, template_id) {
+                let misuse = DecodeError::TemplateRedefined { template_id };
+                report.note_misuse(misuse, |misuses| &mut misuses.redefined);
             }
             match Template::new(definition) {
                 Ok(template) => {
@@ -213,6 +254,24 @@ impl Decoder {
         Ok(())
     }
 
+    /// Withdraws one template of a stream, or all of a kind.
+    fn withdraw(&mut self, template_id: u16, is_options: bool, message: &mut Message, report: &mut Report) {
+        if !message.key.transport.is_stream() {
+            report.withdrawals_ignored += 1;
+            return;
+        }
+        let undos = match (template_id, is_options) {
+            (2, false) | (3, true) => self.sessions.withdraw_all(&message.key, is_options),
+            _ => self.sessions.withdraw(&message.key, template_id).into_iter().collect(),
+        };
+        report.templates_withdrawn += undos.len() as u64;
+        if undos.is_empty() {
+            let misuse = DecodeError::WithdrawalUnknown { template_id };
+            report.note_misuse(misuse, |misuses| &mut misuses.unknown);
+        }
+        message.undo.extend(undos);
+    }
+
     /// Decodes one data set, if its template is known.
     fn decode_set(
         &mut self,
@@ -224,6 +283,7 @@ impl Decoder {
     ) -> Result<Decoded, DecodeError> {
         let key = match self.sessions.find(&key, template_id, context, self.lifetimes) {
             Lookup::Known(key) => key,
+            Lookup::Withdrawn => return Ok(Decoded::TemplateWithdrawn),
             Lookup::Expired => return Ok(Decoded::TemplateExpired),
             Lookup::Unknown => return Ok(Decoded::TemplateUnknown),
         };

@@ -45,8 +45,11 @@ pub(crate) struct Definition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TemplateRecord {
     Define(Definition),
-    /// Field count 0 (RFC 7011 §8.1); ignored over UDP (§8.4).
-    Withdraw,
+    /// Field count 0 (RFC 7011 §8.1); ignored over UDP (§8.4). The id of the set says
+    /// that all templates of its kind are withdrawn.
+    Withdraw {
+        template_id: u16,
+    },
 }
 
 /// A template ready for decoding.
@@ -111,13 +114,13 @@ pub(crate) fn next_record(
         (Grammar::Ipfix, true) => {
             let n_fields = usize::from(reader.u16("field count")?);
             if n_fields == 0 {
-                return Ok(Some(TemplateRecord::Withdraw));
+                return Ok(Some(TemplateRecord::Withdraw { template_id: id }));
             }
             (n_fields, Some(reader.u16("scope field count")?))
         }
     };
     if n_fields == 0 {
-        return Ok(Some(TemplateRecord::Withdraw));
+        return Ok(Some(TemplateRecord::Withdraw { template_id: id }));
     }
     if id < TEMPLATE_ID_MIN {
         return Err(DecodeError::TemplateId { template_id: id, offset });
@@ -215,8 +218,8 @@ mod tests {
             &[258, 2, 1, 144, 4, 34, 4],
             define(258, Some(1), &[(0, 144, 4), (0, 34, 4)]),
         );
-        check(Grammar::Ipfix, false, &[256, 0], Ok(Some(TemplateRecord::Withdraw)));
-        check(Grammar::Ipfix, true, &[256, 0], Ok(Some(TemplateRecord::Withdraw)));
+        check(Grammar::Ipfix, false, &[256, 0], Ok(Some(TemplateRecord::Withdraw { template_id: 256 })));
+        check(Grammar::Ipfix, true, &[3, 0], Ok(Some(TemplateRecord::Withdraw { template_id: 3 })));
         check(Grammar::V9, false, &[0, 0], Ok(None));
         check(Grammar::V9, false, &[0], Ok(None));
     }

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use super::echoing::EchoSender;
 use super::writing::ToWriter;
 use crate::config::Config;
-use crate::datagram::Datagram;
+use crate::datagram::{Datagram, TransportSession};
 use crate::decode::{DecodeError, Decoder, FlowSink, Outcome, Reason, Report};
 use crate::log::LogLimit;
 use crate::losses::{Losses, StreamKey};
@@ -112,6 +112,9 @@ impl Decode {
             for datagram in block.iter() {
                 self.datagram(&datagram);
             }
+            if let Some(session) = block.ended {
+                self.end_session(session);
+            }
             if block.now != Timestamp::default() && block.now.secs() != self.ticked_at_secs {
                 self.tick(block.now);
             }
@@ -173,6 +176,20 @@ impl Decode {
         self.decode_ready();
     }
 
+    /// Nothing of a connection or file outlives it.
+    fn end_session(&mut self, session: TransportSession) {
+        let exporter = session.peer.ip().to_canonical();
+        let given_up = self.decoder.end_session(session.transport);
+        if let (Some(error), n) = (given_up.first(), given_up.len()) {
+            tracing::warn!("{exporter}: the session ended: {error}; data of {n} messages is not stored");
+        }
+        for error in given_up {
+            self.metrics.reject(error.reason());
+        }
+        self.losses.end(session);
+        self.count_waiting();
+    }
+
     /// Decodes what waited for a template that has come. A file holds what was
     /// received in its slot, so what came in an earlier one goes to a file of its own.
     fn decode_ready(&mut self) {
@@ -232,6 +249,10 @@ impl Decode {
         metrics.templates_evicted.add(report.templates_evicted);
         metrics.withdrawals_ignored.add(report.withdrawals_ignored);
         metrics.sets_expired.add(report.sets_expired);
+        metrics.templates_withdrawn.add(report.templates_withdrawn);
+        metrics.templates_repeated.add(report.n_misuses.repeated);
+        metrics.templates_redefined.add(report.n_misuses.redefined);
+        metrics.withdrawals_unknown.add(report.n_misuses.unknown);
         metrics.sets_reserved.add(report.sets_reserved);
         metrics.trailing_bytes.add(report.trailing_bytes);
         let exporter = datagram.peer.ip().to_canonical();
@@ -247,6 +268,9 @@ impl Decode {
         for &error in &report.template_errors {
             self.metrics.templates_refused[error.reason() as usize].add(1);
             self.warn(exporter, error, datagram.received_at);
+        }
+        for &misuse in &report.misuses {
+            self.warn(exporter, misuse, datagram.received_at);
         }
         if let Outcome::Rejected(error) = report.outcome {
             self.reject(exporter, error, datagram.received_at);
@@ -265,7 +289,8 @@ impl Decode {
     /// where not all could be decoded.
     fn follow(&mut self, datagram: &Datagram<'_>, report: &Report, n_records: Option<u32>) -> Contribution {
         let Some((domain, sequence)) = report.sequence else { return Contribution::default() };
-        let key = StreamKey { peer: datagram.peer, listener: datagram.listener, version: report.version };
+        let &Datagram { peer, listener, transport, .. } = datagram;
+        let key = StreamKey { peer, listener, transport, version: report.version };
         let seen = self.losses.observe(key, domain, sequence, n_records, datagram.received_at);
         let metrics = &self.metrics;
         metrics.sequence_lost[seen.unit as usize].add(seen.lost);
@@ -299,7 +324,12 @@ impl Decode {
         if let Some(n_suppressed) = self.log.allow(exporter, error.reason(), now) {
             let more =
                 if n_suppressed > 0 { format!(" ({n_suppressed} more like it)") } else { String::new() };
-            tracing::warn!("{exporter}: {error}{more}");
+            // Data already decoded may have been read by a template of the past.
+            if error.reason() == Reason::TemplateRedefined {
+                tracing::error!("{exporter}: {error}{more}");
+            } else {
+                tracing::warn!("{exporter}: {error}{more}");
+            }
         }
     }
 
