@@ -1,20 +1,22 @@
 //! Datagrams from a capture file: every UDP payload over IPv4 or IPv6, with the
-//! time it was captured.
+//! time it was captured. A file of IPFIX messages (RFC 5655) gives its messages,
+//! with the time they were exported.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use etherparse::{EtherType, NetSlice, SlicedPacket, TransportSlice};
-use flow_common::limits::CAPTURE_BUFFER_BYTES;
+use flow_common::limits::{CAPTURE_BUFFER_BYTES, FILE_READ_BYTES};
 use flow_common::time::Timestamp;
 use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{Block as PcapngBlock, Linktype, PcapBlockOwned, PcapError, create_reader};
 
-use crate::datagram::{Datagram, ListenerId};
+use crate::datagram::{Datagram, ListenerId, Transport};
+use crate::framing::{self, Framer, FramingError};
 
 /// A capture could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +25,19 @@ pub(crate) enum CaptureError {
     Open { path: PathBuf, source: std::io::Error },
     #[error("cannot read `{path}` after {n_packets} packets: {reason}")]
     Read { path: PathBuf, n_packets: u64, reason: &'static str },
+    #[error("cannot read `{path}` after {n_messages} messages: {source}")]
+    Message { path: PathBuf, n_messages: u64, source: MessageError },
+}
+
+/// What is wrong with a file of IPFIX messages.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MessageError {
+    #[error(transparent)]
+    Framing(#[from] FramingError),
+    #[error("the file ends inside the message at octet {offset}, of which it has {available} octets")]
+    Torn { offset: u64, available: usize },
+    #[error("reading failed: {0}")]
+    Read(#[from] std::io::Error),
 }
 
 /// What a capture held.
@@ -30,6 +45,7 @@ pub(crate) enum CaptureError {
 pub(crate) struct CaptureCounts {
     pub(crate) n_packets: u64,
     pub(crate) n_datagrams: u64,
+    pub(crate) n_messages: u64,
 }
 
 /// What is known of an interface of a capture.
@@ -41,10 +57,15 @@ struct Interface {
     offset_secs: i64,
 }
 
-/// A pcap or pcapng file, opened.
+/// A pcap or pcapng file, or one of IPFIX messages, opened.
 pub(crate) struct Capture {
     path: PathBuf,
-    reader: Box<dyn PcapReaderIterator + Send>,
+    content: Content,
+}
+
+enum Content {
+    Packets(Box<dyn PcapReaderIterator + Send>),
+    Messages(Box<dyn Read + Send>),
 }
 
 impl Capture {
@@ -56,49 +77,113 @@ impl Capture {
 
     /// Reads a capture from anywhere; `path` names it in errors.
     pub(crate) fn new(path: PathBuf, reader: impl Read + Send + 'static) -> Result<Self, CaptureError> {
+        let mut reader = BufReader::with_capacity(FILE_READ_BYTES, reader);
+        let is_message = match reader.fill_buf() {
+            Ok(begin) => begin.starts_with(&framing::VERSION.to_be_bytes()),
+            Err(source) => return Err(CaptureError::Open { path, source }),
+        };
+        if is_message {
+            return Ok(Self { path, content: Content::Messages(Box::new(reader)) });
+        }
         match create_reader(CAPTURE_BUFFER_BYTES, reader) {
-            Ok(reader) => Ok(Self { path, reader }),
+            Ok(reader) => Ok(Self { path, content: Content::Packets(reader) }),
             Err(error) => Err(failed(&path, 0, &error)),
         }
     }
 
-    /// Calls `each` with every UDP datagram, in file order.
+    /// Calls `each` with every UDP datagram or IPFIX message, in file order.
     pub(crate) fn for_datagrams(
-        mut self,
-        mut each: impl FnMut(Datagram<'_>) -> ControlFlow<()>,
+        self,
+        each: impl FnMut(Datagram<'_>) -> ControlFlow<()>,
     ) -> Result<CaptureCounts, CaptureError> {
-        let (mut state, mut counts) = (Reading::default(), CaptureCounts::default());
-        // A refill that brings nothing means that the block is cut off or too large.
-        let mut buffered_before = None;
-        loop {
-            match self.reader.next() {
-                Ok((n_bytes, block)) => {
-                    let flow = state.block(block, &mut counts, &mut each);
-                    self.reader.consume(n_bytes);
-                    buffered_before = None;
-                    if flow.is_break() {
-                        return Ok(counts);
-                    }
-                }
-                Err(PcapError::Eof) => return Ok(counts),
-                Err(PcapError::Incomplete(_)) => {
-                    let buffered = self.reader.data().len();
-                    if buffered_before == Some(buffered) {
-                        return Err(failed(&self.path, counts.n_packets, &PcapError::UnexpectedEof));
-                    }
-                    buffered_before = Some(buffered);
-                    self.reader.refill().map_err(|error| failed(&self.path, counts.n_packets, &error))?;
-                }
-                Err(error) => return Err(failed(&self.path, counts.n_packets, &error)),
+        match self.content {
+            Content::Packets(reader) => for_packets(&self.path, reader, each),
+            Content::Messages(reader) => {
+                let mut n_messages = 0;
+                for_messages(reader, &mut n_messages, each).map_err(|source| CaptureError::Message {
+                    path: self.path,
+                    n_messages,
+                    source,
+                })?;
+                Ok(CaptureCounts { n_messages, ..CaptureCounts::default() })
             }
         }
     }
 }
 
+fn for_packets(
+    path: &Path,
+    mut reader: Box<dyn PcapReaderIterator + Send>,
+    mut each: impl FnMut(Datagram<'_>) -> ControlFlow<()>,
+) -> Result<CaptureCounts, CaptureError> {
+    let (mut state, mut counts) = (Reading::default(), CaptureCounts::default());
+    // A refill that brings nothing means that the block is cut off or too large.
+    let mut buffered_before = None;
+    loop {
+        match reader.next() {
+            Ok((n_bytes, block)) => {
+                let flow = state.block(block, &mut counts, &mut each);
+                reader.consume(n_bytes);
+                buffered_before = None;
+                if flow.is_break() {
+                    return Ok(counts);
+                }
+            }
+            Err(PcapError::Eof) => return Ok(counts),
+            Err(PcapError::Incomplete(_)) => {
+                let buffered = reader.data().len();
+                if buffered_before == Some(buffered) {
+                    return Err(failed(path, counts.n_packets, &PcapError::UnexpectedEof));
+                }
+                buffered_before = Some(buffered);
+                reader.refill().map_err(|error| failed(path, counts.n_packets, &error))?;
+            }
+            Err(error) => return Err(failed(path, counts.n_packets, &error)),
+        }
+    }
+}
+
+/// Calls `each` with every message of a file, as received when it was exported, or
+/// with the one before it where that was later: files of slots are written once.
+fn for_messages(
+    mut reader: Box<dyn Read + Send>,
+    n_messages: &mut u64,
+    mut each: impl FnMut(Datagram<'_>) -> ControlFlow<()>,
+) -> Result<(), MessageError> {
+    // Who exported them is not in the file.
+    let peer = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    let (listener, transport) = (ListenerId(0), Transport::File);
+    let mut received_at = Timestamp::default();
+    let mut framer = Framer::default();
+    let mut buffer = vec![0; FILE_READ_BYTES];
+    let mut flow = ControlFlow::Continue(());
+    while flow.is_continue() {
+        let n = match reader.read(&mut buffer) {
+            Ok(0) if framer.partial_bytes() == 0 => break,
+            Ok(0) => {
+                let (offset, available) = (framer.offset(), framer.partial_bytes());
+                return Err(MessageError::Torn { offset, available });
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        framer.read(buffer.get(..n).unwrap_or_default(), |payload| {
+            if flow.is_continue() {
+                let export_secs =
+                    payload.get(4..8).and_then(|secs| Some(u32::from_be_bytes(secs.try_into().ok()?)));
+                received_at = received_at.max(Timestamp::from_secs(export_secs.unwrap_or_default().into()));
+                *n_messages += 1;
+                flow = each(Datagram { payload, peer, listener, transport, received_at });
+            }
+        })?;
+    }
+    Ok(())
+}
+
 fn failed(path: &Path, n_packets: u64, error: &PcapError<&[u8]>) -> CaptureError {
     let reason = match error {
         PcapError::UnexpectedEof | PcapError::Eof => "the file ends inside a block",
-        PcapError::HeaderNotRecognized => "it is neither pcap nor pcapng",
+        PcapError::HeaderNotRecognized => "it is neither pcap nor pcapng nor a file of IPFIX messages",
         PcapError::ReadError => "reading failed",
         _ => "a block is malformed",
     };
@@ -171,7 +256,7 @@ impl Reading {
         let micros = u128::from(stamp) * 1_000_000 / u128::from(interface.resolution);
         let micros = i64::try_from(micros).unwrap_or(i64::MAX);
         let received_at = Timestamp(micros.saturating_add(Timestamp::from_secs(interface.offset_secs).0));
-        each(Datagram { payload, peer, listener, received_at })
+        each(Datagram { payload, peer, listener, transport: Transport::Udp, received_at })
     }
 }
 
@@ -206,6 +291,8 @@ fn udp_payload(linktype: Linktype, frame: &[u8]) -> Option<(SocketAddr, SocketAd
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
     #[test]
@@ -220,10 +307,32 @@ mod tests {
             assert!(error.ends_with(reason), "{error}");
         };
         check(b"", "the file ends inside a block");
-        check(b"not a capture at all, but long enough", "it is neither pcap nor pcapng");
+        check(
+            b"not a capture at all, but long enough",
+            "it is neither pcap nor pcapng nor a file of IPFIX messages",
+        );
         let mut cut =
             vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
         cut.extend([1, 0, 0, 0, 0, 0, 0, 0, 60, 0, 0, 0, 60, 0, 0, 0, 1, 2, 3]);
         check(&cut, "the file ends inside a block");
+        check(b"\0\x0a\0\x10............\0\x09", "a message of version 9, not 10, at octet 16");
+        check(
+            b"\0\x0a\0\x10............\0\x0a\0\x20",
+            "the file ends inside the message at octet 16, of which it has 4 octets",
+        );
+    }
+
+    #[test]
+    fn messages_of_a_file_come_when_they_were_exported_and_in_order() {
+        let message = |secs: u8| [[0, 10, 0, 16, 0, 0, 0, secs], [0, 0, 0, 0, 0, 0, 0, 0]].concat();
+        let content = Cursor::new([message(9), message(5), message(11)].concat());
+        let mut seen = Vec::new();
+        let capture = Capture::new("x.ipfix".into(), content).unwrap();
+        let counts = capture.for_datagrams(|datagram| {
+            seen.push((datagram.received_at.secs(), datagram.transport));
+            ControlFlow::Continue(())
+        });
+        assert_eq!(seen, [9, 9, 11].map(|secs| (secs, Transport::File)));
+        assert_eq!(counts.unwrap().n_messages, 3);
     }
 }

@@ -19,6 +19,7 @@ mod decode;
 mod durable;
 mod echo;
 mod flow;
+mod framing;
 #[doc(hidden)]
 pub mod harness;
 mod lifetime;

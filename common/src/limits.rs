@@ -120,6 +120,10 @@ pub const WRITER_QUEUE_BATCHES: usize = 2;
 /// its block fit many times.
 pub const CAPTURE_BUFFER_BYTES: usize = 4 << 20;
 
+/// Octets read at a time of a stream or file of messages: the longest message in
+/// one or two reads.
+pub const FILE_READ_BYTES: usize = 64 << 10;
+
 /// Socket buffer asked of the kernel, octets; it grants less without
 /// `net.core.rmem_max`.
 pub const SOCKET_BUFFER_BYTES: usize = 16 << 20;

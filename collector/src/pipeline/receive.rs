@@ -133,7 +133,7 @@ fn silent_hint(listeners: &[(u16, u64)], after_secs: u64) -> Option<(bool, Strin
     Some((busy.is_empty() || !unbound.is_empty(), hint))
 }
 
-/// Sends the datagrams of a capture down the queue, in blocks, until it ends or
+/// Sends the datagrams or messages of a capture down the queue, in blocks, until it ends or
 /// `stop` is set.
 pub(super) fn read_capture(
     capture: Capture,
@@ -147,7 +147,9 @@ pub(super) fn read_capture(
         metrics.datagrams_in_flight.add(block.len() as u64);
         queue.push(block);
     };
+    let mut session = None;
     let result = capture.for_datagrams(|datagram| {
+        session = datagram.transport.is_stream().then_some(datagram.session());
         block.now = datagram.received_at;
         block.push(datagram);
         if block.len() >= limits::RECEIVE_BURST_DATAGRAMS {
@@ -155,9 +157,14 @@ pub(super) fn read_capture(
         }
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
+    block.ended = session;
     push(block);
     queue.close();
     let counts = result?;
+    if session.is_some() {
+        tracing::info!("{} messages", counts.n_messages);
+        return Ok(());
+    }
     tracing::info!("{} packets, {} of them UDP datagrams", counts.n_packets, counts.n_datagrams);
     Ok(())
 }
