@@ -1,5 +1,5 @@
 //! Datagrams from a capture file: every UDP payload over IPv4 or IPv6, with the
-//! time it was captured. A file of IPFIX messages (RFC 5655) gives its messages,
+//! time it was captured. A file of IPFIX messages (RFC 5655 §7) gives its messages,
 //! with the time they were exported.
 
 use std::collections::HashMap;

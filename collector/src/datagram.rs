@@ -23,7 +23,7 @@ pub(crate) enum Transport {
     Tls {
         connection: u64,
     },
-    /// A file of IPFIX messages (RFC 5655).
+    /// A file of IPFIX messages (RFC 5655 §7).
     File,
 }
 

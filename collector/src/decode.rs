@@ -13,6 +13,7 @@ mod fill;
 mod fixed;
 mod message;
 mod plan;
+mod rate;
 mod run;
 mod section;
 #[cfg(test)]
@@ -29,11 +30,13 @@ use flow_common::time::Timestamp;
 
 pub(crate) use self::error::{DecodeError, Reason};
 use self::fixed::Fixed;
+pub(crate) use self::rate::Announced;
 pub(crate) use self::run::MessageContext;
 use self::run::Scratch;
 pub(crate) use self::template::{Definition, FieldSpecifier, Template};
 pub(crate) use self::value::TimeBase;
 use self::wire::Reader;
+pub(crate) use self::wire::uint;
 use crate::datagram::{Datagram, Transport};
 use crate::flow::FlowBatch;
 use crate::lifetime::Lifetimes;

@@ -18,6 +18,7 @@ mod datagram;
 mod decode;
 mod durable;
 mod echo;
+mod facts;
 mod flow;
 mod framing;
 #[doc(hidden)]
@@ -33,6 +34,7 @@ mod sequence;
 mod session;
 mod socket;
 mod state;
+mod tables;
 mod waiting;
 mod writer;
 

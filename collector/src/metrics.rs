@@ -85,6 +85,8 @@ metrics! {
     templates_redefined "flowcap_templates_redefined_total" "templates that a stream defined anew without withdrawing them";
     sets_reserved "flowcap_sets_reserved_total" "sets with a reserved id, stepped over";
     trailing_bytes "flowcap_trailing_bytes_total" "octets behind the last record of a datagram that are no padding";
+    exporter_packets_lost "flowcap_exporter_packets_lost_total" "packets exporters say they ignored or did not export";
+    facts_refused "flowcap_facts_refused_total" "names, rates and reports of exporters there was no room for";
     files_visible "flowcap_files_visible_total" "files published";
     file_errors "flowcap_file_errors_total" "files that could not be written or published";
 }

@@ -22,6 +22,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use flow_common::limits;
+use flow_common::tables::Row;
 use flow_common::time::Clock;
 
 use self::decoding::Decode;
@@ -29,6 +30,7 @@ use self::receive::{Receive, read_capture};
 use self::writing::Writing;
 use crate::capture::Capture;
 use crate::config::{Config, Source};
+use crate::facts::Tables;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::socket::{Listener, Receiver};
@@ -154,7 +156,7 @@ pub fn start(
     let echo = echo.map(|out| echoing::echo(out, is_capture, Arc::clone(&metrics)));
     let (echo, echo_thread) = echo.unzip();
     let echo_thread = echo_thread.map(|thread| spawn("echo", move || thread.run())).transpose()?;
-    let mut decode = Decode::new(config, Arc::clone(&metrics), sender, echo);
+    let mut decode = Decode::new(config, Arc::clone(&metrics), sender, echo).with_tables(read_tables(&store));
     // A capture is decoded the same whatever was seen before it.
     if !is_capture {
         decode = decode.with_state(Listeners::new(listeners.clone()), read_state(&store).as_ref());
@@ -177,6 +179,18 @@ fn read_state(store: &Store) -> Option<Snapshot> {
             None
         }
     }
+}
+
+/// What exporters said in earlier runs. A table that can't be read is said once and
+/// counts as none: exporters repeat what they say.
+fn read_tables(store: &Store) -> Tables {
+    fn rows<R: Row>(store: &Store) -> Vec<R> {
+        store.read_table().unwrap_or_else(|error| {
+            tracing::warn!("{error}; starting without what it held");
+            Vec::new()
+        })
+    }
+    Tables { names: rows(store), rates: rows(store), reports: rows(store) }
 }
 
 /// Where datagrams come from, opened.

@@ -10,6 +10,7 @@ use arrow_schema::Schema;
 use flow_common::column::{COLUMNS, ColumnId, Kind};
 use flow_common::footer::{Exporter, Footer, Totals};
 use flow_common::layout::{STATE_DIR, Slot};
+use flow_common::tables::Row;
 use flow_common::{limits, schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -21,6 +22,7 @@ use parquet::schema::types::ColumnPath;
 use crate::batch::to_record_batch;
 use crate::durable;
 use crate::flow::FlowBatch;
+use crate::tables;
 
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +107,30 @@ impl Store {
     pub(crate) fn save_state(&self, bytes: &[u8]) -> Result<(), WriteError> {
         let path = self.state_path();
         durable::replace(&path, bytes).map_err(|source| WriteError::Publish { path, source })
+    }
+
+    /// The rows of a side table; none where there is no table.
+    pub(crate) fn read_table<R: Row>(&self) -> Result<Vec<R>, WriteError> {
+        let path = self.table_path::<R>();
+        match tables::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            result => result.map_err(|source| WriteError::Read { path, source }),
+        }
+    }
+
+    /// Replaces a side table by these rows; an empty one is left out.
+    pub(crate) fn save_table<R: Row>(&self, rows: &[R]) -> Result<(), WriteError> {
+        let path = self.table_path::<R>();
+        if rows.is_empty() && !path.exists() {
+            return Ok(());
+        }
+        let encoded = tables::encode(rows, (*self.properties).clone());
+        let bytes = encoded.map_err(|source| WriteError::Write { path: path.clone(), source })?;
+        durable::replace(&path, &bytes).map_err(|source| WriteError::Publish { path, source })
+    }
+
+    fn table_path<R: Row>(&self) -> PathBuf {
+        self.root.join(STATE_DIR).join(R::FILE)
     }
 
     fn state_path(&self) -> PathBuf {

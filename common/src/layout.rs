@@ -4,6 +4,7 @@
 //! <root>/date=2026-11-21/hour=12/flowcap.202611211230.parquet     visible
 //! <root>/date=2026-11-21/hour=12/.flowcap.202611211235.0000.part  being written
 //! <root>/.flowcap/options/date=…/hour=…/flowcap.202611211230.options  options data records
+//! <root>/.flowcap/names.table  side tables, see [`crate::tables`]
 //! ```
 //!
 //! Times in names are UTC; a file lies wholly in one hour.

@@ -8,6 +8,8 @@
 //! - [`addr`], [`time`], [`proto`]: values, parsed and printed side by side
 //! - [`layout`]: directory and file names and their meaning
 //! - [`footer`]: what a file says about itself in its metadata
+//! - [`tables`]: side tables of names, sampling rates and exporters' reports
+//! - [`thrift`]: how much schema a Parquet footer holds
 //! - [`usage`]: usage errors in the voice of both programs
 //! - [`limits`]: every bound, with its unit and its reason
 //!
@@ -21,5 +23,7 @@ pub mod layout;
 pub mod limits;
 pub mod proto;
 pub mod schema;
+pub mod tables;
+pub mod thrift;
 pub mod time;
 pub mod usage;

@@ -76,6 +76,35 @@ pub const DOMAINS_MAX: usize = 65_536;
 /// of them together below 150 MiB.
 pub const SAMPLERS_PER_DOMAIN_MAX: usize = 64;
 
+/// Names, rates and reports kept of one exporter: 1,500 applications and the
+/// interfaces of a large access router.
+pub const FACTS_PER_EXPORTER_MAX: usize = 16_384;
+
+/// Memory of all names, rates and reports: 128 MiB, about 100 for each of 10,000
+/// exporters. Beyond it exporters that never sent a flow are forgotten first.
+pub const FACTS_BYTES_MAX: usize = 128 << 20;
+
+/// An exporter quiet for so long, seconds, is forgotten where there is no room.
+pub const FACTS_QUIET_SECS_MAX: i64 = 86_400;
+
+/// How often a name told again counts as a change, seconds: side tables are
+/// written when something changed, and exporters repeat all names every few minutes.
+pub const FACT_SEEN_SECS: i64 = 3_600;
+
+/// Length of a name, octets: `ifAlias` and `ifDescr` have up to 255 (RFC 2863 §6).
+pub const FACT_NAME_BYTES_MAX: usize = 255;
+
+/// Changes of one sampling rate that are remembered, the newest: years of an
+/// operator's changes, minutes of a defect's.
+pub const RATE_CHANGES_MAX: usize = 64;
+
+/// Size of a side table that is read, octets: all facts at their limit, without
+/// any compression, with room.
+pub const TABLE_BYTES_MAX: u64 = 256 << 20;
+
+/// Rows of a side table that are read: all facts at their limit with room.
+pub const TABLE_ROWS_MAX: usize = 4 << 20;
+
 /// Data waiting for its template, in memory: 16 MiB, more than 60 s of 88
 /// templates' worth of Open vSwitch at 1,000 datagrams a second.
 pub const WAITING_BYTES_MAX: usize = 16 << 20;

@@ -10,6 +10,7 @@ use flow_common::time::Timestamp;
 use super::error::DecodeError;
 use super::fill::{append_column, is_zero};
 use super::plan::{FieldIndex, OtherOp, Plan, SamplingFields, Section, When};
+use super::rate::Announced;
 use super::section::{self, Headers};
 use super::template::{Template, VARIABLE};
 use super::value::{self, TimeBase};
@@ -335,25 +336,16 @@ fn is_taken(field: FieldIndex, plan: &Plan, records: Records<'_>, row: usize, ti
 
 /// The rate a record tells itself, as packets one sampled packet stands for.
 pub(crate) fn record_rate(fields: &SamplingFields, records: Records<'_>, row: usize) -> Option<i64> {
-    let number = |field: Option<FieldIndex>| {
-        let value = uint(records.field(row, field?))?;
-        i64::try_from(value).ok().filter(|&value| value > 0)
+    let octets = |field: Option<FieldIndex>| field.map_or(&[][..], |field| records.field(row, field));
+    let announced = Announced {
+        rate: octets(fields.rate),
+        interval: octets(fields.interval),
+        space: octets(fields.space),
+        size: octets(fields.size),
+        population: octets(fields.population),
+        probability: octets(fields.probability),
     };
-    if let Some(rate) = number(fields.rate) {
-        return Some(rate);
-    }
-    if let Some(interval) = number(fields.interval) {
-        // Nokia sends 1 of (1 + 999); Cisco's NCS sends 305 alone and means the rate.
-        return Some(match number(fields.space) {
-            Some(space) => interval.checked_add(space)? / interval,
-            None => interval,
-        });
-    }
-    if let (Some(size), Some(population)) = (number(fields.size), number(fields.population)) {
-        return Some(population / size).filter(|&rate| rate > 0);
-    }
-    let probability = value::float(records.field(row, fields.probability?))?;
-    (probability > 0.0 && probability <= 1.0).then(|| (1.0 / probability).round() as i64)
+    announced.rate()
 }
 
 /// What the rate in an options data record is about.

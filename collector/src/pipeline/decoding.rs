@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
+use flow_common::addr::Addr16;
 use flow_common::footer::{Contribution, ExporterTable};
 use flow_common::layout::Slot;
 use flow_common::limits;
@@ -17,6 +18,7 @@ use super::writing::ToWriter;
 use crate::config::Config;
 use crate::datagram::{Datagram, TransportSession};
 use crate::decode::{DecodeError, Decoder, FlowSink, Outcome, Reason, Report};
+use crate::facts::{Facts, Noted, Tables};
 use crate::log::LogLimit;
 use crate::losses::{Losses, StreamKey};
 use crate::metrics::Metrics;
@@ -61,6 +63,8 @@ pub(super) struct Decode {
     saves_state: bool,
     /// The state as last saved.
     saved: Vec<u8>,
+    /// What exporters say about themselves.
+    facts: Facts,
 }
 
 impl Decode {
@@ -90,6 +94,7 @@ impl Decode {
             listeners: Listeners::default(),
             saves_state: false,
             saved: Vec::new(),
+            facts: Facts::default(),
         }
     }
 
@@ -102,6 +107,12 @@ impl Decode {
             self.metrics.datagrams_restored.add(n_waiting);
             self.count_waiting();
         }
+        self
+    }
+
+    /// Goes on from what exporters said in earlier runs.
+    pub(super) fn with_tables(mut self, tables: Tables) -> Self {
+        self.facts.restore(tables);
         self
     }
 
@@ -131,6 +142,7 @@ impl Decode {
         self.close_slot();
         // Where no slot was open, templates may have come all the same.
         self.save_state();
+        self.save_tables();
     }
 
     /// Saves the state if it has changed.
@@ -153,6 +165,13 @@ impl Decode {
         self.allow.is_empty() || self.allow.iter().any(|prefix| prefix.contains(&exporter))
     }
 
+    /// Writes the side tables if anything in them has changed.
+    fn save_tables(&mut self) {
+        if let Some(tables) = self.facts.take_changed() {
+            self.sender.send(ToWriter::Tables(Box::new(tables))).expect("the writer outlives the decoder");
+        }
+    }
+
     fn datagram(&mut self, datagram: &Datagram<'_>) {
         let exporter = datagram.peer.ip().to_canonical();
         if !self.is_allowed(exporter) {
@@ -167,6 +186,8 @@ impl Decode {
         let before = self.sink.rows();
         let report = self.decoder.decode(datagram, &mut self.sink);
         self.count(datagram, &report, before);
+        let noted = note(&mut self.facts, &self.sink, before, datagram.peer.ip(), datagram.received_at);
+        count_noted(&self.metrics, noted);
         if let Some(echo) = &mut self.echo {
             echo.print(&self.sink.flows, before.0..self.sink.flows.rows());
         }
@@ -207,6 +228,8 @@ impl Decode {
             let (flows, options) =
                 ((sink.flows.rows() - before.0) as u64, (sink.options.rows() - before.1) as u64);
             let context = report.context;
+            let noted = note(&mut self.facts, sink, before, context.peer.ip(), context.received_at);
+            count_noted(&self.metrics, noted);
             if flows > 0 {
                 let contribution = Contribution { flows, ..Contribution::default() };
                 exporters.add(context.peer.ip(), context.version, context.domain, contribution);
@@ -395,6 +418,27 @@ impl Decode {
             self.kernel_dropped_before = kernel_dropped;
             self.sender.send(ToWriter::Close(facts)).expect("the writer outlives the decoder");
             self.save_state();
+            self.save_tables();
         }
     }
+}
+
+/// Learns what records behind `before` say about their exporter.
+fn note(
+    facts: &mut Facts,
+    sink: &FlowSink,
+    before: (usize, usize),
+    peer: IpAddr,
+    received_at: Timestamp,
+) -> Noted {
+    let (flows, options) = sink.rows();
+    if flows > before.0 {
+        facts.touch(Addr16::from(peer.to_canonical()), received_at);
+    }
+    facts.observe(&sink.options, before.1..options)
+}
+
+fn count_noted(metrics: &Metrics, noted: Noted) {
+    metrics.exporter_packets_lost.add(noted.packets_lost);
+    metrics.facts_refused.add(noted.refused);
 }

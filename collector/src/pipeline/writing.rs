@@ -5,6 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use flow_common::layout::Slot;
 
+use crate::facts::Tables;
 use crate::flow::FlowBatch;
 use crate::metrics::Metrics;
 use crate::writer::{Content, SlotFacts, SlotFile, Store, WriteError};
@@ -26,6 +27,8 @@ pub(super) enum ToWriter {
     },
     /// The decoder's state, encoded.
     State(Vec<u8>),
+    /// What exporters said about themselves, all of it.
+    Tables(Box<Tables>),
 }
 
 /// The write thread.
@@ -57,9 +60,20 @@ impl Writing {
                         tracing::error!("{error}; after a restart templates must be sent again");
                     }
                 }
+                ToWriter::Tables(tables) => self.tables(&tables),
             }
         }
         self.failure.map_or(Ok(()), Err)
+    }
+
+    fn tables(&self, tables: &Tables) {
+        let Tables { names, rates, reports } = tables;
+        let saved =
+            [self.store.save_table(names), self.store.save_table(rates), self.store.save_table(reports)];
+        for error in saved.into_iter().filter_map(Result::err) {
+            self.metrics.file_errors.add(1);
+            tracing::error!("{error}; names and rates told since are not stored");
+        }
     }
 
     fn file(&mut self, content: Content) -> &mut Option<SlotFile> {

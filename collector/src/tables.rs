@@ -1,0 +1,114 @@
+//! Side tables as Parquet: rows to octets, and a file back to rows.
+//!
+//! **Invariant:** a file is input like any other: whatever is in it, the worst is an
+//! error. The Parquet reader may panic on hostile input, so it runs guarded.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use flow_common::limits::{SCHEMA_ELEMENTS_MAX, TABLE_BYTES_MAX, TABLE_ROWS_MAX};
+use flow_common::tables::Row;
+use flow_common::thrift::schema_elements;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::FOOTER_SIZE;
+use parquet::file::properties::WriterProperties;
+
+/// The rows as a Parquet file.
+pub(crate) fn encode<R: Row>(rows: &[R], properties: WriterProperties) -> Result<Vec<u8>, ParquetError> {
+    let mut writer = ArrowWriter::try_new(Vec::new(), R::schema(), Some(properties))?;
+    writer.write(&R::to_batch(rows)?)?;
+    writer.into_inner()
+}
+
+/// The rows of a file.
+pub(crate) fn read<R: Row>(path: &Path) -> io::Result<Vec<R>> {
+    let file = File::open(path)?;
+    if file.metadata()?.len() > TABLE_BYTES_MAX {
+        return Err(damaged("it is larger than any table"));
+    }
+    let n_elements = schema_elements(&footer(&file)?);
+    if n_elements.is_none_or(|n| n > SCHEMA_ELEMENTS_MAX) {
+        return Err(damaged("its footer does not begin with a schema"));
+    }
+    catch_unwind(AssertUnwindSafe(|| rows(file))).unwrap_or_else(|_| Err(damaged("its pages make no sense")))
+}
+
+fn rows<R: Row>(file: File) -> io::Result<Vec<R>> {
+    // The Arrow schema in the file could say anything; ours follows from Parquet's.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(damaged)?;
+    let mut rows = Vec::new();
+    for batch in builder.build().map_err(damaged)? {
+        let batch = R::from_batch(&batch.map_err(damaged)?);
+        rows.extend(batch.ok_or_else(|| damaged("a column is missing"))?);
+        if rows.len() > TABLE_ROWS_MAX {
+            return Err(damaged("it has more rows than any table"));
+        }
+    }
+    Ok(rows)
+}
+
+/// The octets of the file's metadata: before the last 8, its length and `PAR1`.
+fn footer(file: &File) -> io::Result<Vec<u8>> {
+    let cut_short = || damaged("it is cut short");
+    let tail_start = file.metadata()?.len().checked_sub(FOOTER_SIZE as u64).ok_or_else(cut_short)?;
+    let mut length = [0; 4];
+    file.read_exact_at(&mut length, tail_start)?;
+    let length = u32::from_le_bytes(length);
+    let start = tail_start.checked_sub(length.into()).ok_or_else(cut_short)?;
+    let mut footer = vec![0; length as usize];
+    file.read_exact_at(&mut footer, start)?;
+    Ok(footer)
+}
+
+fn damaged(reason: impl ToString) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use flow_common::addr::Addr16;
+    use flow_common::tables::{RateRow, RateScope, ReportRow};
+    use flow_common::time::Timestamp;
+
+    use super::*;
+
+    fn rates() -> Vec<RateRow> {
+        let row = |rate| RateRow {
+            exporter_addr: Addr16::from_v4([192, 0, 2, 1]),
+            export_version: 9,
+            observation_domain: 7,
+            scope: RateScope::Sampler,
+            scope_id: 1,
+            rate,
+            valid_from: Timestamp(rate),
+        };
+        (1..100).map(row).collect()
+    }
+
+    #[test]
+    fn a_table_comes_back_and_damage_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sampling.table");
+        let bytes = encode(&rates(), WriterProperties::default()).unwrap();
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(read::<RateRow>(&path).unwrap(), rates());
+        assert!(read::<ReportRow>(&path).is_err(), "another table");
+        for cut in [0, 7, 8, bytes.len() / 2, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            assert!(read::<RateRow>(&path).is_err(), "cut at {cut}");
+        }
+        for index in (0..bytes.len()).step_by(7) {
+            let mut damaged = bytes.clone();
+            damaged[index] ^= 0x55;
+            std::fs::write(&path, &damaged).unwrap();
+            // Rows or an error; nothing else.
+            let _ = read::<RateRow>(&path);
+        }
+    }
+}
