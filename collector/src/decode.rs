@@ -11,6 +11,7 @@ mod error;
 mod faults;
 mod fill;
 mod fixed;
+mod list;
 mod message;
 mod plan;
 mod rate;
@@ -52,6 +53,9 @@ pub(crate) struct FlowSink {
     pub(crate) flows: FlowBatch,
     /// Options data records: facts about metering, every field in `other`.
     pub(crate) options: FlowBatch,
+    /// Lists that could not be taken apart and are kept as received alone, since the
+    /// last look.
+    pub(crate) lists_kept: u64,
 }
 
 impl FlowSink {

@@ -246,6 +246,11 @@ impl FlowBatch {
     typed!(lists, Lists, Lists);
     typed!(maps, Maps, Maps);
 
+    /// Whether the record being decoded has its value, or its NULL, in `column`.
+    pub(crate) fn has_value(&self, column: ColumnId) -> bool {
+        self.buffers[column as usize].len() > self.rows
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }

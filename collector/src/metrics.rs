@@ -85,6 +85,7 @@ metrics! {
     templates_redefined "flowcap_templates_redefined_total" "templates that a stream defined anew without withdrawing them";
     sets_reserved "flowcap_sets_reserved_total" "sets with a reserved id, stepped over";
     trailing_bytes "flowcap_trailing_bytes_total" "octets behind the last record of a datagram that are no padding";
+    lists_kept "flowcap_lists_kept_as_received_total" "lists in records that could not be taken apart: malformed, too deep, or of an unknown template";
     exporter_packets_lost "flowcap_exporter_packets_lost_total" "packets exporters say they ignored or did not export";
     facts_refused "flowcap_facts_refused_total" "names, rates and reports of exporters there was no room for";
     files_visible "flowcap_files_visible_total" "files published";

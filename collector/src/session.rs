@@ -2,6 +2,7 @@
 //! rates and boot times, keyed by transport session and observation domain and
 //! bounded over all of them.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 
@@ -47,9 +48,9 @@ pub(crate) struct Entry {
     receipts: Receipts,
     /// Number of this definition, so that a queue entry for an older one is known stale.
     generation: u64,
-    has_decoded: bool,
+    has_decoded: Cell<bool>,
     /// Used since the eviction queue last looked.
-    was_used: bool,
+    was_used: Cell<bool>,
     /// Withdrawn by a stream: kept to tell its data from data that came too early,
     /// first to be evicted.
     is_withdrawn: bool,
@@ -58,8 +59,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// `None` if it was withdrawn before.
     fn withdraw(&mut self) -> Option<Undo> {
-        let Self { has_decoded, was_used, .. } = *self;
-        (self.has_decoded, self.was_used) = (false, false);
+        let (has_decoded, was_used) = (self.has_decoded.replace(false), self.was_used.replace(false));
         let was_withdrawn = std::mem::replace(&mut self.is_withdrawn, true);
         let id = self.template.definition.id;
         (!was_withdrawn).then_some(Undo::Withdrawn { id, has_decoded, was_used })
@@ -85,15 +85,40 @@ impl Session {
         lifetimes.session_idle_secs.is_some_and(|idle_secs| silent_secs > idle_secs)
     }
 
-    /// The template of a data set, marked as used.
-    pub(crate) fn template_for_use(
+    /// The session's templates as of a message, and what its options data change.
+    pub(crate) fn split(
         &mut self,
-        id: u16,
-    ) -> Option<(&Template, &mut SamplingRates, &mut Option<Timestamp>)> {
-        let entry = self.templates.get_mut(&id).filter(|entry| !entry.is_withdrawn)?;
-        entry.has_decoded = true;
-        entry.was_used = true;
-        Some((&entry.template, &mut self.rates, &mut self.init))
+        context: &MessageContext,
+        lifetimes: Lifetimes,
+    ) -> (Templates<'_>, &mut SamplingRates, &mut Option<Timestamp>) {
+        let as_of = AsOf { header: Header::of(context), n_messages: self.n_messages, lifetimes };
+        (Templates(Some((&self.templates, as_of))), &mut self.rates, &mut self.init)
+    }
+}
+
+/// The templates of one session that hold for a message.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Templates<'a>(Option<(&'a HashMap<u16, Entry>, AsOf)>);
+
+/// What decides whether a template still holds.
+#[derive(Debug, Clone, Copy)]
+struct AsOf {
+    header: Header,
+    n_messages: u64,
+    lifetimes: Lifetimes,
+}
+
+impl<'a> Templates<'a> {
+    /// A template, marked as used.
+    pub(crate) fn get(self, id: u16) -> Option<&'a Template> {
+        let (templates, AsOf { header, n_messages, lifetimes }) = self.0?;
+        let entry = templates.get(&id).filter(|entry| !entry.is_withdrawn)?;
+        if entry.receipts.is_over(header, n_messages, lifetimes) {
+            return None;
+        }
+        entry.has_decoded.set(true);
+        entry.was_used.set(true);
+        Some(&entry.template)
     }
 }
 
@@ -390,7 +415,8 @@ impl Sessions {
                 Undo::Withdrawn { id, has_decoded, was_used } => {
                     let session = self.sessions.get_mut(key);
                     if let Some(entry) = session.and_then(|session| session.templates.get_mut(&id)) {
-                        (entry.has_decoded, entry.was_used) = (has_decoded, was_used);
+                        entry.has_decoded.set(has_decoded);
+                        entry.was_used.set(was_used);
                         entry.is_withdrawn = false;
                     }
                 }
@@ -405,7 +431,7 @@ impl Sessions {
         let generation = self.next_generation;
         self.n_templates += 1;
         self.template_bytes += template.bytes();
-        let (has_decoded, was_used, is_withdrawn) = (false, false, false);
+        let (has_decoded, was_used, is_withdrawn) = (Cell::new(false), Cell::new(false), false);
         let entry = Entry { template, receipts, generation, has_decoded, was_used, is_withdrawn };
         if key.transport.is_stream() {
             self.of_stream.entry(key.transport).or_default().insert(key);
@@ -436,7 +462,7 @@ impl Sessions {
     fn evict_one(&mut self) -> bool {
         while let Some(ticket) = self.untried.pop_front() {
             match self.entry_of(ticket) {
-                Some(entry) if entry.has_decoded => self.proven.push_back(ticket),
+                Some(entry) if entry.has_decoded.get() => self.proven.push_back(ticket),
                 Some(_) => {
                     self.remove(&ticket.key, ticket.template_id);
                     return true;
@@ -446,8 +472,7 @@ impl Sessions {
         }
         while let Some(ticket) = self.proven.pop_front() {
             match self.entry_of(ticket) {
-                Some(entry) if entry.was_used => {
-                    entry.was_used = false;
+                Some(entry) if entry.was_used.take() => {
                     self.proven.push_back(ticket);
                 }
                 Some(_) => {
@@ -522,6 +547,11 @@ mod tests {
         sessions.define(key, template, &context(1_000)).1
     }
 
+    fn is_usable(sessions: &mut Sessions, key: SessionKey, id: u16) -> bool {
+        let session = sessions.get_mut(&key).unwrap();
+        session.split(&context(1_000), Lifetimes::default()).0.get(id).is_some()
+    }
+
     fn template(id: u16, length: u16) -> Template {
         let fields = vec![FieldSpecifier { key: ElementKey::iana(8), length }];
         Template::new(Definition { id, n_scope: None, fields }).unwrap()
@@ -532,14 +562,14 @@ mod tests {
         let mut sessions = Sessions::default();
         let honest = key(1, 7);
         assert_eq!(define(&mut sessions, honest, template(256, 4)), 0);
-        assert!(sessions.get_mut(&honest).unwrap().template_for_use(256).is_some());
+        assert!(is_usable(&mut sessions, honest, 256));
         let mut n_evicted = 0;
         for n in 0..limits::TEMPLATES_MAX as u32 + 1_000 {
             n_evicted += define(&mut sessions, key(2, n), template(256, 4));
         }
         assert_eq!(n_evicted, 1_001);
         assert_eq!(sessions.n_templates(), limits::TEMPLATES_MAX);
-        assert!(sessions.get_mut(&honest).unwrap().template_for_use(256).is_some());
+        assert!(is_usable(&mut sessions, honest, 256));
         assert!(sessions.sessions.len() <= limits::TEMPLATES_MAX);
     }
 

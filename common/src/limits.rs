@@ -13,6 +13,9 @@ pub const RECEIVE_BURST_DATAGRAMS: usize = 64;
 /// keeps a template below 16 KiB.
 pub const TEMPLATE_FIELDS_MAX: usize = 1_024;
 
+/// Lists within lists, levels. RFC 6313 sets no bound; exporters seen nest two deep.
+pub const LIST_DEPTH_MAX: usize = 4;
+
 /// Templates held at a time, over all sessions and domains: 10,000 exporters
 /// with 4 each, and room.
 pub const TEMPLATES_MAX: usize = 65_536;

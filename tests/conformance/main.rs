@@ -16,6 +16,7 @@ mod ipfix_templates;
 mod ipfix_transport;
 mod ipfix_values;
 mod lifetimes;
+mod lists;
 mod rows;
 mod sequence;
 mod table;

@@ -5,6 +5,7 @@ use flow_common::element::ElementKey;
 use flow_common::time::{Timestamp, secs_to_wall};
 
 use super::error::DecodeError;
+use super::list::Unfolding;
 use super::run::{self, MessageContext, Scratch};
 use super::template::{Definition, FieldSpecifier, Template};
 use super::value::TimeBase;
@@ -12,6 +13,7 @@ use super::wire::Reader;
 use super::{FlowSink, Report, exporter_of};
 use crate::datagram::Datagram;
 use crate::sampling::{SamplingPolicy, SamplingRates};
+use crate::session::Templates;
 
 /// Records of one datagram; more would not fit an Ethernet frame.
 const RECORDS_MAX: u16 = 30;
@@ -179,7 +181,14 @@ impl Fixed {
             policy,
         };
         let append = |records: run::Records<'_>| {
-            run::append_flows(&template.plan, records, &context, &SamplingRates::default(), &mut sink.flows);
+            run::append_flows(
+                &template.plan,
+                records,
+                &context,
+                &SamplingRates::default(),
+                &mut Unfolding::new(Templates::default(), context.time),
+                &mut sink.flows,
+            );
         };
         report.trailing_bytes += run::for_records(template, body, scratch, append)?;
         Ok(())

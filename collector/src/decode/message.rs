@@ -4,6 +4,7 @@
 use flow_common::time::{Timestamp, secs_to_wall};
 
 use super::error::DecodeError;
+use super::list::Unfolding;
 use super::run::{self, MessageContext};
 use super::template::{Grammar, TEMPLATE_ID_MIN, Template, TemplateRecord, next_record};
 use super::value::TimeBase;
@@ -287,11 +288,9 @@ impl Decoder {
             Lookup::Expired => return Ok(Decoded::TemplateExpired),
             Lookup::Unknown => return Ok(Decoded::TemplateUnknown),
         };
-        let session = self.sessions.get_mut(&key);
-        let Some((template, rates, init)) = session.and_then(|session| session.template_for_use(template_id))
-        else {
-            return Ok(Decoded::TemplateUnknown);
-        };
+        let Some(session) = self.sessions.get_mut(&key) else { return Ok(Decoded::TemplateUnknown) };
+        let (templates, rates, init) = session.split(context, self.lifetimes);
+        let Some(template) = templates.get(template_id) else { return Ok(Decoded::TemplateUnknown) };
         let time = TimeBase { init: *init, ..context.time };
         let context = MessageContext { time, policy: self.policy, ..*context };
         let plan = &template.plan;
@@ -307,9 +306,12 @@ impl Decoder {
                 run::append_options(plan, records, &context, &mut sink.options);
             })
         } else {
-            run::for_records(template, body, &mut self.scratch, |records| {
-                run::append_flows(plan, records, &context, rates, &mut sink.flows);
-            })
+            let mut unfolding = Unfolding::new(templates, time);
+            let trailing_bytes = run::for_records(template, body, &mut self.scratch, |records| {
+                run::append_flows(plan, records, &context, rates, &mut unfolding, &mut sink.flows);
+            });
+            sink.lists_kept += unfolding.n_kept;
+            trailing_bytes
         };
         Ok(Decoded::Whole { trailing_bytes: trailing_bytes? })
     }

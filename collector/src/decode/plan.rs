@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use flow_common::column::{COLUMNS, Column, ColumnId, Kind, Part, Source};
 use flow_common::element::{AbstractDataType, ElementKey, VMWARE_PEN};
 
+use super::list::ListKind;
 use super::section::{ADDRESSES, INTEGERS, MACS, SECTIONS, SectionKind};
 use super::template::{FieldSpecifier, VARIABLE};
 use super::value::Read;
@@ -76,6 +77,10 @@ pub(crate) struct Plan {
     pub(crate) tunnel_key: Option<(FieldIndex, Option<FieldIndex>)>,
     /// The first octets of a packet, and the columns its headers fill.
     pub(crate) section: Option<Section>,
+    /// Fields that are lists, and their layout.
+    pub(crate) lists: Vec<(FieldIndex, ListKind)>,
+    /// How often the template has an element, by element; empty where there are no lists.
+    pub(crate) n_fields: Vec<(ElementKey, u16)>,
     /// Whether ICMP type and code lie in the destination port (NetFlow v1, v5, v7).
     pub(crate) has_icmp_in_port: bool,
 }
@@ -108,7 +113,7 @@ const WITH_ALTERNATES: [ColumnId; 8] = [
 /// VMware's tunnel type; 2 is GRE.
 const TUNNEL_TYPE: ElementKey = ElementKey::enterprise(VMWARE_PEN, 891);
 /// paddingOctets carry nothing (RFC 7012).
-const PADDING_OCTETS: ElementKey = ElementKey::iana(210);
+pub(super) const PADDING_OCTETS: ElementKey = ElementKey::iana(210);
 
 /// Fields of a template by element, and which are spoken for.
 struct Fields<'a> {
@@ -162,6 +167,7 @@ impl Plan {
             }
         }
         plan.add_section(&fields);
+        plan.add_lists(specifiers);
         plan.add_others(&fields);
         plan
     }
@@ -223,6 +229,25 @@ impl Plan {
             Some(Section { field, kind, columns: columns.filter(|&column| !is_filled(column)).collect() });
     }
 
+    fn add_lists(&mut self, specifiers: &[FieldSpecifier]) {
+        let kinds = specifiers.iter().enumerate();
+        self.lists = kinds
+            .filter_map(|(index, field)| Some((index as FieldIndex, ListKind::of(field.key)?)))
+            .collect();
+        if self.lists.is_empty() {
+            return;
+        }
+        let mut keys: Vec<_> = specifiers.iter().map(|field| field.key).collect();
+        keys.sort_unstable();
+        self.n_fields = keys.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u16)).collect();
+    }
+
+    /// How often the template has an element; known only where it has lists.
+    pub(crate) fn n_of(&self, key: ElementKey) -> u16 {
+        let found = self.n_fields.binary_search_by_key(&key, |&(key, _)| key);
+        found.ok().and_then(|index| self.n_fields.get(index)).map_or(0, |&(_, n)| n)
+    }
+
     /// Everything that no column takes whole, in template order, repetitions numbered.
     fn add_others(&mut self, fields: &Fields<'_>) {
         let mut seen: HashMap<ElementKey, u16> = HashMap::new();
@@ -230,7 +255,8 @@ impl Plan {
             let occurrence = seen.entry(field.key).or_default();
             let key = field.key.to_other_key(*occurrence);
             *occurrence = occurrence.saturating_add(1);
-            if field.key == PADDING_OCTETS {
+            // Fields of no octets say nothing, and a template could have any number of them.
+            if field.key == PADDING_OCTETS || field.length == 0 {
                 continue;
             }
             let field = index as FieldIndex;
@@ -252,6 +278,8 @@ impl Plan {
             + self.ops.iter().map(|op| size_of_val(&*op.alternates)).sum::<usize>()
             + size_of_val(self.others.as_slice())
             + size_of_val(self.labels.as_slice())
+            + size_of_val(self.lists.as_slice())
+            + size_of_val(self.n_fields.as_slice())
             + self.section.as_ref().map_or(0, |section| size_of_val(section.columns.as_slice()))
     }
 }
@@ -273,7 +301,7 @@ fn counter_family(column: ColumnId, fields: &Fields<'_>, families: &mut HashMap<
 
 /// Whether a field of this length can hold what the column takes of the element.
 /// Variable-length fields are checked record by record.
-fn fits(column: &Column, source: &Source, length: u16) -> bool {
+pub(super) fn fits(column: &Column, source: &Source, length: u16) -> bool {
     let is_uint = (1..=8).contains(&length);
     let data_type = source.key.lookup().map(|element| element.data_type);
     match (column.kind, data_type) {

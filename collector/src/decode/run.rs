@@ -9,6 +9,7 @@ use flow_common::time::Timestamp;
 
 use super::error::DecodeError;
 use super::fill::{append_column, is_zero};
+use super::list::Unfolding;
 use super::plan::{FieldIndex, OtherOp, Plan, SamplingFields, Section, When};
 use super::rate::Announced;
 use super::section::{self, Headers};
@@ -78,6 +79,11 @@ impl<'a> Records<'a> {
 
     pub(crate) fn len(&self) -> usize {
         self.n
+    }
+
+    /// One of the records, alone.
+    fn only(self, row: usize) -> Self {
+        Self { bytes: self.bytes.get(row * self.stride..).unwrap_or_default(), n: 1, ..self }
     }
 }
 
@@ -164,8 +170,16 @@ pub(crate) fn append_flows(
     records: Records<'_>,
     context: &MessageContext,
     rates: &SamplingRates,
+    unfolding: &mut Unfolding<'_>,
     batch: &mut FlowBatch,
 ) {
+    // What lists hold fills columns row by row.
+    if !plan.lists.is_empty() && records.n > 1 {
+        for row in 0..records.n {
+            append_flows(plan, records.only(row), context, rates, unfolding, batch);
+        }
+        return;
+    }
     let mut is_unfit = false;
     for op in &plan.ops {
         is_unfit |= append_column(op, plan, records, context.time, batch);
@@ -184,6 +198,9 @@ pub(crate) fn append_flows(
     }
     if is_unfit || plan.others.iter().any(|other| other.when != When::Unfit) {
         append_other(plan, records, context.time, batch);
+    }
+    if !plan.lists.is_empty() {
+        append_lists(plan, records, unfolding, batch);
     }
     append_sampling(&plan.sampling, records, context, rates, batch);
     append_provenance(records.n, context, batch);
@@ -297,6 +314,17 @@ fn append_other(plan: &Plan, records: Records<'_>, time: TimeBase, batch: &mut F
             }
         }
         maps.ends.push(maps.keys.len() as i32);
+    }
+}
+
+/// Adds what the lists of one record hold to its entries of `other`.
+fn append_lists(plan: &Plan, record: Records<'_>, unfolding: &mut Unfolding<'_>, batch: &mut FlowBatch) {
+    let lists = plan.lists.iter().map(|&(field, kind)| (kind, record.field(0, field)));
+    unfolding.unfold(lists, |key| plan.n_of(key), batch);
+    let maps = batch.maps(ColumnId::Other);
+    // A list is never taken by a column, so the record has entries already.
+    if let Some(end) = maps.ends.last_mut() {
+        *end = maps.keys.len() as i32;
     }
 }
 

@@ -140,7 +140,7 @@ pub(crate) fn next_record(
     Ok(Some(TemplateRecord::Define(Definition { id, n_scope, fields })))
 }
 
-fn field_specifier(
+pub(super) fn field_specifier(
     reader: &mut Reader<'_>,
     grammar: Grammar,
     is_scope: bool,

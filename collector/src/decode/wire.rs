@@ -8,6 +8,7 @@ use nom::bytes::complete::take;
 use nom::number::complete::{be_u16, be_u32};
 
 use super::error::DecodeError;
+use super::template::VARIABLE;
 
 /// The part of a datagram not yet read, and where it lies.
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +122,23 @@ impl<'a> Iterator for SetIter<'a> {
         }
         result
     }
+}
+
+/// The next value of a field of `length` octets, or of the length it says itself
+/// (RFC 7011 §7); `None` if it is not whole.
+pub(crate) fn take_value<'a>(rest: &mut &'a [u8], length: u16) -> Option<&'a [u8]> {
+    let mut length = usize::from(length);
+    if length == usize::from(VARIABLE) {
+        let (&short, behind) = rest.split_first()?;
+        (length, *rest) = (usize::from(short), behind);
+        if short == 255 {
+            let (&long, behind) = rest.split_first_chunk()?;
+            (length, *rest) = (usize::from(u16::from_be_bytes(long)), behind);
+        }
+    }
+    let (value, behind) = rest.split_at_checked(length)?;
+    *rest = behind;
+    Some(value)
 }
 
 /// A big-endian unsigned integer of 0 to 8 octets; `None` when longer

@@ -225,6 +225,7 @@ impl Decode {
             };
             let before = sink.rows();
             let Some(report) = self.decoder.decode_ready(sink) else { break };
+            self.metrics.lists_kept.add(std::mem::take(&mut sink.lists_kept));
             let (flows, options) =
                 ((sink.flows.rows() - before.0) as u64, (sink.options.rows() - before.1) as u64);
             let context = report.context;
@@ -268,6 +269,7 @@ impl Decode {
         let options = (self.sink.options.rows() - before.1) as u64;
         self.count_records(flows, options);
         let metrics = &self.metrics;
+        metrics.lists_kept.add(std::mem::take(&mut self.sink.lists_kept));
         metrics.templates_learned.add(report.templates_learned);
         metrics.templates_evicted.add(report.templates_evicted);
         metrics.withdrawals_ignored.add(report.withdrawals_ignored);
@@ -397,7 +399,7 @@ impl Decode {
     /// Publishes records that waited, in files of the slots they were received in.
     fn send_late(&mut self) {
         self.late_rows = 0;
-        for (slot, Late { sink: FlowSink { flows, options }, mut exporters }) in
+        for (slot, Late { sink: FlowSink { flows, options, .. }, mut exporters }) in
             std::mem::take(&mut self.late)
         {
             let facts = SlotFacts { exporters: exporters.take(), kernel_dropped: 0 };
