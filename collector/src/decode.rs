@@ -7,6 +7,7 @@
 //! and leaves no record behind (RFC 7011 §9.1); work is bounded by its length.
 
 mod error;
+mod event;
 #[cfg(test)]
 mod faults;
 mod fill;
@@ -30,6 +31,7 @@ use flow_common::limits;
 use flow_common::time::Timestamp;
 
 pub(crate) use self::error::{DecodeError, Reason};
+use self::event::Connections;
 use self::fixed::Fixed;
 pub(crate) use self::rate::Announced;
 pub(crate) use self::run::MessageContext;
@@ -109,6 +111,8 @@ pub(crate) struct Report {
     pub(crate) sets_reserved: u64,
     /// Octets behind the message or its last record that are no padding.
     pub(crate) trailing_bytes: u64,
+    /// Flow records that are events and count for nothing.
+    pub(crate) events: u64,
     /// Templates of a sound message that were refused, and why.
     pub(crate) template_errors: Vec<DecodeError>,
     /// Datagrams that waited and were given up for this one.
@@ -134,6 +138,8 @@ pub(crate) struct LateReport {
     pub(crate) context: MessageContext,
     /// What became of the datagram, if this was its last set.
     pub(crate) ended: Option<Outcome>,
+    /// Flow records that are events and count for nothing.
+    pub(crate) events: u64,
 }
 
 /// Decodes datagrams; holds all state that outlives one.
@@ -143,6 +149,7 @@ pub(crate) struct Decoder {
     waiting: Waiting,
     /// Templates that came for data that waits.
     ready: VecDeque<(SessionKey, u16)>,
+    connections: Connections,
     scratch: Scratch,
     fixed: Fixed,
     policy: SamplingPolicy,

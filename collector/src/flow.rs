@@ -246,6 +246,20 @@ impl FlowBatch {
     typed!(lists, Lists, Lists);
     typed!(maps, Maps, Maps);
 
+    /// Records for which `column` was filled, or skipped before a record that was.
+    pub(crate) fn filled(&self, column: ColumnId) -> usize {
+        self.buffers[column as usize].len()
+    }
+
+    /// Changes the number of a record that has one.
+    pub(crate) fn set_int32(&mut self, column: ColumnId, row: usize, value: i32) {
+        if let Buffer::Int32(fixed) = &mut self.buffers[column as usize]
+            && let Some(slot) = fixed.values.get_mut(row)
+        {
+            *slot = value;
+        }
+    }
+
     /// Whether the record being decoded has its value, or its NULL, in `column`.
     pub(crate) fn has_value(&self, column: ColumnId) -> bool {
         self.buffers[column as usize].len() > self.rows

@@ -241,7 +241,11 @@ fn add_totals(totals: &mut Totals, batch: &FlowBatch) {
         let counter = |column| integer(column).map_or(0, i64::cast_unsigned);
         let protocol = integer(ColumnId::Protocol).and_then(|number| u8::try_from(number).ok());
         let flows = integer(ColumnId::FlowCount).map_or(1, i64::cast_unsigned);
-        totals.add_record(protocol, flows, counter(ColumnId::Packets), counter(ColumnId::Bytes));
+        if integer(ColumnId::Contributes) == Some(0) {
+            totals.add_event();
+        } else {
+            totals.add_record(protocol, flows, counter(ColumnId::Packets), counter(ColumnId::Bytes));
+        }
         let (start, end) = (integer(ColumnId::FlowStart), integer(ColumnId::FlowEnd));
         totals.add_span(start.or(end), end.or(start));
     }

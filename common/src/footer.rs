@@ -41,6 +41,9 @@ pub struct Totals {
     pub icmp: Counts,
     /// The rest, also records without a protocol.
     pub other: Counts,
+    /// Records that are events or repeat what was counted: no flows, and in no class.
+    #[serde(default)]
+    pub events: u64,
     /// Earliest start of a flow, µs since the epoch; `None` where no record tells.
     pub first: Option<i64>,
     /// Latest end of a flow, µs since the epoch.
@@ -59,6 +62,11 @@ impl Totals {
         class.add(Counts { flows, packets, bytes });
     }
 
+    /// Counts one record that is no flow.
+    pub fn add_event(&mut self) {
+        self.events = self.events.saturating_add(1);
+    }
+
     /// Widens the time span.
     pub fn add_span(&mut self, first: Option<i64>, last: Option<i64>) {
         self.first = self.first.into_iter().chain(first).min();
@@ -71,6 +79,7 @@ impl Totals {
         self.udp.add(other.udp);
         self.icmp.add(other.icmp);
         self.other.add(other.other);
+        self.events = self.events.saturating_add(other.events);
         self.add_span(other.first, other.last);
     }
 
@@ -97,6 +106,9 @@ pub struct Exporter {
     pub datagrams: u64,
     /// Flow records.
     pub flows: u64,
+    /// Records that are events and no flows.
+    #[serde(default)]
+    pub events: u64,
     /// Messages before which sequence numbers were missing.
     #[serde(default)]
     pub gaps: u64,
@@ -114,6 +126,8 @@ pub struct Exporter {
 pub struct Contribution {
     /// Flow records.
     pub flows: u64,
+    /// Records that are events and no flows.
+    pub events: u64,
     /// Whether sequence numbers are missing before it.
     pub is_gap: bool,
     /// Units proved lost, less those that came late.
@@ -243,6 +257,7 @@ impl ExporterTable {
             domain,
             datagrams: 0,
             flows: 0,
+            events: 0,
             gaps: 0,
             lost: 0,
             lost_unit: String::new(),
@@ -256,6 +271,7 @@ impl ExporterTable {
         };
         exporter.datagrams += 1;
         exporter.flows += contribution.flows;
+        exporter.events += contribution.events;
         exporter.gaps += u64::from(contribution.is_gap);
         exporter.lost += contribution.lost;
         if contribution.lost != 0 {
@@ -281,9 +297,10 @@ mod tests {
         let mut totals = Totals::default();
         totals.add_record(Some(6), 1, 3, 322);
         totals.add_record(None, 1, 1, 1);
+        totals.add_event();
         totals.add_span(Some(1), Some(2));
         let mut exporters = ExporterTable::default();
-        let contribution = Contribution { flows: 2, is_gap: true, lost: 3, lost_unit: "packets" };
+        let contribution = Contribution { flows: 2, events: 5, is_gap: true, lost: 3, lost_unit: "packets" };
         exporters.add("192.0.2.1".parse().unwrap(), 9, Some(7), contribution);
         let footer = Footer {
             schema_version: SCHEMA_VERSION,

@@ -13,6 +13,10 @@ pub const RECEIVE_BURST_DATAGRAMS: usize = 64;
 /// keeps a template below 16 KiB.
 pub const TEMPLATE_FIELDS_MAX: usize = 1_024;
 
+/// Firewall connections remembered because an update of them was seen: a large firewall
+/// has so many that live longer than a minute. At most 40 MiB.
+pub const FIREWALL_CONNECTIONS_MAX: usize = 1 << 18;
+
 /// Lists within lists, levels. RFC 6313 sets no bound; exporters seen nest two deep.
 pub const LIST_DEPTH_MAX: usize = 4;
 

@@ -91,7 +91,7 @@ impl Aggregation {
             match (&statistic.key, groups) {
                 (Key::Record, Groups::Records(groups)) => add_records(groups, batch, &counted),
                 (Key::Columns(columns), Groups::Elements(groups)) => {
-                    add_elements(groups, batch, &counted, columns, statistic.is_by_protocol);
+                    add_elements(groups, batch, &counted, statistic, columns);
                 }
                 _ => {}
             }
@@ -121,13 +121,21 @@ fn add_elements(
     groups: &mut HashMap<ElementKey, Counters>,
     batch: &Batch,
     counted: &CounterCells<'_>,
+    statistic: &Statistic,
     columns: &[ColumnId],
-    is_by_protocol: bool,
 ) {
+    let is_by_protocol = statistic.is_by_protocol;
+    let is_of_events = statistic.is_of_events();
     let protocol = batch.cells(ColumnId::Protocol);
     let sides: Vec<_> = columns.iter().map(|id| (id.column().kind, batch.cells(*id))).collect();
     for row in 0..batch.rows() {
-        let counters = counted.get(row);
+        let mut counters = counted.get(row);
+        if counters.is_event() {
+            if !is_of_events {
+                continue;
+            }
+            counters.flows = 1;
+        }
         let mut before = None;
         for (kind, cells) in &sides {
             let Some(value) = Value::of(*kind, *cells, row) else { continue };
@@ -145,11 +153,15 @@ fn add_records(groups: &mut HashMap<FiveTuple, Record>, batch: &Batch, counted: 
     let tuples = TupleCells::new(batch);
     let (flags, tos) = (batch.cells(ColumnId::TcpFlags), batch.cells(ColumnId::SrcTos));
     for row in 0..batch.rows() {
+        let counters = counted.get(row);
+        if counters.is_event() {
+            continue;
+        }
         let record = match groups.entry(tuples.get(row)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(Record::default()),
         };
-        record.counters.add(&counted.get(row));
+        record.counters.add(&counters);
         record.src_tos = record.src_tos.or_else(|| tos.int(row));
         if let Some(flags) = flags.int(row) {
             record.tcp_flags = Some(record.tcp_flags.unwrap_or(0) | flags);

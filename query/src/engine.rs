@@ -272,7 +272,7 @@ impl<'a> Reader<'a> {
         self.passed += batch.rows() as u64;
         if output::has_summary(&self.request.style) || self.is_statistics() {
             let counted = CounterCells::new(batch);
-            (0..batch.rows()).for_each(|row| self.matched.add(&counted.get(row)));
+            (0..batch.rows()).for_each(|row| self.matched.add(&counted.get(row).without_event_times()));
         }
     }
 
@@ -329,7 +329,11 @@ impl TotalsSink {
             for row in 0..batch.rows() {
                 let counters = counted.get(row);
                 let number = protocol.int(row).and_then(|number| u8::try_from(number).ok());
-                self.0.add_record(number, counters.flows, counters.packets, counters.bytes);
+                if counters.is_event() {
+                    self.0.add_event();
+                } else {
+                    self.0.add_record(number, counters.flows, counters.packets, counters.bytes);
+                }
                 self.0.add_span(counters.first, counters.last);
             }
         }

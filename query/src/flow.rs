@@ -10,7 +10,8 @@ use crate::batch::{Batch, Cells};
 /// Columns that say when a flow was.
 pub(crate) const TIME_COLUMNS: [ColumnId; 3] = [ColumnId::Received, ColumnId::FlowStart, ColumnId::FlowEnd];
 /// Columns that are counted.
-pub(crate) const COUNTER_COLUMNS: [ColumnId; 3] = [ColumnId::Packets, ColumnId::Bytes, ColumnId::FlowCount];
+pub(crate) const COUNTER_COLUMNS: [ColumnId; 4] =
+    [ColumnId::Packets, ColumnId::Bytes, ColumnId::FlowCount, ColumnId::Contributes];
 /// Columns that tell one flow from another: the 5-tuple, with ICMP's own.
 pub(crate) const KEY_COLUMNS: [ColumnId; 7] = [
     ColumnId::Protocol,
@@ -53,6 +54,8 @@ pub(crate) struct Counters {
     pub(crate) flows: u64,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
+    /// Records that are events and no flows; their counters are not among these.
+    pub(crate) events: u64,
     /// Earliest start, µs.
     pub(crate) first: Option<i64>,
     /// Latest end, µs.
@@ -60,7 +63,18 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Whether this is one record that is an event and no flow.
+    pub(crate) fn is_event(&self) -> bool {
+        self.events > 0
+    }
+
+    /// An event lasts for no time that rates could be of.
+    pub(crate) fn without_event_times(self) -> Self {
+        if self.is_event() { Self { first: None, last: None, ..self } } else { self }
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
+        self.events = self.events.saturating_add(other.events);
         self.flows = self.flows.saturating_add(other.flows);
         self.packets = self.packets.saturating_add(other.packets);
         self.bytes = self.bytes.saturating_add(other.bytes);
@@ -102,22 +116,28 @@ pub(crate) struct CounterCells<'a> {
     packets: Cells<'a>,
     bytes: Cells<'a>,
     flows: Cells<'a>,
+    contributes: Cells<'a>,
 }
 
 impl<'a> CounterCells<'a> {
     pub(crate) fn new(batch: &'a Batch) -> Self {
-        let [packets, bytes, flows] = COUNTER_COLUMNS.map(|id| batch.cells(id));
-        Self { times: Times::new(batch), packets, bytes, flows }
+        let [packets, bytes, flows, contributes] = COUNTER_COLUMNS.map(|id| batch.cells(id));
+        Self { times: Times::new(batch), packets, bytes, flows, contributes }
     }
 
     pub(crate) fn get(&self, row: usize) -> Counters {
+        let (first, last) = (self.times.first(row), self.times.last(row));
+        if self.contributes.int(row) == Some(0) {
+            return Counters { events: 1, first, last, ..Counters::default() };
+        }
         let count = |cells: Cells<'_>| cells.int(row).and_then(|value| u64::try_from(value).ok());
         Counters {
             flows: count(self.flows).unwrap_or(1),
             packets: count(self.packets).unwrap_or(0),
             bytes: count(self.bytes).unwrap_or(0),
-            first: self.times.first(row),
-            last: self.times.last(row),
+            events: 0,
+            first,
+            last,
         }
     }
 }

@@ -72,6 +72,15 @@ pub(crate) struct Statistic {
     pub(crate) rankings: Vec<Ranking>,
 }
 
+/// Columns only events fill: in their statistics an event counts as one flow.
+const EVENT_COLUMNS: [ColumnId; 5] = [
+    ColumnId::NatEvent,
+    ColumnId::FirewallEvent,
+    ColumnId::FirewallExtEvent,
+    ColumnId::IngressAcl,
+    ColumnId::EgressAcl,
+];
+
 /// The word that groups by the 5-tuple.
 const RECORD: &str = "record";
 
@@ -92,6 +101,17 @@ pub(crate) fn order_words() -> impl Iterator<Item = &'static str> {
 }
 
 impl Statistic {
+    /// Whether it is about what happened and not about what flowed.
+    pub(crate) fn is_of_events(&self) -> bool {
+        matches!(&self.key, Key::Columns(columns) if columns.iter().all(|id| EVENT_COLUMNS.contains(id)))
+    }
+
+    /// What percentages are of, where `total` is what matched.
+    pub(crate) fn whole(&self, total: &Counters) -> Counters {
+        let events = if self.is_of_events() { total.events } else { 0 };
+        Counters { flows: total.flows.saturating_add(events), ..*total }
+    }
+
     /// Reads `srcip`, `port:p/bytes/flows:a`.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let mut parts = text.split('/');

@@ -72,34 +72,6 @@ fn app_01_a_selector_with_an_enterprise_number_is_kept_as_received() {
     check_ipfix_value(Field::iana(95, 9), &octets, expected);
 }
 
-/// A translation that counts no packets.
-fn translation() -> Collected {
-    let fields = [Field::iana(230, 1), Field::iana(225, 4), Field::iana(323, 8)];
-    let millis = u64::from(crate::collect::EXPORT_SECS) * 1_000;
-    let record = Value::new().uint(4, 1).octets(&[192, 0, 2, 9]).uint(millis, 8).encode();
-    let expected = json!([{
-        "nat_event": 4, "post_nat_src_addr": "192.0.2.9", "event_time": "2026-11-21T12:30:00.000Z",
-        "bytes": null, "packets": null,
-    }]);
-    check(&[ipfix().template(256, &fields).data(256, &[record]).encode()], expected)
-}
-
-#[test]
-fn nat_01_an_event_has_its_number_and_no_counters() {
-    assert_eq!(translation().column("nat_event"), [json!(4)]);
-    check_ipfix_value(
-        Field::iana(233, 1),
-        &[1],
-        json!({"firewall_event": 1, "nat_event": null, "bytes": null}),
-    );
-}
-
-#[test]
-fn nat_01_an_event_adds_no_octets_to_sums() {
-    let totals = totals(&translation());
-    assert!(totals.contains("total bytes: 0, total packets: 0,"), "{totals}");
-}
-
 /// Ethernet, IPv4 from 192.0.2.1 to 192.0.2.2, UDP from 53 to 50000, no payload.
 const FRAME: [u8; 42] = [
     2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, // Ethernet

@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod collect;
+mod events;
 mod extensions;
 mod ipfix_framing;
 mod ipfix_options;

@@ -138,6 +138,7 @@ impl Decoder {
         report: &mut Report,
     ) -> Result<(), DecodeError> {
         let (context, body) = header(reader, datagram, report)?;
+        let first_row = sink.flows.rows();
         let grammar = if report.version == 9 { Grammar::V9 } else { Grammar::Ipfix };
         check_framing(body, grammar)?;
         let key = SessionKey {
@@ -160,6 +161,8 @@ impl Decoder {
             }
             return result;
         }
+        let rows = first_row..sink.flows.rows();
+        report.events = self.connections.settle(&context, rows, &mut sink.flows);
         let is_awaited = |template_id: &u16| self.waiting.has(key, *template_id);
         self.ready.extend(message.templates.iter().copied().filter(is_awaited).map(|id| (key, id)));
         if report.outcome != Outcome::Decoded {
@@ -334,13 +337,14 @@ impl Decoder {
             sink.flows.truncate(rows.0);
             sink.options.truncate(rows.1);
         }
+        let events = self.connections.settle(&set.context, rows.0..sink.flows.rows(), &mut sink.flows);
         let ended = self.waiting.finish(&set, result.is_ok()).map(|ended| match (ended, result) {
             (Ended::Decoded, _) => Outcome::Decoded,
             (Ended::Rejected, Err(error)) => Outcome::Rejected(error),
             // An earlier set of it was the bad one, or was given up.
             (Ended::Rejected, Ok(_)) => Outcome::Rejected(DecodeError::TemplateMissing { template_id }),
         });
-        Some(LateReport { context: set.context, ended })
+        Some(LateReport { context: set.context, ended, events })
     }
 }
 

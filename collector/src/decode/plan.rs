@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use flow_common::column::{COLUMNS, Column, ColumnId, Kind, Part, Source};
 use flow_common::element::{AbstractDataType, ElementKey, VMWARE_PEN};
 
+use super::event::EventKind;
 use super::list::ListKind;
 use super::section::{ADDRESSES, INTEGERS, MACS, SECTIONS, SectionKind};
 use super::template::{FieldSpecifier, VARIABLE};
@@ -81,6 +82,8 @@ pub(crate) struct Plan {
     pub(crate) lists: Vec<(FieldIndex, ListKind)>,
     /// How often the template has an element, by element; empty where there are no lists.
     pub(crate) n_fields: Vec<(ElementKey, u16)>,
+    /// What kind of events its records are, if they have a field for one.
+    pub(crate) events: Option<EventKind>,
     /// Whether ICMP type and code lie in the destination port (NetFlow v1, v5, v7).
     pub(crate) has_icmp_in_port: bool,
 }
@@ -166,6 +169,7 @@ impl Plan {
                 }
             }
         }
+        plan.events = plan.event_kind(families.get(&ColumnId::Bytes).copied());
         plan.add_section(&fields);
         plan.add_lists(specifiers);
         plan.add_others(&fields);
@@ -227,6 +231,16 @@ impl Plan {
         let columns = columns.chain(MACS.iter().map(|(column, _)| *column));
         self.section =
             Some(Section { field, kind, columns: columns.filter(|&column| !is_filled(column)).collect() });
+    }
+
+    /// Counters that are no deltas are told more than once by a firewall that numbers
+    /// its connections.
+    fn event_kind(&self, counter_family: Option<u8>) -> Option<EventKind> {
+        let has = |column| self.ops.iter().any(|op| op.column == column);
+        if has(ColumnId::FirewallEvent) && has(ColumnId::FlowId) && counter_family.is_some_and(|n| n >= 3) {
+            return Some(EventKind::Connection);
+        }
+        (has(ColumnId::FirewallEvent) || has(ColumnId::NatEvent)).then_some(EventKind::Plain)
     }
 
     fn add_lists(&mut self, specifiers: &[FieldSpecifier]) {

@@ -8,6 +8,7 @@ use flow_common::proto::ICMP;
 use flow_common::time::Timestamp;
 
 use super::error::DecodeError;
+use super::event::append_contributes;
 use super::fill::{append_column, is_zero};
 use super::list::Unfolding;
 use super::plan::{FieldIndex, OtherOp, Plan, SamplingFields, Section, When};
@@ -201,6 +202,9 @@ pub(crate) fn append_flows(
     }
     if !plan.lists.is_empty() {
         append_lists(plan, records, unfolding, batch);
+    }
+    if let Some(kind) = plan.events {
+        append_contributes(kind, records.n, batch);
     }
     append_sampling(&plan.sampling, records, context, rates, batch);
     append_provenance(records.n, context, batch);

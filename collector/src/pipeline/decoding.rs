@@ -232,7 +232,8 @@ impl Decode {
             let noted = note(&mut self.facts, sink, before, context.peer.ip(), context.received_at);
             count_noted(&self.metrics, noted);
             if flows > 0 {
-                let contribution = Contribution { flows, ..Contribution::default() };
+                let events = report.events;
+                let contribution = Contribution { flows: flows - events, events, ..Contribution::default() };
                 exporters.add(context.peer.ip(), context.version, context.domain, contribution);
             }
             if let Some(echo) = &mut self.echo {
@@ -286,7 +287,7 @@ impl Decode {
         }
         let is_whole = report.outcome == Outcome::Decoded;
         let seen = self.follow(datagram, report, is_whole.then_some((flows + options) as u32));
-        let contribution = Contribution { flows, ..seen };
+        let contribution = Contribution { flows: flows - report.events, events: report.events, ..seen };
         if contribution != Contribution::default() {
             self.exporters.add(exporter, report.version, report.domain, contribution);
         }
@@ -329,6 +330,7 @@ impl Decode {
         }
         Contribution {
             flows: 0,
+            events: 0,
             is_gap: seen.kind == Kind::Gap,
             lost: seen.lost.cast_signed() - seen.recovered.cast_signed(),
             lost_unit: if seen.lost > 0 || seen.recovered > 0 { seen.unit.name() } else { "" },

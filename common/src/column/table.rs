@@ -228,6 +228,8 @@ columns! {
         "step between ports of a NAT port block";
     PortBlockSize = 134 "port_block_size" Int32 { sources: &[ie(364)], filter: &["nat pblock size"], tags: &["pbsize"], raw: "pblock size" }
         "number of ports of a NAT port block";
+    Contributes = 135 "contributes" Int32 { filter: &["contributes"], raw: "contributes" }
+        "whether sums count the record: 0 an event, or a total told before by updates; 1 counted by the rule of firewall events; NULL is a flow like any other";
 
     // application and latency
     ApplicationId = 150 "application_id" Int64 { sources: &[part(ie(95), ApplicationId)], tags: &["nbid"], stat: "nbar", title: "Nbar", raw: "app ID" }

@@ -60,6 +60,10 @@ fn write_lines(out: &mut dyn Write, info: &Info) -> io::Result<()> {
     for (name, count) in info.counters() {
         writeln!(out, "{name}: {count}")?;
     }
+    // nfdump's lines stay as they are where there is nothing of it.
+    if info.totals.events > 0 {
+        writeln!(out, "Events: {}", info.totals.events)?;
+    }
     let (first, last) = (info.totals.first.unwrap_or(0), info.totals.last.unwrap_or(0));
     let ms = |micros: i64| micros.rem_euclid(1_000_000) / 1_000;
     writeln!(out, "First: {}\nLast: {}", first.div_euclid(1_000_000), last.div_euclid(1_000_000))?;
@@ -85,6 +89,8 @@ fn write_json(out: &mut dyn Write, style: &Style, info: &Info) -> io::Result<()>
         key(out, &name)?;
         write!(out, "{count}")?;
     }
+    key(out, "events")?;
+    write!(out, "{}", info.totals.events)?;
     let mut calendar = Calendar::new(style.zone);
     for (name, time) in [("first", info.totals.first), ("last", info.totals.last)] {
         let Some(micros) = time else { continue };
@@ -102,7 +108,7 @@ fn write_json(out: &mut dyn Write, style: &Style, info: &Info) -> io::Result<()>
 fn write_csv(out: &mut dyn Write, style: &Style, info: &Info) -> io::Result<()> {
     let counters = info.counters();
     let names: Vec<_> = counters.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
-    writeln!(out, "ident,{},first,last,sequence_failures", names.join(","))?;
+    writeln!(out, "ident,{},first,last,sequence_failures,events", names.join(","))?;
     csv::write_field(out, &info.ident().unwrap_or_default())?;
     counters.iter().try_for_each(|(_, count)| write!(out, ",{count}"))?;
     let mut calendar = Calendar::new(style.zone);
@@ -110,5 +116,6 @@ fn write_csv(out: &mut dyn Write, style: &Style, info: &Info) -> io::Result<()> 
         write!(out, ",")?;
         time.map_or(Ok(()), |micros| write_rfc3339(out, &mut calendar, micros))?;
     }
-    writeln!(out, ",{}", info.sequence_gaps.map(|gaps| gaps.to_string()).unwrap_or_default())
+    let gaps = info.sequence_gaps.map(|gaps| gaps.to_string()).unwrap_or_default();
+    writeln!(out, ",{gaps},{}", info.totals.events)
 }

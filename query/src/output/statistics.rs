@@ -71,6 +71,7 @@ fn write_table(
             rows.is_empty()
         }
         TableRows::Elements(rows) => {
+            let whole = table.statistic.whole(total);
             let width = value_width(style, table.statistic);
             if !style.is_quiet {
                 write!(
@@ -84,7 +85,7 @@ fn write_table(
             for ((protocol, value), counters) in rows {
                 let protocol = row_protocol(table.statistic, *protocol, value);
                 write_table_time(out, &mut calendar, counters.first)?;
-                write_element(out, style, (protocol, value), counters, total, table.statistic)?;
+                write_element(out, style, (protocol, value), counters, &whole, table.statistic)?;
             }
             rows.is_empty()
         }
@@ -208,7 +209,7 @@ fn write_csv(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &C
                 time.map_or(Ok(()), |micros| write_rfc3339(out, &mut calendar, micros))?;
             }
             write!(out, ",{}", DurationText { ms: counters.duration_ms(), is_plain: true })?;
-            write_csv_counters(out, counters, total)?;
+            write_csv_counters(out, counters, &table.statistic.whole(total))?;
         }
     }
     Ok(())
@@ -275,7 +276,7 @@ fn write_json(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &
                     }
                     let protocol = row_protocol(statistic, *protocol, value).flatten();
                     write_json_int(out, &mut list, ColumnId::Protocol.name(), protocol)?;
-                    end_row(out, &mut list, &mut calendar, counters, total)?;
+                    end_row(out, &mut list, &mut calendar, counters, &statistic.whole(total))?;
                 }
             }
         }

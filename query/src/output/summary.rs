@@ -35,7 +35,7 @@ pub(crate) fn write_summary(out: &mut dyn Write, style: &Style, summary: &Summar
     }
     let matched = &summary.matched;
     let scaled = |value| Scaled { value, is_plain: style.is_plain };
-    writeln!(
+    write!(
         out,
         "Summary: total flows: {}, total bytes: {}, total packets: {}, avg bps: {}, avg pps: {}, avg bpp: {}",
         matched.flows,
@@ -45,6 +45,10 @@ pub(crate) fn write_summary(out: &mut dyn Write, style: &Style, summary: &Summar
         scaled(matched.pps()),
         matched.bpp()
     )?;
+    if matched.events > 0 {
+        write!(out, ", events: {}", matched.events)?;
+    }
+    writeln!(out)?;
     write_window(out, style, summary.span)?;
     writeln!(
         out,

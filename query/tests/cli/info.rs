@@ -63,6 +63,7 @@ fn programs_get_one_object_or_row() {
      "bytes_udp": 2500000072,
      "bytes_icmp": 85040,
      "bytes_other": 123456789012,
+     "events": 0,
      "first": "2026-05-28T20:26:40.000Z",
      "last": "2026-05-29T21:27:41.001Z",
      "sequence_failures": 0
@@ -71,14 +72,14 @@ fn programs_get_one_object_or_row() {
     assert_snapshot!(bench.query(&["-I", "-o", "ndjson"]), @r#"
     exit: 0
     --- stdout
-    {"ident":"edge1","flows":8,"flows_tcp":3,"flows_udp":2,"flows_icmp":2,"flows_other":1,"packets":100767808,"packets_tcp":1365,"packets_udp":2000001,"packets_icmp":1010,"packets_other":98765432,"bytes":125958733801,"bytes_tcp":1859677,"bytes_udp":2500000072,"bytes_icmp":85040,"bytes_other":123456789012,"first":"2026-05-28T20:26:40.000Z","last":"2026-05-29T21:27:41.001Z","sequence_failures":0}
+    {"ident":"edge1","flows":8,"flows_tcp":3,"flows_udp":2,"flows_icmp":2,"flows_other":1,"packets":100767808,"packets_tcp":1365,"packets_udp":2000001,"packets_icmp":1010,"packets_other":98765432,"bytes":125958733801,"bytes_tcp":1859677,"bytes_udp":2500000072,"bytes_icmp":85040,"bytes_other":123456789012,"events":0,"first":"2026-05-28T20:26:40.000Z","last":"2026-05-29T21:27:41.001Z","sequence_failures":0}
     "#);
     write(&bench.path("b.parquet"), &[], &Fixture { ident: "\"x\", y", ..Fixture::default() });
     assert_snapshot!(bench.query(&["-I", "-o", "csv"]), @r#"
     exit: 0
     --- stdout
-    ident,flows,flows_tcp,flows_udp,flows_icmp,flows_other,packets,packets_tcp,packets_udp,packets_icmp,packets_other,bytes,bytes_tcp,bytes_udp,bytes_icmp,bytes_other,first,last,sequence_failures
-    """x"", y,edge1",8,3,2,2,1,100767808,1365,2000001,1010,98765432,125958733801,1859677,2500000072,85040,123456789012,2026-05-28T20:26:40.000Z,2026-05-29T21:27:41.001Z,0
+    ident,flows,flows_tcp,flows_udp,flows_icmp,flows_other,packets,packets_tcp,packets_udp,packets_icmp,packets_other,bytes,bytes_tcp,bytes_udp,bytes_icmp,bytes_other,first,last,sequence_failures,events
+    """x"", y,edge1",8,3,2,2,1,100767808,1365,2000001,1010,98765432,125958733801,1859677,2500000072,85040,123456789012,2026-05-28T20:26:40.000Z,2026-05-29T21:27:41.001Z,0,0
     "#);
     let (_, text, _) = bench.run_raw(&["-r", "@", "-I"]);
     for format in ["line", "long", "extended", "raw", "null"] {
@@ -93,13 +94,13 @@ fn what_the_files_do_not_tell_is_left_out() {
     assert_snapshot!(bench.query(&["-I", "-o", "ndjson"]), @r#"
     exit: 0
     --- stdout
-    {"flows":0,"flows_tcp":0,"flows_udp":0,"flows_icmp":0,"flows_other":0,"packets":0,"packets_tcp":0,"packets_udp":0,"packets_icmp":0,"packets_other":0,"bytes":0,"bytes_tcp":0,"bytes_udp":0,"bytes_icmp":0,"bytes_other":0}
+    {"flows":0,"flows_tcp":0,"flows_udp":0,"flows_icmp":0,"flows_other":0,"packets":0,"packets_tcp":0,"packets_udp":0,"packets_icmp":0,"packets_other":0,"bytes":0,"bytes_tcp":0,"bytes_udp":0,"bytes_icmp":0,"bytes_other":0,"events":0}
     "#);
     assert_snapshot!(bench.query(&["-I", "-o", "csv"]), @r"
     exit: 0
     --- stdout
-    ident,flows,flows_tcp,flows_udp,flows_icmp,flows_other,packets,packets_tcp,packets_udp,packets_icmp,packets_other,bytes,bytes_tcp,bytes_udp,bytes_icmp,bytes_other,first,last,sequence_failures
-    ,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,,,
+    ident,flows,flows_tcp,flows_udp,flows_icmp,flows_other,packets,packets_tcp,packets_udp,packets_icmp,packets_other,bytes,bytes_tcp,bytes_udp,bytes_icmp,bytes_other,first,last,sequence_failures,events
+    ,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,,,,0
     ");
 }
 

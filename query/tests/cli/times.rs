@@ -92,7 +92,7 @@ fn times_beyond_four_digits_of_a_year_are_their_microseconds() {
     assert_snapshot!(bench.query(&["-I", "-o", "ndjson"]), @r#"
     exit: 0
     --- stdout
-    {"ident":"edge1","flows":3,"flows_tcp":0,"flows_udp":0,"flows_icmp":0,"flows_other":3,"packets":0,"packets_tcp":0,"packets_udp":0,"packets_icmp":0,"packets_other":0,"bytes":0,"bytes_tcp":0,"bytes_udp":0,"bytes_icmp":0,"bytes_other":0,"first":-9223372036854775808,"last":9223372036854775807,"sequence_failures":0}
+    {"ident":"edge1","flows":3,"flows_tcp":0,"flows_udp":0,"flows_icmp":0,"flows_other":3,"packets":0,"packets_tcp":0,"packets_udp":0,"packets_icmp":0,"packets_other":0,"bytes":0,"bytes_tcp":0,"bytes_udp":0,"bytes_icmp":0,"bytes_other":0,"events":0,"first":-9223372036854775808,"last":9223372036854775807,"sequence_failures":0}
     "#);
     assert_snapshot!(bench.query(&["-s", "proto", "-s", "record", "-o", "ndjson"]), @r#"
     exit: 0
