@@ -160,6 +160,22 @@ pub const CAPTURE_BUFFER_BYTES: usize = 4 << 20;
 /// one or two reads.
 pub const FILE_READ_BYTES: usize = 64 << 10;
 
+/// Columns an operator may define, and that are taken from the metadata of one
+/// file: as many again as the table has, and the schema stays far below
+/// [`SCHEMA_ELEMENTS_MAX`].
+pub const EXTRA_COLUMNS_MAX: usize = 128;
+
+/// Columns beyond the table that one question knows, over all its files. Seen:
+/// what one operator defined, and what was renamed since.
+pub const EXTRA_COLUMNS_KNOWN_MAX: usize = 1_024;
+
+/// Name of a column an operator defines, octets: what PostgreSQL keeps of one.
+pub const COLUMN_NAME_BYTES_MAX: usize = 63;
+
+/// Configuration file, octets: all elements that may be defined, with comments,
+/// take a hundredth.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
 /// Socket buffer asked of the kernel, octets; it grants less without
 /// `net.core.rmem_max`.
 pub const SOCKET_BUFFER_BYTES: usize = 16 << 20;
@@ -233,9 +249,9 @@ pub const SCAN_BATCH_ROWS: usize = 8_192;
 /// rows still come at once.
 pub const OUTPUT_BUFFER_BYTES: usize = 64 << 10;
 
-/// Characters of a filter shown on either side of an error in it: with the text
-/// between, a few lines of a terminal however long the filter is.
-pub const FILTER_CONTEXT_CHARS: usize = 72;
+/// Characters shown on either side of an error in a filter or a configuration:
+/// with the text between, a few lines of a terminal however long the line is.
+pub const EXCERPT_CONTEXT_CHARS: usize = 72;
 
 /// Longest word for which a likely one is looked for, octets: longer than any of
 /// ours, and comparing costs the product of both lengths.
@@ -244,6 +260,8 @@ pub const WORD_BYTES_MAX: usize = 64;
 const _: () =
     assert!(SEQUENCE_LATE_RECORDS_MAX < SEQUENCE_GAP_RECORDS_MAX && SEQUENCE_GAP_RECORDS_MAX < 1 << 31);
 const _: () = assert!(SEQUENCE_LATE_MESSAGES_MAX < SEQUENCE_GAP_MESSAGES_MAX);
+const _: () = assert!((EXTRA_COLUMNS_MAX as u64) < SCHEMA_ELEMENTS_MAX / 2);
+const _: () = assert!(COLUMN_NAME_BYTES_MAX <= WORD_BYTES_MAX);
 const _: () = assert!(PAGE_ROWS <= ROW_GROUP_ROWS);
 const _: () = assert!(9_000 <= DATAGRAM_BYTES_MAX, "jumbo frames must fit");
 const _: () = assert!(RECEIVE_BURST_DATAGRAMS * DATAGRAM_BYTES_MAX <= QUEUE_BYTES_MAX);

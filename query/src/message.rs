@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use flow_common::limits::WORD_BYTES_MAX;
+pub(crate) use flow_common::usage::{is_control, lower_first, nearest, neutral};
 
 /// Done; also with no rows, also when the reader closed the pipe.
 pub(crate) const DONE: u8 = 0;
@@ -91,44 +91,4 @@ pub(crate) fn reason(error: &io::Error) -> String {
         io::ErrorKind::IsADirectory => "it is a directory".into(),
         _ => lower_first(&error.to_string()),
     }
-}
-
-/// `text` beginning in lower case, on one line, without a final period.
-pub(crate) fn lower_first(text: &str) -> String {
-    let text = text.lines().next().unwrap_or_default().trim_end_matches('.');
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_lowercase().chain(chars).collect(),
-        None => String::new(),
-    }
-}
-
-/// Whether a terminal obeys the character instead of showing it: a control
-/// character, or one that turns the direction of the text around it.
-pub(crate) fn is_control(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// `text` with control characters made visible, so that file names and filters
-/// can't drive the terminal; line ends stay.
-pub(crate) fn neutral(text: &str) -> String {
-    text.chars().map(|c| if is_control(c) && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-/// The candidate most like `text`, if one is near enough to be meant.
-pub(crate) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    const LIKENESS_MIN: f64 = 0.6;
-    if text.len() > WORD_BYTES_MAX {
-        return None;
-    }
-    let likeness = |candidate: &str| strsim::normalized_damerau_levenshtein(text, &candidate.to_lowercase());
-    let mut best = None;
-    for candidate in candidates {
-        let likeness = likeness(candidate);
-        if likeness >= LIKENESS_MIN && best.is_none_or(|(most, _)| likeness > most) {
-            best = Some((likeness, candidate));
-        }
-    }
-    best.map(|(_, candidate)| candidate)
 }
