@@ -7,8 +7,10 @@
 
 use crate::element::{ElementKey, REVERSE_PEN, VMWARE_PEN};
 
+mod extra;
 mod table;
 
+pub use extra::{ExtraColumn, ExtraError, check_free};
 pub use table::{COLUMNS, ColumnId};
 
 /// Physical type and value range of a column.
@@ -29,6 +31,10 @@ pub enum Kind {
     Text,
     /// Octets as received.
     Binary,
+    /// IEEE 754 of 64 bits; only elements an operator defined have it.
+    Float64,
+    /// True or false; only elements an operator defined have it.
+    Boolean,
     /// MPLS label stack entries, list of INT32: `label << 4 | exp << 1 | bottom`,
     /// the 24 bits on the wire.
     Labels,
@@ -224,7 +230,7 @@ mod tests {
                     Kind::Timestamp | Kind::Int32 | Kind::Int64 => {
                         !matches!(element.data_type, T::Ipv4Address | T::MacAddress | T::String | T::Float64)
                     }
-                    Kind::Other => false,
+                    Kind::Float64 | Kind::Boolean | Kind::Other => false,
                 };
                 assert!(fits, "{} from {}", column.name, element.name);
             }

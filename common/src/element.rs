@@ -3,6 +3,8 @@
 //! The table is generated from `registry/iana-ipfix.csv` and committed;
 //! `tests/registry.rs` keeps it current.
 
+use std::fmt;
+
 #[rustfmt::skip]
 mod generated;
 
@@ -13,30 +15,55 @@ pub const REVERSE_PEN: u32 = 29305;
 /// Enterprise number of VMware; Open vSwitch sends its tunnel elements under it.
 pub const VMWARE_PEN: u32 = 6876;
 
-/// Type of the values of an element (RFC 7012 §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are those of RFC 7012 §3.1")]
-pub enum AbstractDataType {
-    BasicList,
-    Boolean,
-    DateTimeMicroseconds,
-    DateTimeMilliseconds,
-    DateTimeNanoseconds,
-    DateTimeSeconds,
-    Float64,
-    Ipv4Address,
-    Ipv6Address,
-    MacAddress,
-    OctetArray,
-    Signed32,
-    String,
-    SubTemplateList,
-    SubTemplateMultiList,
-    Unsigned16,
-    Unsigned256,
-    Unsigned32,
-    Unsigned64,
-    Unsigned8,
+macro_rules! data_types {
+    ($($variant:ident $name:literal;)*) => {
+        /// Type of the values of an element (RFC 7012 §3.1).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "the names are those of RFC 7012 §3.1")]
+        pub enum AbstractDataType { $($variant,)* }
+
+        impl AbstractDataType {
+            /// All of them, by name.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Its name in the registry, for example `unsigned32`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The type called `name`, if there is one.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|data_type| data_type.name() == name)
+            }
+        }
+    };
+}
+
+data_types! {
+    BasicList "basicList";
+    Boolean "boolean";
+    DateTimeMicroseconds "dateTimeMicroseconds";
+    DateTimeMilliseconds "dateTimeMilliseconds";
+    DateTimeNanoseconds "dateTimeNanoseconds";
+    DateTimeSeconds "dateTimeSeconds";
+    Float32 "float32";
+    Float64 "float64";
+    Ipv4Address "ipv4Address";
+    Ipv6Address "ipv6Address";
+    MacAddress "macAddress";
+    OctetArray "octetArray";
+    Signed16 "signed16";
+    Signed32 "signed32";
+    Signed64 "signed64";
+    Signed8 "signed8";
+    String "string";
+    SubTemplateList "subTemplateList";
+    SubTemplateMultiList "subTemplateMultiList";
+    Unsigned16 "unsigned16";
+    Unsigned256 "unsigned256";
+    Unsigned32 "unsigned32";
+    Unsigned64 "unsigned64";
+    Unsigned8 "unsigned8";
 }
 
 /// What the values of an element mean (RFC 7012 §3.2). Delta and total
@@ -110,6 +137,16 @@ impl ElementKey {
     /// Row of the registry, for IANA elements and their reverse.
     pub fn lookup(self) -> Option<&'static Element> {
         (self.pen == 0 || self.pen == REVERSE_PEN).then(|| lookup(self.id))?
+    }
+}
+
+/// `pen:id`, or the number alone for an element of the registry.
+impl fmt::Display for ElementKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pen != 0 {
+            write!(f, "{}:", self.pen)?;
+        }
+        write!(f, "{}", self.id)
     }
 }
 

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::column::ExtraColumn;
 use crate::layout::Slot;
+use crate::limits::EXTRA_COLUMNS_MAX;
 use crate::proto::{ICMP, ICMP6, TCP, UDP};
 use crate::schema::SCHEMA_VERSION;
 use crate::time::Timestamp;
@@ -153,6 +155,8 @@ pub struct Footer {
     pub exporters: Vec<Exporter>,
     /// Datagrams the kernel dropped on our sockets while the file was open.
     pub kernel_dropped: u64,
+    /// Columns beyond the table, in file order.
+    pub elements: Vec<ExtraColumn>,
 }
 
 /// Keys of the metadata; all begin with `flowcap.`.
@@ -165,6 +169,7 @@ mod key {
     pub(super) const TOTALS: &str = "flowcap.totals";
     pub(super) const EXPORTERS: &str = "flowcap.exporters";
     pub(super) const KERNEL_DROPPED: &str = "flowcap.kernel_dropped_datagrams";
+    pub(super) const ELEMENTS: &str = "flowcap.elements";
 }
 
 /// Why a footer could not be read.
@@ -200,7 +205,10 @@ impl Footer {
             (key::KERNEL_DROPPED, self.kernel_dropped.to_string()),
         ]
         .map(|(key, value)| (key.to_owned(), value))
-        .into()
+        .into_iter()
+        // Most files have none.
+        .chain((!self.elements.is_empty()).then(|| (key::ELEMENTS.to_owned(), json(&self.elements))))
+        .collect()
     }
 
     /// Reads the pairs back; `get` looks a key up.
@@ -221,6 +229,7 @@ impl Footer {
             totals: parse(key::TOTALS, text(key::TOTALS)?)?,
             exporters: parse(key::EXPORTERS, text(key::EXPORTERS)?)?,
             kernel_dropped: parse(key::KERNEL_DROPPED, text(key::KERNEL_DROPPED)?)?,
+            elements: get(key::ELEMENTS).map_or(Ok(Vec::new()), elements)?,
         })
     }
 
@@ -238,6 +247,14 @@ fn json<T: Serialize>(value: &T) -> String {
 /// Numbers are JSON too, so one reader serves every key but the texts.
 fn parse<T: for<'de> Deserialize<'de>>(key: &'static str, text: &str) -> Result<T, FooterError> {
     serde_json::from_str(text).map_err(|error| FooterError::Invalid { key, reason: error.to_string() })
+}
+
+/// The columns listed, so far as this release knows their types and can say their
+/// names; the rest of the file is readable without.
+fn elements(text: &str) -> Result<Vec<ExtraColumn>, FooterError> {
+    let entries: Vec<serde_json::Value> = parse(key::ELEMENTS, text)?;
+    let known = entries.into_iter().take(EXTRA_COLUMNS_MAX).map(serde_json::from_value::<ExtraColumn>);
+    Ok(known.filter_map(Result::ok).collect())
 }
 
 /// Counts records and losses per exporter, bounded; what is beyond the bound is
@@ -292,6 +309,24 @@ impl ExporterTable {
 mod tests {
     use super::*;
 
+    const ELEMENTS: &str = r#"[{"name":"my_rtt","pen":9,"id":1,"type":"unsigned32"}]"#;
+
+    #[test]
+    fn columns_of_a_later_release_or_of_no_name_are_left_out() {
+        let names = |text: &str| {
+            elements(text).map(|all| all.into_iter().map(|one| one.name).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(names(ELEMENTS).unwrap(), "my_rtt");
+        let later = r#"[{"name":"a","pen":9,"id":1,"type":"complex"},{"name":"A","pen":9,"id":1,"type":"string"},
+            7,{"name":"b","pen":9,"id":2,"type":"string","unit":"ms"}]"#;
+        assert_eq!(names(later).unwrap(), "b");
+        assert!(elements("{}").is_err());
+        let many: Vec<_> = (1..500)
+            .map(|n| ELEMENTS[1..].replace("my_rtt\"", &format!("x{n}\"")).replace(']', ""))
+            .collect();
+        assert_eq!(elements(&format!("[{}]", many.join(","))).unwrap().len(), EXTRA_COLUMNS_MAX);
+    }
+
     #[test]
     fn metadata_is_the_inverse_of_its_parse() {
         let mut totals = Totals::default();
@@ -310,6 +345,7 @@ mod tests {
             totals,
             exporters: exporters.take(),
             kernel_dropped: 4,
+            elements: serde_json::from_str(ELEMENTS).unwrap(),
         };
         let pairs = footer.to_metadata();
         let get = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
-use crate::column::{COLUMNS, Column, Kind};
+use crate::column::{COLUMNS, Column, ExtraColumn, Kind};
 
 /// Version of the schema. Columns are only ever added, so a reader fills what an
 /// older file lacks with NULL; the number changes when that is not enough.
@@ -16,13 +16,24 @@ const FIELD_ID: &str = "PARQUET:field_id";
 
 /// Schema of a file of flow records: every column, in table order.
 pub fn schema() -> Schema {
-    Schema::new(COLUMNS.iter().map(field).collect::<Vec<_>>())
+    schema_with(&[])
+}
+
+/// [`schema`] with the columns an operator defined after those of the table.
+pub fn schema_with(extra: &[ExtraColumn]) -> Schema {
+    let extra = extra
+        .iter()
+        .map(|column| with_id(Field::new(&column.name, data_type(column.kind()), true), column.field_id()));
+    Schema::new(COLUMNS.iter().map(field).chain(extra).collect::<Vec<_>>())
 }
 
 /// The Arrow field of one column.
 pub fn field(column: &Column) -> Field {
-    Field::new(column.name, data_type(column.kind), !column.is_required)
-        .with_metadata(HashMap::from([(FIELD_ID.to_owned(), column.field_id.to_string())]))
+    with_id(Field::new(column.name, data_type(column.kind), !column.is_required), column.field_id)
+}
+
+fn with_id(field: Field, id: i32) -> Field {
+    field.with_metadata(HashMap::from([(FIELD_ID.to_owned(), id.to_string())]))
 }
 
 /// Arrow type of a kind of column. Signed integers only, no dictionaries and no
@@ -36,6 +47,8 @@ pub fn data_type(kind: Kind) -> DataType {
         Kind::Mac => DataType::FixedSizeBinary(6),
         Kind::Text => DataType::Utf8,
         Kind::Binary => DataType::Binary,
+        Kind::Float64 => DataType::Float64,
+        Kind::Boolean => DataType::Boolean,
         Kind::Labels => DataType::List(label_item()),
         Kind::Other => DataType::Map(other_entries(), false),
     }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
 use flow_common::addr::{Addr16, Mac};
 use flow_common::column::{ColumnId, Kind};
@@ -20,6 +20,38 @@ pub(crate) enum Value {
     Mac(Mac),
     Text(Box<str>),
     Binary(Box<[u8]>),
+    Float(Float),
+    Boolean(bool),
+}
+
+/// A number that can be a key: equal where its bits are, ordered as IEEE 754 orders all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Float(pub(crate) f64);
+
+impl PartialEq for Float {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Float {}
+
+impl PartialOrd for Float {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Float {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl Hash for Float {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
 }
 
 impl Value {
@@ -31,6 +63,8 @@ impl Value {
             Kind::Mac => cells.octets(row).map(Mac).map(Self::Mac),
             Kind::Text => cells.text(row).map(|text| Self::Text(text.into())),
             Kind::Binary => cells.binary(row).map(|octets| Self::Binary(octets.into())),
+            Kind::Float64 => cells.float(row).map(Float).map(Self::Float),
+            Kind::Boolean => cells.int(row).map(|value| Self::Boolean(value == 1)),
             Kind::Labels | Kind::Other => None,
         }
     }

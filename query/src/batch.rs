@@ -1,10 +1,10 @@
 //! A batch of rows with its columns found by [`ColumnId`] instead of by name.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, ListArray, MapArray,
-    RecordBatch, StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array,
+    ListArray, MapArray, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Schema, TimeUnit};
 use flow_common::column::{COLUMNS, Column, ColumnId, Kind, by_name};
@@ -54,6 +54,8 @@ impl Batch {
             DataType::FixedSizeBinary(_) => array.as_fixed_size_binary_opt().map(Cells::Fixed),
             DataType::Utf8 => array.as_string_opt().map(Cells::Text),
             DataType::Binary => array.as_binary_opt().map(Cells::Binary),
+            DataType::Float64 => array.as_primitive_opt::<Float64Type>().map(Cells::Float),
+            DataType::Boolean => array.as_boolean_opt().map(Cells::Boolean),
             DataType::List(_) => array.as_list_opt().map(Cells::List),
             DataType::Map(..) => array.as_map_opt().map(Cells::Map),
             _ => None,
@@ -79,6 +81,8 @@ fn is_stored_as(kind: Kind, found: &DataType) -> bool {
         Kind::Mac => *found == DataType::FixedSizeBinary(6),
         Kind::Text => *found == DataType::Utf8,
         Kind::Binary => *found == DataType::Binary,
+        Kind::Float64 => *found == DataType::Float64,
+        Kind::Boolean => *found == DataType::Boolean,
         Kind::Labels => matches!(found, DataType::List(item) if *item.data_type() == DataType::Int32),
         Kind::Other => is_map_of_octets(found),
     }
@@ -102,19 +106,27 @@ pub(crate) enum Cells<'a> {
     Fixed(&'a FixedSizeBinaryArray),
     Text(&'a StringArray),
     Binary(&'a BinaryArray),
+    Float(&'a Float64Array),
+    Boolean(&'a BooleanArray),
     List(&'a ListArray),
     Map(&'a MapArray),
 }
 
 impl<'a> Cells<'a> {
-    /// A number or a time in microseconds.
+    /// A number, a time in microseconds, or a truth value as 0 or 1.
     pub(crate) fn int(self, row: usize) -> Option<i64> {
         match self {
             Self::Int32(array) => array.is_valid(row).then(|| array.value(row).into()),
             Self::Int64(array) => array.is_valid(row).then(|| array.value(row)),
             Self::Time(array) => array.is_valid(row).then(|| array.value(row)),
+            Self::Boolean(array) => array.is_valid(row).then(|| array.value(row).into()),
             _ => None,
         }
+    }
+
+    pub(crate) fn float(self, row: usize) -> Option<f64> {
+        let Self::Float(array) = self else { return None };
+        array.is_valid(row).then(|| array.value(row))
     }
 
     /// `N` octets: an address or a MAC.

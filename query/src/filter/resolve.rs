@@ -125,7 +125,7 @@ impl Term {
                 Kind::Int32 | Kind::Int64 => {
                     Test::Int { column, comparator, value: value::int(column.column(), noun, word)? }
                 }
-                Kind::Binary | Kind::Labels | Kind::Other => {
+                Kind::Float64 | Kind::Boolean | Kind::Binary | Kind::Labels | Kind::Other => {
                     return Err(FilterError::new(format!("`{noun}` can't be compared"), span.clone()));
                 }
             },

@@ -100,7 +100,8 @@ impl JsonList {
 
 fn is_null(kind: Kind, cells: Cells<'_>, row: usize) -> bool {
     match kind {
-        Kind::Int32 | Kind::Int64 | Kind::Timestamp => cells.int(row).is_none(),
+        Kind::Int32 | Kind::Int64 | Kind::Timestamp | Kind::Boolean => cells.int(row).is_none(),
+        Kind::Float64 => cells.float(row).is_none(),
         Kind::Address => cells.octets::<16>(row).is_none(),
         Kind::Mac => cells.octets::<6>(row).is_none(),
         Kind::Text => cells.text(row).is_none(),
@@ -121,6 +122,8 @@ fn write_cell(
     match column.kind {
         Kind::Timestamp => write_json_time(out, calendar, cells.int(row).unwrap_or(0)),
         Kind::Int32 | Kind::Int64 => write!(out, "{}", cells.int(row).unwrap_or(0)),
+        Kind::Boolean => write!(out, "{}", cells.int(row) == Some(1)),
+        Kind::Float64 => write_json_float(out, cells.float(row).unwrap_or(0.0)),
         Kind::Address => write!(out, "\"{}\"", Addr16(cells.octets(row).unwrap_or_default())),
         Kind::Mac => write!(out, "\"{}\"", Mac(cells.octets(row).unwrap_or_default())),
         Kind::Text => write_string(out, cells.text(row).unwrap_or_default()),
@@ -147,6 +150,11 @@ fn write_cell(
             Ok(())
         }
     }
+}
+
+/// A number; JSON has none that is not finite (RFC 8259 §6), so those are text.
+pub(super) fn write_json_float(out: &mut dyn Write, value: f64) -> io::Result<()> {
+    if value.is_finite() { write!(out, "{value:?}") } else { write!(out, "\"{value}\"") }
 }
 
 /// `id`, or `pen:id`, and `#n` for the n-th repetition.

@@ -126,6 +126,14 @@ impl RawWriter {
                 write_acl(out, octets)?;
                 writeln!(out)
             }
+            Kind::Float64 => match of_column.float(row) {
+                Some(value) => writeln!(out, "  {key:<12} = {value:>18}"),
+                None => Ok(()),
+            },
+            Kind::Boolean => match of_column.int(row) {
+                Some(value) => writeln!(out, "  {key:<12} = {:>18}", value == 1),
+                None => Ok(()),
+            },
             Kind::Labels => {
                 for (index, entry) in of_column.labels(row).into_iter().flatten().enumerate() {
                     write!(out, "  {key} {:<3} = ", index + 1)?;

@@ -7,14 +7,14 @@ use flow_common::column::{ColumnId, Unit};
 use flow_common::proto::TcpFlags;
 
 use super::csv;
-use super::json::{JsonList, write_string};
+use super::json::{JsonList, write_json_float, write_string};
 use super::table::{TableRow, TableWriter};
 use super::value::{
     ADDRESS_WIDTH_FULL, AddressText, DurationText, ProtocolText, Scaled, one_line, write_hex,
     write_json_time, write_rfc3339, write_table_time,
 };
 use super::{Format, Style};
-use crate::aggregate::{Record, Table, TableRows, Value};
+use crate::aggregate::{Float, Record, Table, TableRows, Value};
 use crate::flow::{Counters, FiveTuple};
 use crate::statistic::{Key, Ranking, Statistic};
 use crate::zone::Calendar;
@@ -169,6 +169,8 @@ fn text(value: &Value) -> String {
         Value::Address(addr) => addr.to_string(),
         Value::Mac(mac) => mac.to_string(),
         Value::Text(text) => text.to_string(),
+        Value::Float(Float(number)) => number.to_string(),
+        Value::Boolean(value) => value.to_string(),
         Value::Binary(octets) => octets.iter().fold(String::new(), |mut hex, octet| {
             // A String takes everything.
             let _ = write!(hex, "{octet:02x}");
@@ -267,6 +269,8 @@ fn write_json(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &
                     list.key(out, "value")?;
                     match value {
                         Value::Int(number) => write!(out, "{number}")?,
+                        Value::Float(Float(number)) => write_json_float(out, *number)?,
+                        Value::Boolean(value) => write!(out, "{value}")?,
                         Value::Binary(octets) => {
                             write!(out, "\"")?;
                             write_hex(out, octets)?;

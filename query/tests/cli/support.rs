@@ -177,6 +177,7 @@ fn footer(rows: &[Row], ident: &str) -> Footer {
         totals,
         exporters: Vec::new(),
         kernel_dropped: 0,
+        elements: Vec::new(),
     }
 }
 
@@ -228,6 +229,7 @@ fn array(column: &Column, rows: &[Row]) -> ArrayRef {
             });
             Arc::new(builder.finish())
         }
+        Kind::Float64 | Kind::Boolean => unreachable!("no column of the table"),
         Kind::Labels | Kind::Other => nested(column, cells),
     }
 }
