@@ -9,14 +9,21 @@ use arrow_array::{
 };
 use arrow_buffer::{ArrowNativeType, Buffer as ArrowBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Schema};
-use flow_common::column::{COLUMNS, Kind};
+use flow_common::column::{COLUMNS, ExtraColumn, Kind};
 use flow_common::schema;
 
+use crate::extra;
 use crate::flow::{Buffer, FlowBatch, Lists, Maps, Variable};
 
-/// Turns a batch into one record batch of the files' schema.
-pub(crate) fn to_record_batch(batch: FlowBatch, schema: &Arc<Schema>) -> Result<RecordBatch, ArrowError> {
+/// Turns a batch into one record batch of the files' schema: the table's columns,
+/// then `extra`.
+pub(crate) fn to_record_batch(
+    mut batch: FlowBatch,
+    extra: &[ExtraColumn],
+    schema: &Arc<Schema>,
+) -> Result<RecordBatch, ArrowError> {
     let rows = batch.rows();
+    let extra = extra::take(&mut batch, extra);
     let arrays = COLUMNS.iter().zip(batch.into_buffers()).map(|(column, mut buffer)| {
         if buffer.len() == 0 {
             return Ok(new_null_array(&schema::data_type(column.kind), rows));
@@ -24,7 +31,8 @@ pub(crate) fn to_record_batch(batch: FlowBatch, schema: &Arc<Schema>) -> Result<
         buffer.pad_to(rows);
         to_array(buffer, column.kind)
     });
-    RecordBatch::try_new(Arc::clone(schema), arrays.collect::<Result<_, _>>()?)
+    let arrays = arrays.chain(extra.into_iter().map(Ok)).collect::<Result<_, _>>()?;
+    RecordBatch::try_new(Arc::clone(schema), arrays)
 }
 
 fn to_array(buffer: Buffer, kind: Kind) -> Result<ArrayRef, ArrowError> {
@@ -127,7 +135,7 @@ mod tests {
         maps.ends.push(1);
         batch.add_rows(2);
         let schema = Arc::new(schema::schema());
-        let record_batch = to_record_batch(batch, &schema).unwrap();
+        let record_batch = to_record_batch(batch, &[], &schema).unwrap();
         assert_eq!(record_batch.num_rows(), 2);
         let nulls_of = |column: ColumnId| record_batch.column(column as usize).null_count();
         assert_eq!(nulls_of(ColumnId::Received), 0);

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser};
-use flow_common::limits::SLOT_SECS_DEFAULT;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,11 +11,22 @@ Examples:
   flowcapd -p 9995 -w /var/flows    one port, another directory
   flowcapd -p 9995 -E -l .          print every record as it arrives
   flowcapd -f export.pcap -w out    decode a capture instead of listening
+  flowcapd -c flowcap.toml          settings from a file
 
 NetFlow v1, v5, v7, v9 and IPFIX are told apart by their version on every port, over
 IPv4 and IPv6. Files appear whole, one per slot, as
   DIR/date=2026-11-21/hour=12/flowcap.202611211230.parquet   (UTC)
 and are read with `flowdump -r DIR`, or by anything that reads Parquet.
+
+A configuration file has the long names of the options for keys, and gives
+elements without a column one of their own, with a name that `flowdump` knows:
+  port = [2055, 4739]
+  write-dir = '/var/flows'
+  [[element]]
+  pen = 35632
+  id = 180
+  name = 'http_url'
+  type = 'string'
 
 SIGINT, SIGTERM and SIGHUP publish what has come so far and end the program;
 every counter is then printed on stderr.
@@ -27,9 +37,13 @@ Exit status: 0 done, 1 failed, 2 usage.";
 ///
 /// Nothing an exporter sent is thrown away: elements without a column of their
 /// own are kept as they came, in the column `other`.
-#[derive(Debug, Clone, Parser)]
+#[derive(Debug, Clone, Default, Parser)]
 #[command(name = "flowcapd", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Args {
+    /// Read settings from this TOML file; flags win over it
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
     /// Listen on this UDP port; repeatable [default: 2055 4739 9995 9996]
     #[arg(short = 'p', long = "port", value_name = "PORT", action = ArgAction::Append)]
     pub(crate) ports: Vec<u16>,
@@ -39,29 +53,16 @@ pub struct Args {
     pub(crate) bind: Vec<IpAddr>,
 
     /// Write files below this directory; `-l` is the same [default: flows]
-    #[arg(
-        short = 'w',
-        short_alias = 'l',
-        long = "write-dir",
-        value_name = "DIR",
-        default_value = "flows",
-        hide_default_value = true
-    )]
-    pub(crate) directory: PathBuf,
+    #[arg(short = 'w', short_alias = 'l', long = "write-dir", value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
 
     /// Length of a slot, and so of a file, in seconds; slots are aligned to the epoch [default: 300]
-    #[arg(short = 't', long = "slot", value_name = "SECS", default_value_t = SLOT_SECS_DEFAULT, hide_default_value = true)]
-    pub(crate) slot_secs: u32,
+    #[arg(short = 't', long = "slot", value_name = "SECS")]
+    pub(crate) slot_secs: Option<u32>,
 
     /// Name of this collector, written into every file [default: none]
-    #[arg(
-        short = 'I',
-        long = "ident",
-        value_name = "IDENT",
-        default_value = "none",
-        hide_default_value = true
-    )]
-    pub(crate) ident: String,
+    #[arg(short = 'I', long = "ident", value_name = "IDENT")]
+    pub(crate) ident: Option<String>,
 
     /// Sampling rate of exporters that tell none; a negative one overrides what they tell
     #[arg(short = 's', long = "sampling", value_name = "RATE", allow_negative_numbers = true)]
@@ -90,7 +91,7 @@ pub struct Args {
 
     /// Say more; twice: say everything
     #[arg(short = 'v', long = "verbose", action = ArgAction::Count)]
-    pub verbosity: u8,
+    pub(crate) verbosity: u8,
 }
 
 #[cfg(test)]
@@ -100,6 +101,6 @@ mod tests {
     #[test]
     fn definitions_are_sound() {
         super::Args::command().debug_assert();
-        assert_eq!(super::SLOT_SECS_DEFAULT, 300, "the help says so");
+        assert_eq!(flow_common::limits::SLOT_SECS_DEFAULT, 300, "the help says so");
     }
 }

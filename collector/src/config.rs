@@ -1,10 +1,15 @@
-//! Flags → a configuration, complete and checked: nothing after this point can
-//! be a usage error.
+//! Flags and file → a configuration, complete and checked: nothing after this
+//! point can be a usage error.
 
+mod file;
+
+use std::fs;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flow_common::column::ExtraColumn;
 use flow_common::limits;
 use ipnet::IpNet;
 
@@ -40,15 +45,25 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     /// A listener where nothing came for this long gets a hint.
     pub silent_after: Duration,
+    /// Columns beyond the table: elements an operator gave a name and a type.
+    pub elements: Vec<ExtraColumn>,
+    /// 0 says warnings, 1 more, 2 everything.
+    pub verbosity: u8,
 }
 
-/// A flag that does not make sense.
+/// A flag, or a line of the configuration file, that does not make sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct UsageError {
     message: String,
     /// What to do about it.
     pub hint: String,
+}
+
+impl UsageError {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
 }
 
 impl Default for Config {
@@ -62,6 +77,8 @@ impl Default for Config {
             allow: Vec::new(),
             lifetimes: Lifetimes::default(),
             silent_after: Duration::from_secs(limits::SILENT_LISTENER_SECS),
+            elements: Vec::new(),
+            verbosity: 0,
         }
     }
 }
@@ -86,18 +103,15 @@ impl TryFrom<Args> for Config {
 
     fn try_from(args: Args) -> Result<Self, UsageError> {
         let default = Self::default();
-        if !(1..=limits::SLOT_SECS_MAX).contains(&args.slot_secs) {
-            return Err(UsageError {
-                message: format!(
-                    "slot length `{}` is not between 1 and {} seconds",
-                    args.slot_secs,
-                    limits::SLOT_SECS_MAX
-                ),
-                hint: "a file lies wholly in one hour; `-t 300` is the default".to_owned(),
-            });
-        }
+        let is_listening = !args.ports.is_empty() || !args.bind.is_empty();
+        let file = match &args.config {
+            Some(path) => read(path)?,
+            None => file::File::default(),
+        };
+        let args = args.over(file.args);
         let source = match args.capture {
-            Some(path) if args.ports.is_empty() && args.bind.is_empty() => Source::Capture(path),
+            // What the file says of ports is for another time.
+            Some(path) if !is_listening => Source::Capture(path),
             Some(_) => {
                 return Err(UsageError {
                     message: "`-f` reads a capture and listens nowhere, so `-p` and `-b` mean nothing"
@@ -120,12 +134,14 @@ impl TryFrom<Args> for Config {
         };
         Ok(Self {
             source,
-            root: args.directory,
-            slot_secs: args.slot_secs,
-            ident: args.ident,
+            root: args.directory.unwrap_or(default.root),
+            slot_secs: args.slot_secs.map_or(Ok(default.slot_secs), |secs| check_slot(secs.into()))?,
+            ident: args.ident.unwrap_or(default.ident),
             sampling,
             allow: args.allow.iter().map(|text| prefix(text)).collect::<Result<_, _>>()?,
             lifetimes,
+            elements: file.elements,
+            verbosity: args.verbosity,
             ..default
         })
     }
@@ -137,6 +153,58 @@ fn prefix(text: &str) -> Result<IpNet, UsageError> {
     text.parse().ok().or_else(address).ok_or_else(|| UsageError {
         message: format!("`{text}` is neither an address nor a prefix"),
         hint: "for example `--allow 192.0.2.0/24` or `--allow 2001:db8::1`".to_owned(),
+    })
+}
+
+impl Args {
+    /// Flags, and what `file` says where there is none.
+    fn over(self, file: Self) -> Self {
+        Self {
+            ports: if self.ports.is_empty() { file.ports } else { self.ports },
+            bind: if self.bind.is_empty() { file.bind } else { self.bind },
+            directory: self.directory.or(file.directory),
+            slot_secs: self.slot_secs.or(file.slot_secs),
+            ident: self.ident.or(file.ident),
+            sampling_rate: self.sampling_rate.or(file.sampling_rate),
+            allow: if self.allow.is_empty() { file.allow } else { self.allow },
+            template_lifetime_secs: self.template_lifetime_secs.or(file.template_lifetime_secs),
+            session_idle_secs: self.session_idle_secs.or(file.session_idle_secs),
+            verbosity: self.verbosity.max(file.verbosity),
+            ..self
+        }
+    }
+}
+
+/// What the file at `path` says.
+fn read(path: &Path) -> Result<file::File, UsageError> {
+    let name = path.display();
+    let failed = |error: io::Error| {
+        let hint = "`-c FILE` names a configuration file; without it flags and defaults hold";
+        let reason = match error.kind() {
+            io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
+            _ => error.to_string(),
+        };
+        UsageError::new(format!("cannot read `{name}`: {reason}"), hint)
+    };
+    let mut text = String::new();
+    let limit = limits::CONFIG_BYTES_MAX;
+    let opened = fs::File::open(path).map_err(failed)?;
+    opened.take(limit + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > limit {
+        return Err(failed(io::Error::other(format!("it is longer than {limit} octets"))));
+    }
+    file::parse(&name.to_string(), &text)
+}
+
+/// The length of a slot: a file lies wholly in one hour.
+fn check_slot(secs: i64) -> Result<u32, UsageError> {
+    let max = limits::SLOT_SECS_MAX;
+    let fits = |secs: &u32| (1..=max).contains(secs);
+    u32::try_from(secs).ok().filter(fits).ok_or_else(|| {
+        UsageError::new(
+            format!("slot length `{secs}` is not between 1 and {max} seconds"),
+            "a file lies wholly in one hour; `-t 300` is the default",
+        )
     })
 }
 
@@ -188,6 +256,13 @@ mod tests {
         );
         check("-p 1 -p 1 -b ::1", Ok("[::1]:1 flows 300 none Announced"));
         check("-f x.pcap -l out -t 60 -I edge -s -1000", Ok("x.pcap out 60 edge Forced(1000)"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, "port = 7\nbind = '::1'\nwrite-dir = 'd'\nident = 'x'\nslot = 60\nsampling = 10")
+            .unwrap();
+        let path = file.path().display();
+        check(&format!("-c {path}"), Ok("[::1]:7 d 60 x Default(10)"));
+        check(&format!("-c {path} -p 8 -w e -t 90 -I y -s -1"), Ok("[::1]:8 e 90 y Forced(1)"));
+        check(&format!("-c {path} -f cap"), Ok("cap d 60 x Default(10)"));
         check("-t 0", Err("slot length `0` is not between 1 and 3600 seconds"));
         check("--allow 192.0.2.1/33", Err("`192.0.2.1/33` is neither an address nor a prefix"));
         check("-s 0", Err("sampling rate `0` is not 1 to 10000000 or -1 to -10000000"));

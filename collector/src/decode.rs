@@ -21,7 +21,7 @@ mod section;
 #[cfg(test)]
 mod streams;
 mod template;
-mod value;
+pub(crate) mod value;
 mod wire;
 
 use std::collections::VecDeque;

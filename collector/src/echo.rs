@@ -157,6 +157,7 @@ fn size(batch: &FlowBatch, row: usize) -> usize {
         Kind::Text | Kind::Binary => batch.bytes_at(column.id, row).map_or(0, <[u8]>::len),
         Kind::Labels => 4 * batch.labels_at(row).len(),
         Kind::Other => batch.other_at(row).map(|(_, bytes)| bytes.len()).sum(),
+        Kind::Float64 | Kind::Boolean => 0,
     };
     COLUMNS.iter().map(of).sum()
 }
@@ -179,7 +180,7 @@ fn value_text(batch: &FlowBatch, column: ColumnId, row: usize) -> Option<String>
             let text = |&label: &i32| format!("{}-{}-{}", label >> 4, label >> 1 & 7, label & 1);
             (!labels.is_empty()).then(|| labels.iter().map(text).collect::<Vec<_>>().join(" "))
         }
-        Kind::Other => None,
+        Kind::Float64 | Kind::Boolean | Kind::Other => None,
     }
 }
 

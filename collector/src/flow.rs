@@ -144,6 +144,7 @@ impl Buffer {
             Kind::Text | Kind::Binary => Self::Variable(Variable::default()),
             Kind::Labels => Self::Lists(Lists::default()),
             Kind::Other => Self::Maps(Maps::default()),
+            Kind::Float64 | Kind::Boolean => unreachable!("no column of the table is {kind:?}"),
         }
     }
 
@@ -343,11 +344,17 @@ impl FlowBatch {
         }
     }
 
-    /// Elements without a column of one record.
-    pub(crate) fn other_at(&self, row: usize) -> impl Iterator<Item = (i64, &[u8])> {
+    /// Elements without a column of all records.
+    pub(crate) fn others(&self) -> &Maps {
         let Buffer::Maps(maps) = &self.buffers[ColumnId::Other as usize] else {
             unreachable!("`other` is a map")
         };
+        maps
+    }
+
+    /// Elements without a column of one record.
+    pub(crate) fn other_at(&self, row: usize) -> impl Iterator<Item = (i64, &[u8])> {
+        let maps = self.others();
         range(&maps.ends, row).map(|entry| (maps.keys[entry], maps.values.get(entry).unwrap_or_default()))
     }
 }

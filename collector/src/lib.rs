@@ -18,6 +18,7 @@ mod datagram;
 mod decode;
 mod durable;
 mod echo;
+mod extra;
 mod facts;
 mod flow;
 mod framing;

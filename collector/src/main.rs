@@ -44,7 +44,9 @@ fn main() -> ExitCode {
 
 #[tokio::main(flavor = "current_thread")]
 async fn run(args: Args) -> Result<(), Failure> {
-    let level = match args.verbosity {
+    let echo = args.echo.then(|| Box::new(io::stdout()) as Box<dyn Write + Send>);
+    let config = Config::try_from(args).map_err(|error| Failure::new(2, &error, error.hint.clone()))?;
+    let level = match config.verbosity {
         0 => tracing::Level::WARN,
         1 => tracing::Level::INFO,
         _ => tracing::Level::TRACE,
@@ -55,8 +57,6 @@ async fn run(args: Args) -> Result<(), Failure> {
         .with_ansi(false)
         .with_writer(io::stderr)
         .init();
-    let echo = args.echo.then(|| Box::new(io::stdout()) as Box<dyn Write + Send>);
-    let config = Config::try_from(args).map_err(|error| Failure::new(2, &error, error.hint.clone()))?;
     // Before the first datagram: a signal from now on drains, and does not kill.
     let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
     let [interrupt, terminate, hangup] = signals;

@@ -125,7 +125,7 @@ pub fn start(
         Input::Listeners(listeners) => listeners.iter().map(Listener::addr).collect(),
         Input::Capture(_) => Vec::new(),
     };
-    let store = Store::new(config.root.clone(), config.ident.clone());
+    let store = Store::new(config.root.clone(), config.ident.clone(), config.elements.clone());
     store.prepare().map_err(|error| {
         StartError::new(error, "choose a directory you may write with `-w DIR`".to_owned())
     })?;

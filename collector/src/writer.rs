@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::Schema;
-use flow_common::column::{COLUMNS, ColumnId, Kind};
+use flow_common::column::{COLUMNS, ColumnId, ExtraColumn, Kind};
 use flow_common::footer::{Exporter, Footer, Totals};
 use flow_common::layout::{STATE_DIR, Slot};
 use flow_common::tables::Row;
@@ -42,7 +42,8 @@ pub(crate) enum WriteError {
 pub(crate) struct Store {
     root: PathBuf,
     ident: String,
-    schema: Arc<Schema>,
+    /// Columns beyond the table that flow records have.
+    elements: Vec<ExtraColumn>,
     properties: Arc<WriterProperties>,
 }
 
@@ -59,6 +60,7 @@ pub(crate) struct SlotFile {
     part: PathBuf,
     writer: ArrowWriter<File>,
     schema: Arc<Schema>,
+    elements: Vec<ExtraColumn>,
     slot: Slot,
     content: Content,
     totals: Totals,
@@ -73,8 +75,9 @@ pub(crate) struct SlotFacts {
 }
 
 impl Store {
-    pub(crate) fn new(root: PathBuf, ident: String) -> Self {
-        Self { root, ident, schema: Arc::new(schema::schema()), properties: Arc::new(properties()) }
+    pub(crate) fn new(root: PathBuf, ident: String, elements: Vec<ExtraColumn>) -> Self {
+        let properties = Arc::new(properties(&elements));
+        Self { root, ident, elements, properties }
     }
 
     /// Creates the root, so that a directory that can't be written ends the
@@ -145,22 +148,20 @@ impl Store {
         durable::create_directory(&directory)
             .map_err(|source| WriteError::Create { path: directory.clone(), source })?;
         let (part, file) = create_part(&directory, slot)?;
-        let writer = ArrowWriter::try_new(file, Arc::clone(&self.schema), Some((*self.properties).clone()))
+        // Options data records keep every field in `other`.
+        let elements = match content {
+            Content::Flows => self.elements.clone(),
+            Content::Options => Vec::new(),
+        };
+        let schema = Arc::new(schema::schema_with(&elements));
+        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some((*self.properties).clone()))
             .map_err(|source| WriteError::Write { path: part.clone(), source })?;
-        Ok(SlotFile {
-            part,
-            writer,
-            schema: Arc::clone(&self.schema),
-            slot,
-            content,
-            totals: Totals::default(),
-            rows: 0,
-        })
+        Ok(SlotFile { part, writer, schema, elements, slot, content, totals: Totals::default(), rows: 0 })
     }
 
     /// Completes a file and makes it visible; returns its path.
     pub(crate) fn publish(&self, file: SlotFile, facts: SlotFacts) -> Result<PathBuf, WriteError> {
-        let SlotFile { part, mut writer, slot, content, totals, rows, .. } = file;
+        let SlotFile { part, mut writer, elements, slot, content, totals, rows, .. } = file;
         let footer = Footer {
             schema_version: schema::SCHEMA_VERSION,
             writer: concat!("flowcapd ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -169,6 +170,7 @@ impl Store {
             totals,
             exporters: facts.exporters,
             kernel_dropped: facts.kernel_dropped,
+            elements,
         };
         for (key, value) in footer.to_metadata() {
             writer.append_key_value_metadata(KeyValue::new(key, value));
@@ -215,7 +217,7 @@ impl SlotFile {
     pub(crate) fn write(&mut self, batch: FlowBatch) -> Result<(), WriteError> {
         add_totals(&mut self.totals, &batch);
         let rows = batch.rows() as u64;
-        let result = to_record_batch(batch, &self.schema)
+        let result = to_record_batch(batch, &self.elements, &self.schema)
             .map_err(ParquetError::from)
             .and_then(|record_batch| self.writer.write(&record_batch))
             .and_then(|()| self.writer.flush());
@@ -252,7 +254,7 @@ fn add_totals(totals: &mut Totals, batch: &FlowBatch) {
 }
 
 /// How files are encoded; the reasons stand in ARCHITECTURE.md.
-fn properties() -> WriterProperties {
+fn properties(elements: &[ExtraColumn]) -> WriterProperties {
     let zstd = ZstdLevel::try_new(1).unwrap_or_default();
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(zstd))
@@ -263,8 +265,10 @@ fn properties() -> WriterProperties {
         .set_dictionary_page_size_limit(limits::DICTIONARY_BYTES_MAX)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(concat!("flowcapd ", env!("CARGO_PKG_VERSION")).to_owned());
-    for column in COLUMNS.iter().filter(|column| column.kind == Kind::Timestamp) {
-        builder = delta_encoded(builder, column.name);
+    let table = COLUMNS.iter().map(|column| (column.name, column.kind));
+    let extra = elements.iter().map(|column| (column.name.as_str(), column.kind()));
+    for (name, _) in table.chain(extra).filter(|(_, kind)| *kind == Kind::Timestamp) {
+        builder = delta_encoded(builder, name);
     }
     builder.build()
 }

@@ -80,6 +80,34 @@ fn usage_errors_say_what_to_do() {
 }
 
 #[test]
+fn a_configuration_file_that_is_wrong_ends_the_program_before_it_listens() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let check = |name: &str, content: Option<&[u8]>, expected: &str| {
+        if let Some(content) = content {
+            std::fs::write(path(name), content).unwrap();
+        }
+        let said = snapshot(&["-c", &path(name)], directory.path());
+        assert_eq!(said, format!("exit: 2\n--- stdout\n--- stderr\n{expected}"));
+    };
+    let hint = "hint: `-c FILE` names a configuration file; without it flags and defaults hold\n";
+    let missing = "error: cannot read `[DIR]/a`: No such file or directory (os error 2)\n";
+    check("a", None, &format!("{missing}{hint}"));
+    check("b", Some(b"\xff"), &format!("error: cannot read `[DIR]/b`: it is not UTF-8 text\n{hint}"));
+    let long = vec![b'#'; 2 << 20];
+    check(
+        "c",
+        Some(&long),
+        &format!("error: cannot read `[DIR]/c`: it is longer than 1048576 octets\n{hint}"),
+    );
+    check(
+        "d",
+        Some(b"slot = 60\nprot = 1\n"),
+        "error: `[DIR]/d` line 2: unknown key `prot`\n  |\n2 | prot = 1\n  | ^^^^\nhint: did you mean `port`?\n",
+    );
+}
+
+#[test]
 fn clap_speaks_as_the_rest_does() {
     insta::assert_snapshot!("usage", snapshot(&["--prot", "1"], Path::new("/nowhere")));
 }

@@ -70,7 +70,9 @@ pub(super) fn append_column(
         Kind::Binary => {
             records.fields(op.field).for_each(|bytes| batch.variable(op.column).push(Some(bytes)))
         }
-        Kind::Labels | Kind::Other => unreachable!("no plan fills {} by itself", op.column.name()),
+        Kind::Float64 | Kind::Boolean | Kind::Labels | Kind::Other => {
+            unreachable!("no plan fills {} by itself", op.column.name())
+        }
     }
     is_unfit
 }

@@ -196,7 +196,7 @@ impl<'a> Unfolding<'a> {
                 batch.variable(column.id).push(Some(bytes));
                 true
             }
-            Kind::Labels | Kind::Other => false,
+            Kind::Float64 | Kind::Boolean | Kind::Labels | Kind::Other => false,
         }
     }
 

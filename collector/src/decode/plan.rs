@@ -332,7 +332,7 @@ pub(super) fn fits(column: &Column, source: &Source, length: u16) -> bool {
             Kind::Mac => length == 6,
             Kind::Labels => length == 3,
             Kind::Text | Kind::Binary => true,
-            Kind::Other => false,
+            Kind::Float64 | Kind::Boolean | Kind::Other => false,
         }
 }
 

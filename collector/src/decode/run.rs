@@ -362,7 +362,7 @@ fn is_taken(field: FieldIndex, plan: &Plan, records: Records<'_>, row: usize, ti
         Kind::Address => value::address(bytes).is_some(),
         Kind::Mac => bytes.len() == 6,
         Kind::Text => value::text(bytes).is_some(),
-        Kind::Binary | Kind::Labels | Kind::Other => true,
+        Kind::Float64 | Kind::Boolean | Kind::Binary | Kind::Labels | Kind::Other => true,
     })
 }
 

@@ -13,6 +13,8 @@ use super::wire::uint;
 pub(crate) enum Read {
     /// Unsigned, 1 to 8 octets.
     Uint,
+    /// Two's complement, 1 to 8 octets (RFC 7011 §6.1.2).
+    Int,
     HighOctet,
     LowOctet,
     Low24Bits,
@@ -57,15 +59,32 @@ impl Read {
             Part::MillisToMicros => Self::MillisToMicros,
             Part::ApplicationId => Self::ApplicationId,
             Part::TunnelKey => Self::Uint,
-            Part::Whole if column.kind == Kind::Timestamp => match data_type {
-                Some(T::DateTimeSeconds) => Self::Seconds,
-                Some(T::DateTimeMilliseconds) => Self::Millis,
-                Some(T::DateTimeMicroseconds) => Self::NtpMicros,
-                Some(T::DateTimeNanoseconds) => Self::NtpNanos,
-                _ if matches!(source.key.id, 158 | 159) => Self::DeltaMicros,
-                _ => Self::Uptime,
+            Part::Whole if column.kind == Kind::Timestamp => match data_type.and_then(Self::of_time) {
+                Some(read) => read,
+                None if matches!(source.key.id, 158 | 159) => Self::DeltaMicros,
+                None => Self::Uptime,
             },
             Part::Whole => Self::Uint,
+        }
+    }
+
+    /// How a time of its own is read.
+    const fn of_time(data_type: T) -> Option<Self> {
+        Some(match data_type {
+            T::DateTimeSeconds => Self::Seconds,
+            T::DateTimeMilliseconds => Self::Millis,
+            T::DateTimeMicroseconds => Self::NtpMicros,
+            T::DateTimeNanoseconds => Self::NtpNanos,
+            _ => return None,
+        })
+    }
+
+    /// How values of a type become integers.
+    pub(crate) const fn of_type(data_type: T) -> Self {
+        match (Self::of_time(data_type), data_type) {
+            (Some(read), _) => read,
+            (None, T::Signed8 | T::Signed16 | T::Signed32 | T::Signed64) => Self::Int,
+            (None, _) => Self::Uint,
         }
     }
 
@@ -80,6 +99,7 @@ pub(crate) fn integer(read: Read, bytes: &[u8], time: TimeBase) -> Option<i64> {
     let wall = |timestamp: Timestamp| Some(timestamp.0);
     match read {
         Read::Uint => i64::try_from(uint(bytes)?).ok(),
+        Read::Int => signed(bytes),
         Read::HighOctet => (bytes.len() <= 2).then(|| uint(bytes).map(|value| value as i64 >> 8))?,
         Read::LowOctet => (bytes.len() <= 2).then(|| uint(bytes).map(|value| value as i64 & 0xff))?,
         Read::Low24Bits => uint(bytes).map(|value| value as i64 & 0xff_ffff),
@@ -112,6 +132,21 @@ pub(crate) fn integer(read: Read, bytes: &[u8], time: TimeBase) -> Option<i64> {
             let stamp_ms = u32::try_from(uint(bytes)?).ok()?;
             wall(uptime_to_wall(time.export, time.uptime_ms()?, stamp_ms))
         }
+    }
+}
+
+/// Two's complement in as many octets as were sent (RFC 7011 §6.2).
+fn signed(bytes: &[u8]) -> Option<i64> {
+    let unused_bits = 64 - 8 * u32::try_from(bytes.len()).ok().filter(|length| (1..=8).contains(length))?;
+    Some((uint(bytes)? << unused_bits).cast_signed() >> unused_bits)
+}
+
+/// A truth value: 1 is true, 2 is false (RFC 7011 §6.1.5).
+pub(crate) fn boolean(bytes: &[u8]) -> Option<bool> {
+    match uint(bytes)? {
+        1 => Some(true),
+        2 => Some(false),
+        _ => None,
     }
 }
 
@@ -159,6 +194,12 @@ mod tests {
         check(Read::Uint, &[1, 0], Some(256));
         check(Read::Uint, &[255; 8], None);
         check(Read::Uint, &[], None);
+        check(Read::Int, &[0xfe], Some(-2));
+        check(Read::Int, &[0xff, 0xff, 0xfe], Some(-2));
+        check(Read::Int, &[0x7f, 0xff], Some(32_767));
+        check(Read::Int, &i64::MIN.to_be_bytes(), Some(i64::MIN));
+        check(Read::Int, &[], None);
+        check(Read::Int, &[0; 9], None);
         check(Read::HighOctet, &[8, 1], Some(8));
         check(Read::LowOctet, &[8, 1], Some(1));
         check(Read::Low24Bits, &[1, 0, 0, 0, 0, 0, 3, 0xf2], Some(1010));
@@ -190,5 +231,6 @@ mod tests {
         assert_eq!(float(&0.5f32.to_be_bytes()), Some(0.5));
         assert_eq!(float(&0.25f64.to_be_bytes()), Some(0.25));
         assert_eq!(float(&[1]), None);
+        assert_eq!([&[1][..], &[0, 2], &[0], &[]].map(boolean), [Some(true), Some(false), None, None]);
     }
 }
