@@ -10,7 +10,7 @@ use crate::element::{ElementKey, REVERSE_PEN, VMWARE_PEN};
 mod extra;
 mod table;
 
-pub use extra::{ExtraColumn, ExtraError, check_free};
+pub use extra::{ExtraColumn, ExtraError, check_free, is_free_name};
 pub use table::{COLUMNS, ColumnId};
 
 /// Physical type and value range of a column.

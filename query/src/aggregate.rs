@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use flow_common::addr::{Addr16, Mac};
@@ -22,6 +23,21 @@ pub(crate) enum Value {
     Binary(Box<[u8]>),
     Float(Float),
     Boolean(bool),
+}
+
+/// For a program: addresses and octets as text, numbers as they are.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(number) => number.fmt(f),
+            Self::Address(addr) => addr.fmt(f),
+            Self::Mac(mac) => mac.fmt(f),
+            Self::Text(text) => text.fmt(f),
+            Self::Binary(octets) => octets.iter().try_for_each(|octet| write!(f, "{octet:02x}")),
+            Self::Float(Float(number)) => number.fmt(f),
+            Self::Boolean(value) => value.fmt(f),
+        }
+    }
 }
 
 /// A number that can be a key: equal where its bits are, ordered as IEEE 754 orders all.
@@ -113,7 +129,7 @@ impl Aggregation {
     pub(crate) fn new(statistics: &[Statistic]) -> Self {
         let empty = |statistic: &Statistic| match statistic.key {
             Key::Record => Groups::Records(HashMap::new()),
-            Key::Columns(_) => Groups::Elements(HashMap::new()),
+            Key::Columns(..) => Groups::Elements(HashMap::new()),
         };
         Self { statistics: statistics.iter().map(|one| (one.clone(), empty(one))).collect() }
     }
@@ -124,8 +140,9 @@ impl Aggregation {
         for (statistic, groups) in &mut self.statistics {
             match (&statistic.key, groups) {
                 (Key::Record, Groups::Records(groups)) => add_records(groups, batch, &counted),
-                (Key::Columns(columns), Groups::Elements(groups)) => {
-                    add_elements(groups, batch, &counted, statistic, columns);
+                (Key::Columns(columns, kind), Groups::Elements(groups)) => {
+                    let sides: Vec<_> = columns.iter().map(|column| batch.cells(*column)).collect();
+                    add_elements(groups, batch, &counted, statistic, *kind, &sides);
                 }
                 _ => {}
             }
@@ -151,17 +168,17 @@ impl Aggregation {
     }
 }
 
+/// Counts rows by the values of `sides`, which are of one kind.
 fn add_elements(
     groups: &mut HashMap<ElementKey, Counters>,
     batch: &Batch,
     counted: &CounterCells<'_>,
     statistic: &Statistic,
-    columns: &[ColumnId],
+    kind: Kind,
+    sides: &[Cells<'_>],
 ) {
-    let is_by_protocol = statistic.is_by_protocol;
     let is_of_events = statistic.is_of_events();
-    let protocol = batch.cells(ColumnId::Protocol);
-    let sides: Vec<_> = columns.iter().map(|id| (id.column().kind, batch.cells(*id))).collect();
+    let protocol = statistic.is_by_protocol.then(|| batch.cells(ColumnId::Protocol));
     for row in 0..batch.rows() {
         let mut counters = counted.get(row);
         if counters.is_event() {
@@ -171,12 +188,12 @@ fn add_elements(
             counters.flows = 1;
         }
         let mut before = None;
-        for (kind, cells) in &sides {
-            let Some(value) = Value::of(*kind, *cells, row) else { continue };
+        for cells in sides {
+            let Some(value) = Value::of(kind, *cells, row) else { continue };
             if before.as_ref() == Some(&value) {
                 continue;
             }
-            let key = (is_by_protocol.then(|| protocol.int(row)), value.clone());
+            let key = (protocol.map(|protocol| protocol.int(row)), value.clone());
             groups.entry(key).or_default().add(&counters);
             before = Some(value);
         }

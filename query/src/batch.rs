@@ -1,4 +1,6 @@
-//! A batch of rows with its columns found by [`ColumnId`] instead of by name.
+//! A batch of rows with its columns found by [`ColumnRef`] instead of by name.
+
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
@@ -7,25 +9,37 @@ use arrow_array::{
     ListArray, MapArray, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Schema, TimeUnit};
-use flow_common::column::{COLUMNS, Column, ColumnId, Kind, by_name};
+use flow_common::column::{COLUMNS, Column, Kind, by_name};
+
+use crate::columns::ColumnRef;
+
+/// A column beyond the table that a file has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileColumn {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) column: ColumnRef,
+}
 
 /// Rows and the columns read of them. A column that is not there is NULL.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
     rows: usize,
     columns: Vec<Option<ArrayRef>>,
+    extra: Arc<[FileColumn]>,
 }
 
 impl Batch {
-    /// The known columns of `batch`; others are ignored.
-    pub(crate) fn new(batch: &RecordBatch) -> Self {
-        let mut columns = vec![None; COLUMNS.len()];
+    /// The known columns of `batch`: the table's, and `extra`; others are ignored.
+    pub(crate) fn new(batch: &RecordBatch, extra: &Arc<[FileColumn]>) -> Self {
+        let last = extra.iter().map(|one| one.column.index() + 1).max();
+        let mut columns = vec![None; COLUMNS.len().max(last.unwrap_or(0))];
         for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-            if let Some(column) = by_name(field.name()) {
-                columns[column.id as usize] = Some(array.clone());
+            if let Some(column) = found(field.name(), extra) {
+                columns[column.index()] = Some(array.clone());
             }
         }
-        Self { rows: batch.num_rows(), columns }
+        Self { rows: batch.num_rows(), columns, extra: Arc::clone(extra) }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -36,17 +50,26 @@ impl Batch {
     pub(crate) fn head(&self, rows: usize) -> Self {
         let rows = rows.min(self.rows);
         let cut = |array: &Option<ArrayRef>| array.as_ref().map(|array| array.slice(0, rows));
-        Self { rows, columns: self.columns.iter().map(cut).collect() }
+        Self { rows, columns: self.columns.iter().map(cut).collect(), extra: Arc::clone(&self.extra) }
+    }
+
+    /// Columns beyond the table that the file of these rows has.
+    pub(crate) fn extra(&self) -> &[FileColumn] {
+        &self.extra
     }
 
     /// Whether some row has a value in the column.
-    pub(crate) fn has_values(&self, id: ColumnId) -> bool {
-        self.columns[id as usize].as_ref().is_some_and(|array| array.null_count() < array.len())
+    pub(crate) fn has_values(&self, column: impl Into<ColumnRef>) -> bool {
+        self.array(column.into()).is_some_and(|array| array.null_count() < array.len())
+    }
+
+    fn array(&self, column: ColumnRef) -> Option<&ArrayRef> {
+        self.columns.get(column.index())?.as_ref()
     }
 
     /// The cells of a column.
-    pub(crate) fn cells(&self, id: ColumnId) -> Cells<'_> {
-        let Some(array) = &self.columns[id as usize] else { return Cells::Absent };
+    pub(crate) fn cells(&self, column: impl Into<ColumnRef>) -> Cells<'_> {
+        let Some(array) = self.array(column.into()) else { return Cells::Absent };
         let cells = match array.data_type() {
             DataType::Int32 => array.as_primitive_opt::<Int32Type>().map(Cells::Int32),
             DataType::Int64 => array.as_primitive_opt::<Int64Type>().map(Cells::Int64),
@@ -64,6 +87,12 @@ impl Batch {
     }
 }
 
+/// The column a file means by `name`: one of the table, else one of `extra`.
+pub(crate) fn found(name: &str, extra: &[FileColumn]) -> Option<ColumnRef> {
+    let of_file = || extra.iter().find(|one| one.name == name).map(|one| one.column);
+    by_name(name).map(|column| column.id.into()).or_else(of_file)
+}
+
 /// The column of `schema` that is not stored as the table of columns says, if any.
 pub(crate) fn misfit(schema: &Schema) -> Option<(&'static Column, DataType)> {
     let known = schema.fields().iter().filter_map(|field| Some((by_name(field.name())?, field.data_type())));
@@ -73,7 +102,7 @@ pub(crate) fn misfit(schema: &Schema) -> Option<(&'static Column, DataType)> {
         .map(|(column, found)| (column, found.clone()))
 }
 
-fn is_stored_as(kind: Kind, found: &DataType) -> bool {
+pub(crate) fn is_stored_as(kind: Kind, found: &DataType) -> bool {
     match kind {
         Kind::Int32 | Kind::Int64 => matches!(found, DataType::Int32 | DataType::Int64),
         Kind::Timestamp => matches!(found, DataType::Timestamp(TimeUnit::Microsecond, _)),

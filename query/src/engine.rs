@@ -14,6 +14,7 @@ use flow_common::limits::OUTPUT_BUFFER_BYTES;
 use crate::aggregate::Aggregation;
 use crate::batch::Batch;
 use crate::catalog::{self, Listing, Source};
+use crate::columns::{ColumnRef, Columns};
 use crate::filter::Predicate;
 use crate::flow::{COUNTER_COLUMNS, CounterCells, Counters, KEY_COLUMNS, TIME_COLUMNS};
 use crate::message::{DONE, Failure, PARTIAL, say};
@@ -48,7 +49,7 @@ pub(crate) fn answer(
             output::write_info(&mut out, &request.style, &info)?;
         }
         Question::Rows => {
-            let mut writer = row_writer(&request.style);
+            let mut writer = row_writer(&request.style, &request.columns);
             writer.begin(&mut out)?;
             let mut rows = Rows { writer: &mut *writer, text: Vec::new(), out: &mut out };
             reader.scan(&files, rows_columns(request), &mut rows)?;
@@ -77,26 +78,27 @@ fn described(source: &Source) -> String {
 }
 
 /// Columns printed and summed up for rows.
-fn rows_columns(request: &Request) -> BTreeSet<ColumnId> {
+fn rows_columns(request: &Request) -> BTreeSet<ColumnRef> {
     let mut columns = output::columns(request.style.format);
     if output::has_summary(&request.style) {
         columns.extend(TIME_COLUMNS.into_iter().chain(COUNTER_COLUMNS));
     }
-    columns
+    columns.into_iter().map(ColumnRef::from).collect()
 }
 
-fn statistics_columns(statistics: &[Statistic]) -> BTreeSet<ColumnId> {
-    let mut columns: BTreeSet<_> = TIME_COLUMNS.into_iter().chain(COUNTER_COLUMNS).collect();
+fn statistics_columns(statistics: &[Statistic]) -> BTreeSet<ColumnRef> {
+    let mut columns: BTreeSet<_> =
+        TIME_COLUMNS.into_iter().chain(COUNTER_COLUMNS).map(ColumnRef::from).collect();
     for statistic in statistics {
         match &statistic.key {
             Key::Record => {
-                columns.extend(KEY_COLUMNS);
-                columns.extend([ColumnId::TcpFlags, ColumnId::SrcTos]);
+                columns.extend(KEY_COLUMNS.map(ColumnRef::from));
+                columns.extend([ColumnId::TcpFlags, ColumnId::SrcTos].map(ColumnRef::from));
             }
-            Key::Columns(keys) => columns.extend(keys),
+            Key::Columns(keys, _) => columns.extend(keys),
         }
         if statistic.is_by_protocol {
-            columns.insert(ColumnId::Protocol);
+            columns.insert(ColumnId::Protocol.into());
         }
     }
     columns
@@ -140,6 +142,8 @@ impl Sink for Aggregation {
 /// Reads files, names those that can't be read, and counts.
 struct Reader<'a> {
     request: &'a Request,
+    /// Columns beyond the table, those of the request and of files opened since.
+    columns: Columns,
     stderr: &'a mut dyn Write,
     is_partial: bool,
     matched: Counters,
@@ -154,6 +158,7 @@ impl<'a> Reader<'a> {
     fn new(request: &'a Request, stderr: &'a mut dyn Write) -> Self {
         Self {
             request,
+            columns: request.columns.clone(),
             stderr,
             is_partial: false,
             matched: Counters::default(),
@@ -213,15 +218,20 @@ impl<'a> Reader<'a> {
     fn scan(
         &mut self,
         files: &[PathBuf],
-        columns: BTreeSet<ColumnId>,
+        columns: BTreeSet<ColumnRef>,
         sink: &mut dyn Sink,
     ) -> io::Result<()> {
-        let plan = Plan { columns, predicate: Arc::clone(&self.request.predicate) };
+        let has_extra = !self.is_statistics() && output::has_extra(self.request.style.format);
+        let plan = Plan { columns, has_extra, predicate: Arc::clone(&self.request.predicate) };
         for path in files {
             if self.is_full() {
                 break;
             }
-            let Some(file) = self.open(path) else { continue };
+            let Some(mut file) = self.open(path) else { continue };
+            if let Err(error) = file.bind(&mut self.columns, &plan) {
+                self.cant_read(path, &error);
+                continue;
+            }
             sink.file(&FileInfo { ident: file.footer.as_ref().map(|footer| footer.ident.as_str()) });
             let mut first_error = None;
             for group in file.row_groups(&plan) {
@@ -305,8 +315,14 @@ impl<'a> Reader<'a> {
     }
 
     fn count_totals(&mut self, path: &Path, file: &FlowFile) -> Totals {
-        let columns = TIME_COLUMNS.into_iter().chain(COUNTER_COLUMNS).chain([ColumnId::Protocol]).collect();
-        let plan = Plan { columns, predicate: Arc::new(Predicate::Constant(true)) };
+        let columns = TIME_COLUMNS
+            .into_iter()
+            .chain(COUNTER_COLUMNS)
+            .chain([ColumnId::Protocol])
+            .map(ColumnRef::from)
+            .collect();
+        let predicate = Arc::new(Predicate::Constant(true));
+        let plan = Plan { columns, has_extra: false, predicate };
         let mut totals = TotalsSink(Totals::default());
         for group in file.row_groups(&plan) {
             if let Err(error) = totals.add_group(file, group, &plan) {

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! A noun is one or more words: those of the column table (`src ip`, `in if`)
-//! and `duration`, `bps`, `pps`, `bpp`. Without `src`/`dst`, `in`/`out`,
+//! and `duration`, `bps`, `pps`, `bpp`, and the names of columns an operator
+//! defined. Without `src`/`dst`, `in`/`out`,
 //! `min`/`max` or `ingress`/`egress` it means either side; with `!=` both sides
 //! must differ. What an exporter did not send makes a term false, and `not` of
 //! it true.
@@ -37,11 +38,13 @@ pub(crate) use predicate::{Predicate, Test};
 pub(crate) use vocabulary::nouns;
 
 use crate::Env;
+use crate::columns::Columns;
 
-/// The meaning of `text`; an empty one matches every flow.
-pub(crate) fn compile(text: &str, env: Env) -> Result<Predicate, FilterError> {
+/// The meaning of `text`, which may name `columns` beyond the table; an empty one
+/// matches every flow.
+pub(crate) fn compile(text: &str, env: Env, columns: &Columns) -> Result<Predicate, FilterError> {
     match parser::parse(text)? {
-        Some(node) => resolve::resolve(&node, env),
+        Some(node) => resolve::resolve(&node, env, columns),
         None => Ok(Predicate::Constant(true)),
     }
 }

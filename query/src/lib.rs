@@ -11,6 +11,7 @@
 //! - `cli`: what can be typed; `request`: what it means, complete and checked
 //! - `filter`: text → tokens → syntax tree → predicate → bitmaps over batches
 //! - `time_range`, `zone`: windows and wall time; "now" and the zone are arguments
+//! - `columns`: the columns a question may name, also those an operator defined
 //! - `catalog`: which files; `scan`: their row groups, pruned, as `batch`es of matching rows
 //! - `aggregate`: groups and their counters; `output`: rows, statistics and summary as text
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
@@ -22,6 +23,7 @@ mod aggregate;
 mod batch;
 mod catalog;
 mod cli;
+mod columns;
 mod engine;
 mod filter;
 mod flow;

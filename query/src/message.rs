@@ -77,6 +77,20 @@ impl Failure {
     }
 }
 
+/// Why a filter or a statistic is none.
+#[derive(Debug)]
+pub(crate) struct NameError {
+    pub(crate) failure: Failure,
+    /// The word could be the name of a column yet to be found.
+    pub(crate) is_unknown_word: bool,
+}
+
+impl From<Failure> for NameError {
+    fn from(failure: Failure) -> Self {
+        Self { failure, is_unknown_word: false }
+    }
+}
+
 /// One message of `kind` (`error`, `warning`, `hint`). A closed stderr is no
 /// reason to stop.
 pub(crate) fn say(stderr: &mut dyn Write, kind: &str, message: &str) {

@@ -21,6 +21,7 @@ pub(crate) use summary::{Summary, write_summary};
 
 use crate::Zone;
 use crate::batch::Batch;
+use crate::columns::Columns;
 use crate::flow::{COUNTER_COLUMNS, KEY_COLUMNS, TIME_COLUMNS};
 
 /// How a row looks.
@@ -95,17 +96,22 @@ pub(crate) trait RowWriter {
 }
 
 /// The writer of a style.
-pub(crate) fn row_writer(style: &Style) -> Box<dyn RowWriter> {
+pub(crate) fn row_writer(style: &Style, columns: &Columns) -> Box<dyn RowWriter> {
     match style.format {
         Format::Line | Format::Long | Format::Extended => Box::new(table::TableWriter::new(style)),
         Format::Raw => Box::new(raw::RawWriter::new(style)),
-        Format::Csv => Box::new(csv::CsvWriter::new(style)),
+        Format::Csv => Box::new(csv::CsvWriter::new(style, columns)),
         Format::Json | Format::Ndjson => Box::new(json::JsonWriter::new(style)),
         Format::Null => Box::new(NullWriter),
     }
 }
 
-/// Columns a format prints.
+/// Whether a format prints the columns beyond the table.
+pub(crate) fn has_extra(format: Format) -> bool {
+    matches!(format, Format::Raw | Format::Csv | Format::Json | Format::Ndjson)
+}
+
+/// Columns of the table a format prints.
 pub(crate) fn columns(format: Format) -> BTreeSet<ColumnId> {
     match format {
         Format::Null => BTreeSet::new(),

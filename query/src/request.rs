@@ -8,8 +8,9 @@ use flow_common::limits::FILTER_BYTES_MAX;
 
 use crate::catalog::Source;
 use crate::cli::Args;
+use crate::columns::{Columns, Discovery};
 use crate::filter::{self, Predicate, Test};
-use crate::message::{Failure, nearest, reason};
+use crate::message::{Failure, NameError, nearest, reason};
 use crate::output::{Format, Style};
 use crate::statistic::{Key, Statistic};
 use crate::{Env, Zone, time_range};
@@ -24,6 +25,8 @@ pub(crate) struct Request {
     /// Matching records after which to stop.
     pub(crate) limit: Option<u64>,
     pub(crate) style: Style,
+    /// Columns beyond the table that were looked for.
+    pub(crate) columns: Columns,
 }
 
 /// What is asked about the matching records.
@@ -55,24 +58,57 @@ impl Request {
             zone: env.zone,
         };
         let text = filter_text(&args)?;
-        let predicate = filter::compile(&text, env).map_err(|error| Failure::Filter(error.render(&text)))?;
+        let source = match (&args.read, &args.range) {
+            (Some(path), _) => Source::Path(path.clone()),
+            (None, Some(range)) => Source::Sequence(range.clone()),
+            (None, None) => Source::Default,
+        };
+        let mut columns = Columns::default();
+        let mut discovery = Discovery::new(&source);
+        // Files are looked into only for a word that nothing else explains.
+        let (predicate, statistics) = loop {
+            match names(&args, &text, env, &columns) {
+                Ok(meaning) => break meaning,
+                Err(error) if error.is_unknown_word && discovery.next(&mut columns) => {}
+                Err(error) => return Err(error.failure),
+            }
+        };
         let predicate = match &args.time {
             Some(window) => window_of(window, env)?.and(predicate),
             None => predicate,
         };
         let limit = args.count.as_deref().map(|text| number("-c", text)).transpose()?;
-        let question = question(&args, &text, format)?;
-        let source = match (args.read, args.range) {
-            (Some(path), _) => Source::Path(path),
-            (None, Some(range)) => Source::Sequence(range),
-            (None, None) => Source::Default,
-        };
-        Ok(Self { source, question, predicate: Arc::new(predicate), limit: limit.filter(|n| *n > 0), style })
+        let question = question(&args, &text, statistics, format)?;
+        if question == Question::Rows && format == Format::Csv {
+            // The header comes before the first file.
+            discovery.all(&mut columns);
+        }
+        let predicate = Arc::new(predicate);
+        Ok(Self { source, question, predicate, limit: limit.filter(|n| *n > 0), style, columns })
     }
 }
 
-fn question(args: &Args, filter: &str, format: Format) -> Result<Question, Failure> {
-    let statistics = args.stat.iter().map(|text| Statistic::parse(text)).collect::<Result<Vec<_>, _>>()?;
+/// What depends on the names of columns: the filter and the statistics.
+fn names(
+    args: &Args,
+    text: &str,
+    env: Env,
+    columns: &Columns,
+) -> Result<(Predicate, Vec<Statistic>), NameError> {
+    let predicate = filter::compile(text, env, columns).map_err(|error| NameError {
+        is_unknown_word: error.is_unknown_word,
+        failure: Failure::Filter(error.render(text)),
+    })?;
+    let statistics = args.stat.iter().map(|text| Statistic::parse(text, columns));
+    Ok((predicate, statistics.collect::<Result<_, _>>()?))
+}
+
+fn question(
+    args: &Args,
+    filter: &str,
+    statistics: Vec<Statistic>,
+    format: Format,
+) -> Result<Question, Failure> {
     let top = match &args.top {
         Some(text) => usize::try_from(number("-n", text)?).unwrap_or(usize::MAX),
         None => TOP_DEFAULT,

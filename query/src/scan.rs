@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Once};
 
 use arrow_array::{BooleanArray, RecordBatch};
-use flow_common::column::{ColumnId, by_name};
+use flow_common::column::{ColumnId, ExtraColumn, by_name};
 use flow_common::footer::{Footer, FooterError};
 use flow_common::limits::SCAN_BATCH_ROWS;
 use parquet::arrow::ProjectionMask;
@@ -22,7 +22,8 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 
-use crate::batch::{Batch, misfit};
+use crate::batch::{Batch, FileColumn, found, is_stored_as, misfit};
+use crate::columns::{ColumnRef, Columns};
 use crate::filter::{Predicate, select};
 use crate::message::{lower_first, reason};
 
@@ -33,9 +34,20 @@ mod prune;
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// Columns of the answer.
-    pub(crate) columns: BTreeSet<ColumnId>,
+    pub(crate) columns: BTreeSet<ColumnRef>,
+    /// Whether all columns beyond the table belong to it.
+    pub(crate) has_extra: bool,
     /// Rows of the answer.
     pub(crate) predicate: Arc<Predicate>,
+}
+
+impl Plan {
+    /// Columns that are read to decide which rows are asked for, and what of them.
+    fn needed(&self) -> BTreeSet<ColumnRef> {
+        let mut needed = self.columns.clone();
+        self.predicate.columns(&mut needed);
+        needed
+    }
 }
 
 /// Why a file, or a part of it, could not be read.
@@ -46,7 +58,9 @@ pub(crate) enum ReadError {
     #[error("{}", parquet_reason(.0))]
     Parquet(#[from] ParquetError),
     #[error("column `{column}` is stored as {found}")]
-    Type { column: &'static str, found: String },
+    Type { column: String, found: String },
+    #[error("column `{column}` is {found} here and {wanted} in a later file")]
+    Differs { column: String, found: &'static str, wanted: &'static str },
     #[error("it has no column of flow records")]
     Foreign,
     #[error("{0}")]
@@ -85,6 +99,8 @@ fn parquet_reason(error: &ParquetError) -> String {
 pub(crate) struct FlowFile {
     file: File,
     metadata: ArrowReaderMetadata,
+    /// Columns beyond the table; empty before [`FlowFile::bind`].
+    extra: Arc<[FileColumn]>,
     /// What the file says about itself; `None` where it says nothing we understand.
     pub(crate) footer: Option<Footer>,
 }
@@ -98,14 +114,53 @@ impl FlowFile {
             }
             let metadata = metadata::load(&file)?;
             if let Some((column, found)) = misfit(metadata.schema()) {
-                return Err(ReadError::Type { column: column.name, found: found.to_string() });
+                return Err(ReadError::Type { column: column.name.to_owned(), found: found.to_string() });
             }
             if !metadata.schema().fields().iter().any(|field| by_name(field.name()).is_some()) {
                 return Err(ReadError::Foreign);
             }
             let footer = footer(&metadata)?;
-            Ok(Self { file, metadata, footer })
+            Ok(Self { file, metadata, extra: Arc::new([]), footer })
         })
+    }
+
+    /// Columns beyond the table, as its metadata lists them. A name of the table is
+    /// the table's.
+    pub(crate) fn definitions(&self) -> impl Iterator<Item = &ExtraColumn> {
+        let listed = self.footer.as_ref().map_or(&[][..], |footer| &footer.elements);
+        listed.iter().filter(|definition| by_name(&definition.name).is_none())
+    }
+
+    /// Finds the columns beyond the table among `columns`, adding what is new. An
+    /// error where values are not what the metadata says, or not of the kind `plan`
+    /// asks for.
+    pub(crate) fn bind(&mut self, columns: &mut Columns, plan: &Plan) -> Result<(), ReadError> {
+        let mut extra: Vec<FileColumn> = Vec::new();
+        for definition in self.definitions() {
+            let (name, kind) = (&definition.name, definition.kind());
+            let Ok(field) = self.metadata.schema().field_with_name(name) else { continue };
+            if !is_stored_as(kind, field.data_type()) {
+                return Err(ReadError::Type { column: name.clone(), found: field.data_type().to_string() });
+            }
+            let is_new = !extra.iter().any(|one| one.name == *name);
+            let Some(column) = columns.add(definition).filter(|_| is_new) else { continue };
+            extra.push(FileColumn { name: name.clone(), kind, column });
+        }
+        for wanted in
+            plan.needed().into_iter().filter_map(|column| Some((column, columns.definition(column)?)))
+        {
+            let (column, wanted) = wanted;
+            let other = self.definitions().find(|one| one.name == wanted.name);
+            if let Some(other) = other.filter(|_| !extra.iter().any(|one| one.column == column)) {
+                return Err(ReadError::Differs {
+                    column: wanted.name.clone(),
+                    found: other.data_type().name(),
+                    wanted: wanted.data_type().name(),
+                });
+            }
+        }
+        self.extra = extra.into();
+        Ok(())
     }
 
     /// Rows of the file, as its metadata tells.
@@ -119,7 +174,11 @@ impl FlowFile {
             return (footer.totals.first, footer.totals.last);
         }
         let groups = self.metadata.metadata().row_groups();
-        let ranges = |column| groups.iter().filter_map(move |group| prune::range(group, column));
+        let ranges = |column: ColumnId| {
+            groups.iter().filter_map(move |group| {
+                prune::range(prune::Group { metadata: group, extra: &[] }, column.into())
+            })
+        };
         (
             ranges(ColumnId::FlowStart).map(|range| range.0).min(),
             ranges(ColumnId::FlowEnd).map(|range| range.1).max(),
@@ -129,15 +188,15 @@ impl FlowFile {
     /// Row groups that may hold a match.
     pub(crate) fn row_groups(&self, plan: &Plan) -> Vec<usize> {
         let groups = self.metadata.metadata().row_groups();
-        (0..groups.len()).filter(|&index| prune::may_match(&plan.predicate, &groups[index])).collect()
+        let of_file = |index: usize| prune::Group { metadata: &groups[index], extra: &self.extra };
+        (0..groups.len()).filter(|&index| prune::may_match(&plan.predicate, of_file(index))).collect()
     }
 
     /// Compressed octets of what `plan` reads of a row group.
     pub(crate) fn compressed_bytes(&self, group: usize, plan: &Plan) -> u64 {
-        let mut wanted = plan.columns.clone();
-        plan.predicate.columns(&mut wanted);
+        let wanted = plan.needed();
         let chunks = self.metadata.metadata().row_group(group).columns().iter();
-        let is_wanted = |name: &str| by_name(name).is_some_and(|column| wanted.contains(&column.id));
+        let is_wanted = |name: &str| self.is_wanted(name, &wanted, plan.has_extra);
         chunks
             .filter(|chunk| chunk.column_path().parts().first().is_some_and(|name| is_wanted(name)))
             .map(|chunk| u64::try_from(chunk.compressed_size()).unwrap_or(0))
@@ -152,23 +211,28 @@ impl FlowFile {
             let mut builder = builder
                 .with_batch_size(SCAN_BATCH_ROWS)
                 .with_row_groups(vec![group])
-                .with_projection(self.projection(&plan.columns));
+                .with_projection(self.projection(&plan.columns, plan.has_extra));
             if !plan.predicate.is_any() {
                 let mut columns = BTreeSet::new();
                 plan.predicate.columns(&mut columns);
-                let predicate = Arc::clone(&plan.predicate);
+                let (predicate, extra) = (Arc::clone(&plan.predicate), Arc::clone(&self.extra));
                 let keep = move |batch: RecordBatch| {
-                    Ok(BooleanArray::new(select(&predicate, &Batch::new(&batch)), None))
+                    Ok(BooleanArray::new(select(&predicate, &Batch::new(&batch, &extra)), None))
                 };
-                let filter = ArrowPredicateFn::new(self.projection(&columns), keep);
+                let filter = ArrowPredicateFn::new(self.projection(&columns, false), keep);
                 builder = builder.with_row_filter(RowFilter::new(vec![Box::new(filter)]));
             }
-            Ok(Scan { reader: builder.build()? })
+            Ok(Scan { reader: builder.build()?, extra: Arc::clone(&self.extra) })
         })
     }
 
-    fn projection(&self, columns: &BTreeSet<ColumnId>) -> ProjectionMask {
-        let is_wanted = |name: &str| by_name(name).is_some_and(|column| columns.contains(&column.id));
+    fn is_wanted(&self, name: &str, columns: &BTreeSet<ColumnRef>, has_extra: bool) -> bool {
+        found(name, &self.extra)
+            .is_some_and(|column| columns.contains(&column) || has_extra && column.table().is_none())
+    }
+
+    fn projection(&self, columns: &BTreeSet<ColumnRef>, has_extra: bool) -> ProjectionMask {
+        let is_wanted = |name: &str| self.is_wanted(name, columns, has_extra);
         let fields = self.metadata.parquet_schema().root_schema().get_fields();
         let roots = fields.iter().enumerate().filter(|(_, field)| is_wanted(field.name()));
         ProjectionMask::roots(self.metadata.parquet_schema(), roots.map(|(index, _)| index))
@@ -190,13 +254,14 @@ fn footer(metadata: &ArrowReaderMetadata) -> Result<Option<Footer>, ReadError> {
 /// Batches of matching rows.
 pub(crate) struct Scan {
     reader: ParquetRecordBatchReader,
+    extra: Arc<[FileColumn]>,
 }
 
 impl Scan {
     /// The next batch; after an error there is none.
     pub(crate) fn next(&mut self) -> Result<Option<Batch>, ReadError> {
         guarded(|| match self.reader.next() {
-            Some(Ok(batch)) => Ok(Some(Batch::new(&batch))),
+            Some(Ok(batch)) => Ok(Some(Batch::new(&batch, &self.extra))),
             Some(Err(error)) => Err(ParquetError::from(error).into()),
             None => Ok(None),
         })

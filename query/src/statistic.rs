@@ -1,9 +1,10 @@
 //! `-s`: which values are counted, and by which counter they are ranked.
 
-use flow_common::column::{COLUMNS, Column, ColumnId};
+use flow_common::column::{COLUMNS, Column, ColumnId, Kind, is_free_name};
 
+use crate::columns::{ColumnRef, Columns};
 use crate::flow::Counters;
-use crate::message::{Failure, nearest};
+use crate::message::{Failure, NameError, nearest};
 
 /// What flows are grouped by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +12,8 @@ pub(crate) enum Key {
     /// The 5-tuple.
     Record,
     /// A column, or a column and its opposite; a flow with the same value in both
-    /// counts once.
-    Columns(Vec<ColumnId>),
+    /// counts once. Their values are of one kind.
+    Columns(Vec<ColumnRef>, Kind),
 }
 
 /// A counter groups are ranked by.
@@ -103,7 +104,8 @@ pub(crate) fn order_words() -> impl Iterator<Item = &'static str> {
 impl Statistic {
     /// Whether it is about what happened and not about what flowed.
     pub(crate) fn is_of_events(&self) -> bool {
-        matches!(&self.key, Key::Columns(columns) if columns.iter().all(|id| EVENT_COLUMNS.contains(id)))
+        matches!(&self.key, Key::Columns(columns, _)
+            if columns.iter().all(|column| EVENT_COLUMNS.iter().any(|id| column == id)))
     }
 
     /// What percentages are of, where `total` is what matched.
@@ -112,20 +114,30 @@ impl Statistic {
         Counters { flows: total.flows.saturating_add(events), ..*total }
     }
 
-    /// Reads `srcip`, `port:p/bytes/flows:a`.
-    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+    /// Reads `srcip`, `port:p/bytes/flows:a`, and the names of `columns`.
+    pub(crate) fn parse(text: &str, columns: &Columns) -> Result<Self, NameError> {
         let mut parts = text.split('/');
         let element = parts.next().unwrap_or_default();
         let (word, is_by_protocol) = match element.split_once(':') {
             Some((word, "p")) => (word, true),
             Some((_, flag)) => {
                 let message = format!("unknown modifier `:{flag}` in `-s {text}`");
-                return Err(Failure::usage_hint(message, "`:p` splits by protocol"));
+                return Err(Failure::usage_hint(message, "`:p` splits by protocol").into());
             }
             None => (element, false),
         };
         let word = word.to_ascii_lowercase();
-        let (key, title) = key(&word).ok_or_else(|| unknown(&word))?;
+        let (key, title) = match key(&word).or_else(|| extra_key(&word, columns)) {
+            Some((Key::Columns(_, Kind::Timestamp), _)) => {
+                let message = format!("`-s {word}` would count every instant by itself");
+                return Err(Failure::usage_hint(message, "times can be compared in a filter").into());
+            }
+            Some(found) => found,
+            None => {
+                let is_unknown_word = is_free_name(&word);
+                return Err(NameError { failure: unknown(&word, columns), is_unknown_word });
+            }
+        };
         let mut rankings = parts.map(ranking).collect::<Result<Vec<_>, _>>()?;
         if rankings.is_empty() {
             rankings.push(Ranking { order: Order::Flows, is_ascending: false });
@@ -142,21 +154,28 @@ fn key(word: &str) -> Option<(Key, String)> {
         return None;
     }
     if let Some(column) = COLUMNS.iter().find(|column| column.stat == word) {
-        return Some((Key::Columns(vec![column.id]), column.title.to_owned()));
+        return Some((Key::Columns(vec![column.id.into()], column.kind), column.title.to_owned()));
     }
     let both: Vec<&Column> = COLUMNS.iter().filter(|column| column.stat_both == word).collect();
-    let title = both.first()?.title;
+    let Column { title, kind, .. } = both.first()?;
     // `Src IP Addr` and `Dst IP Addr` are `IP Addr` together.
     let title = title.replace("Src ", "").replace("Input ", "");
-    Some((Key::Columns(both.iter().map(|column| column.id).collect()), title))
+    Some((Key::Columns(both.iter().map(|column| column.id.into()).collect(), *kind), title))
 }
 
-fn unknown(word: &str) -> Failure {
+/// A column an operator defined.
+fn extra_key(word: &str, columns: &Columns) -> Option<(Key, String)> {
+    let column = columns.find(word)?;
+    Some((Key::Columns(vec![column], columns.kind(column)), word.to_owned()))
+}
+
+fn unknown(word: &str, columns: &Columns) -> Failure {
     let named = COLUMNS.iter().find(|column| {
         !column.stat.is_empty()
             && (column.name == word || column.aggregate == word || column.filter.contains(&word))
     });
-    let meant = named.map(|column| column.stat).or_else(|| nearest(word, words()));
+    let meant =
+        named.map(|column| column.stat).or_else(|| nearest(word, words().into_iter().chain(columns.names())));
     let hint = match meant {
         Some(meant) => format!("did you mean `-s {meant}`?"),
         None => "`flowdump --help` lists the words".into(),

@@ -29,7 +29,7 @@ pub enum ExtraError {
     #[error("`{0}` is no column name")]
     Spelling(String),
     #[error("`{name}` is taken: {by}")]
-    Taken { name: String, by: String },
+    Taken { name: String, by: &'static str },
     #[error("element 0 is reserved")]
     Zero,
     #[error("element {0} of an enterprise is beyond 32767")]
@@ -197,24 +197,34 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(is_inner)
 }
 
-/// Whether nothing else is called as `column` is, and no column of the table
-/// holds its element.
-pub fn check_free(column: &ExtraColumn) -> Result<(), ExtraError> {
-    let name = column.name.as_str();
-    let taken = |by: String| Err(ExtraError::Taken { name: name.to_owned(), by });
-    if by_name(name).is_some() {
-        return taken("a column of every file".to_owned());
-    }
+/// What else is called `name`: a column, a word of the filter or of `-s`, a protocol.
+fn taken_by(name: &str) -> Option<&'static str> {
     let says = |phrase: &str| phrase.split(' ').any(|word| word == name);
     let is_word = COLUMNS.iter().any(|known| {
         known.filter.iter().any(|phrase| says(phrase))
             || [known.stat, known.stat_both, known.aggregate, known.order, known.raw].contains(&name)
     });
-    if is_word || RESERVED.contains(&name) {
-        return taken("a word of `flowdump`".to_owned());
+    if by_name(name).is_some() {
+        Some("a column of every file")
+    } else if is_word || RESERVED.contains(&name) {
+        Some("a word of `flowdump`")
+    } else if Protocol::names().any(|protocol| protocol.eq_ignore_ascii_case(name)) {
+        Some("a protocol")
+    } else {
+        None
     }
-    if Protocol::names().any(|protocol| protocol.eq_ignore_ascii_case(name)) {
-        return taken("a protocol".to_owned());
+}
+
+/// Whether an operator may call a column `name`.
+pub fn is_free_name(name: &str) -> bool {
+    is_name(name) && taken_by(name).is_none()
+}
+
+/// Whether nothing else is called as `column` is, and no column of the table
+/// holds its element.
+pub fn check_free(column: &ExtraColumn) -> Result<(), ExtraError> {
+    if let Some(by) = taken_by(&column.name) {
+        return Err(ExtraError::Taken { name: column.name.clone(), by });
     }
     let holds = |known: &&super::Column| known.sources.iter().any(|source| source.key == column.key);
     match COLUMNS.iter().find(holds) {

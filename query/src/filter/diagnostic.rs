@@ -11,11 +11,13 @@ pub(crate) struct FilterError {
     pub(crate) message: String,
     pub(crate) span: Span,
     pub(crate) hint: Option<String>,
+    /// A word is unknown that could be the name of a column yet to be found.
+    pub(crate) is_unknown_word: bool,
 }
 
 impl FilterError {
     pub(crate) fn new(message: impl Into<String>, span: Span) -> Self {
-        Self { message: message.into(), span, hint: None }
+        Self { message: message.into(), span, hint: None, is_unknown_word: false }
     }
 
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {

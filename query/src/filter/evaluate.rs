@@ -64,6 +64,14 @@ fn run(test: &Test, batch: &Batch, rows: &BooleanBuffer) -> BooleanBuffer {
             let cells = batch.cells(*column);
             collect(rows, |row| cells.text(row).is_some_and(|found| (found == text) == *is_equal))
         }
+        Test::Float { column, comparator, value } => {
+            let cells = batch.cells(*column);
+            collect(rows, |row| cells.float(row).is_some_and(|found| comparator.holds(found, *value)))
+        }
+        Test::Octets { column, octets, is_equal } => {
+            let cells = batch.cells(*column);
+            collect(rows, |row| cells.binary(row).is_some_and(|found| (found == octets) == *is_equal))
+        }
         Test::Flags { column, how, flags } => {
             let wanted = i64::from(flags.0);
             ints(batch.cells(*column), rows, |found| match how {
@@ -116,6 +124,7 @@ fn ints(cells: Cells<'_>, rows: &BooleanBuffer, holds: impl Fn(i64) -> bool) -> 
         Cells::Int32(array) => primitives(array, rows, holds),
         Cells::Int64(array) => primitives(array, rows, holds),
         Cells::Time(array) => primitives(array, rows, holds),
+        Cells::Boolean(_) => collect(rows, |row| cells.int(row).is_some_and(&holds)),
         _ => BooleanBuffer::new_unset(rows.len()),
     }
 }
@@ -135,7 +144,7 @@ fn primitives<T: ArrowPrimitiveType<Native: Into<i64>>>(
 
 /// What computes `measure` for a row; `None` where a column it needs is NULL.
 fn measured<'a>(measure: Measure, batch: &'a Batch) -> Box<dyn Fn(usize) -> Option<i64> + 'a> {
-    let cells = |id| batch.cells(id);
+    let cells = |id: ColumnId| batch.cells(id);
     match measure {
         Measure::IcmpType => icmp(batch, ColumnId::IcmpType, 8),
         Measure::IcmpCode => icmp(batch, ColumnId::IcmpCode, 0),

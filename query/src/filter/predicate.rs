@@ -8,6 +8,7 @@ use flow_common::column::ColumnId;
 use flow_common::proto::TcpFlags;
 
 use super::ast::Comparator;
+use crate::columns::ColumnRef;
 use crate::flow::TIME_COLUMNS;
 
 /// A truth about a flow. NULL makes a test false.
@@ -49,31 +50,41 @@ pub(crate) enum FlagsMatch {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Test {
     Int {
-        column: ColumnId,
+        column: ColumnRef,
         comparator: Comparator,
         value: i64,
     },
     IntIn {
-        column: ColumnId,
+        column: ColumnRef,
         values: BTreeSet<i64>,
     },
     Address {
-        column: ColumnId,
+        column: ColumnRef,
         nets: Vec<Prefix16>,
         is_inside: bool,
     },
     Mac {
-        column: ColumnId,
+        column: ColumnRef,
         mac: Mac,
         is_equal: bool,
     },
     Text {
-        column: ColumnId,
+        column: ColumnRef,
         text: String,
         is_equal: bool,
     },
+    Float {
+        column: ColumnRef,
+        comparator: Comparator,
+        value: f64,
+    },
+    Octets {
+        column: ColumnRef,
+        octets: Vec<u8>,
+        is_equal: bool,
+    },
     Flags {
-        column: ColumnId,
+        column: ColumnRef,
         how: FlagsMatch,
         flags: TcpFlags,
     },
@@ -104,7 +115,7 @@ impl Predicate {
     }
 
     /// Adds the columns it reads.
-    pub(crate) fn columns(&self, into: &mut BTreeSet<ColumnId>) {
+    pub(crate) fn columns(&self, into: &mut BTreeSet<ColumnRef>) {
         match self {
             Self::Constant(_) => {}
             Self::Not(inner) => inner.columns(into),
@@ -115,15 +126,17 @@ impl Predicate {
 }
 
 impl Test {
-    fn columns(&self) -> Vec<ColumnId> {
+    fn columns(&self) -> Vec<ColumnRef> {
         use ColumnId::{Bytes, DstPort, FlowEnd, FlowStart, IcmpCode, IcmpType, Packets, Protocol};
-        match self {
+        let computed: Vec<ColumnId> = match self {
             Self::Int { column, .. }
             | Self::IntIn { column, .. }
             | Self::Address { column, .. }
             | Self::Mac { column, .. }
+            | Self::Float { column, .. }
+            | Self::Octets { column, .. }
             | Self::Text { column, .. }
-            | Self::Flags { column, .. } => vec![*column],
+            | Self::Flags { column, .. } => return vec![*column],
             Self::Within { .. } => TIME_COLUMNS.to_vec(),
             Self::Measure { measure, .. } => match measure {
                 Measure::DurationMs => vec![FlowStart, FlowEnd],
@@ -133,7 +146,8 @@ impl Test {
                 Measure::IcmpType => vec![Protocol, IcmpType, DstPort],
                 Measure::IcmpCode => vec![Protocol, IcmpCode, DstPort],
             },
-        }
+        };
+        computed.into_iter().map(ColumnRef::from).collect()
     }
 }
 
@@ -160,15 +174,15 @@ impl fmt::Display for Test {
         let equals = |is_equal: &bool| if *is_equal { "=" } else { "!=" };
         match self {
             Self::Int { column, comparator, value } => {
-                write!(f, "({} {} {value})", comparator.symbol(), column.name())
+                write!(f, "({} {} {value})", comparator.symbol(), column)
             }
             Self::IntIn { column, values } => {
-                write!(f, "(in {}", column.name())?;
+                write!(f, "(in {}", column)?;
                 values.iter().try_for_each(|value| write!(f, " {value}"))?;
                 write!(f, ")")
             }
             Self::Address { column, nets, is_inside } => {
-                write!(f, "({} {}", if *is_inside { "in" } else { "out" }, column.name())?;
+                write!(f, "({} {}", if *is_inside { "in" } else { "out" }, column)?;
                 for net in nets {
                     let (low, high) = net.bounds();
                     write!(f, " {}", flow_common::addr::Addr16(low))?;
@@ -179,10 +193,16 @@ impl fmt::Display for Test {
                 write!(f, ")")
             }
             Self::Mac { column, mac, is_equal } => {
-                write!(f, "({} {} {mac})", equals(is_equal), column.name())
+                write!(f, "({} {} {mac})", equals(is_equal), column)
             }
             Self::Text { column, text, is_equal } => {
-                write!(f, "({} {} {text:?})", equals(is_equal), column.name())
+                write!(f, "({} {} {text:?})", equals(is_equal), column)
+            }
+            Self::Float { column, comparator, value } => {
+                write!(f, "({} {column} {value})", comparator.symbol())
+            }
+            Self::Octets { column, octets, is_equal } => {
+                write!(f, "({} {column} {octets:02x?})", equals(is_equal))
             }
             Self::Flags { how, flags, .. } => write!(f, "(flags {how:?} {flags})"),
             Self::Measure { measure, comparator, value } => {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use flow_common::addr::Prefix16;
-use flow_common::column::{ColumnId, Kind};
+use flow_common::column::{ColumnId, Kind, is_free_name};
 use flow_common::proto::{Protocol, TcpFlags};
 use ipnet::IpNet;
 
@@ -12,37 +12,42 @@ use super::diagnostic::FilterError;
 use super::predicate::{FlagsMatch, Measure, Predicate, Test};
 use super::value;
 use super::vocabulary::{MISSING, Noun, Quantity, SINGLES, find, is_beginning, normal, suggestion};
+use crate::columns::{ColumnRef, Columns};
 use crate::{Env, time_range};
 
-/// What `node` means. Times are read in the zone of `env`.
-pub(crate) fn resolve(node: &Node, env: Env) -> Result<Predicate, FilterError> {
-    let all = |nodes: &[Node]| nodes.iter().map(|node| resolve(node, env)).collect::<Result<Vec<_>, _>>();
+/// What `node` means. Times are read in the zone of `env`; `columns` are those an
+/// operator defined.
+pub(crate) fn resolve(node: &Node, env: Env, columns: &Columns) -> Result<Predicate, FilterError> {
+    let one = |node: &Node| resolve(node, env, columns);
+    let all = |nodes: &[Node]| nodes.iter().map(one).collect::<Result<Vec<_>, _>>();
     Ok(match &node.kind {
-        NodeKind::Not(inner) => Predicate::Not(Box::new(resolve(inner, env)?)),
+        NodeKind::Not(inner) => Predicate::Not(Box::new(one(inner)?)),
         NodeKind::And(nodes) => Predicate::And(all(nodes)?),
         NodeKind::Or(nodes) => Predicate::Or(all(nodes)?),
-        NodeKind::Term(words, tail) => Term { env }.resolve(words, tail)?,
+        NodeKind::Term(words, tail) => Term { env, columns }.resolve(words, tail)?,
     })
 }
 
-struct Term {
+struct Term<'a> {
     env: Env,
+    columns: &'a Columns,
 }
 
-impl Term {
+impl Term<'_> {
     fn resolve(&self, words: &[Word], tail: &Tail) -> Result<Predicate, FilterError> {
         let spelled: Vec<String> = words.iter().map(|word| normal(&word.text)).collect();
         if let Some(single) = SINGLES.iter().find(|single| spelled[0] == **single) {
             return single_term(single, words, tail);
         }
-        let Some((nouns, length)) = longest_noun(words, &spelled) else {
-            return Err(unknown_word(words, &spelled));
+        let Some((quantities, length)) = longest_noun(words, &spelled, self.columns) else {
+            return Err(unknown_word(words, &spelled, self.columns));
         };
         let noun = spelled[..length].join(" ");
         let values = &words[length..];
         let noun_span = words[0].span.start..words[length - 1].span.end;
         let each = |comparator: Comparator, test: &dyn Fn(Quantity) -> Result<Predicate, FilterError>| {
-            let mut sides = nouns.iter().map(|noun| test(noun.quantity)).collect::<Result<Vec<_>, _>>()?;
+            let mut sides =
+                quantities.iter().map(|quantity| test(*quantity)).collect::<Result<Vec<_>, _>>()?;
             Ok(match (sides.len(), comparator) {
                 (1, _) => sides.remove(0),
                 (_, Comparator::Ne) => Predicate::And(sides),
@@ -50,11 +55,11 @@ impl Term {
             })
         };
         match (tail, values) {
-            (Tail::None, []) => Err(missing_value(&nouns, &noun, noun_span)),
+            (Tail::None, []) => Err(self.missing_value(quantities[0], &noun, noun_span)),
             (Tail::None, [value]) => {
                 each(Comparator::Eq, &|quantity| self.compare(quantity, &noun, None, value, &noun_span))
             }
-            (Tail::None, [address, mask]) if is_net(&nouns) && !address.text.contains('/') => {
+            (Tail::None, [address, mask]) if is_net(&quantities) && !address.text.contains('/') => {
                 let net = value::masked_prefix(address, mask)?;
                 each(Comparator::Eq, &|quantity| Ok(inside(quantity, vec![net])))
             }
@@ -69,7 +74,7 @@ impl Term {
                 Err(FilterError::new(format!("expected `and` or `or` after `{}`", extra.text), next))
             }
             (Tail::Compare { .. } | Tail::In(_), [extra, ..]) => {
-                Err(unknown_after(&noun, extra, &spelled, length))
+                Err(unknown_after(&noun, extra, &spelled, length, self.columns))
             }
             (Tail::Compare { comparator, span, value }, []) => {
                 each(*comparator, &|quantity| self.compare(quantity, &noun, Some(*comparator), value, span))
@@ -107,8 +112,10 @@ impl Term {
             Quantity::Net(column) => {
                 Test::Address { column, is_inside: equality()?, nets: vec![value::prefix(noun, word, true)?] }
             }
-            Quantity::Column(ColumnId::TcpFlags) => return flags(noun, written, word, span),
-            Quantity::Column(column) => match column.column().kind {
+            Quantity::Column(column) if column == ColumnId::TcpFlags => {
+                return flags(noun, written, word, span);
+            }
+            Quantity::Column(column) => match self.columns.kind(column) {
                 Kind::Address => Test::Address {
                     column,
                     is_inside: equality()?,
@@ -123,9 +130,17 @@ impl Term {
                     Test::Int { column, comparator, value: time.0 }
                 }
                 Kind::Int32 | Kind::Int64 => {
-                    Test::Int { column, comparator, value: value::int(column.column(), noun, word)? }
+                    Test::Int { column, comparator, value: self.int(column, noun, word)? }
                 }
-                Kind::Float64 | Kind::Boolean | Kind::Binary | Kind::Labels | Kind::Other => {
+                Kind::Float64 => Test::Float { column, comparator, value: value::float(word)? },
+                Kind::Boolean => {
+                    equality()?;
+                    Test::Int { column, comparator, value: value::boolean(noun, word)?.into() }
+                }
+                Kind::Binary => {
+                    Test::Octets { column, is_equal: equality()?, octets: value::octets(noun, word)? }
+                }
+                Kind::Labels | Kind::Other => {
                     return Err(FilterError::new(format!("`{noun}` can't be compared"), span.clone()));
                 }
             },
@@ -141,7 +156,7 @@ impl Term {
         list: &[Word],
         span: &Span,
     ) -> Result<Predicate, FilterError> {
-        let is_address = |column: ColumnId| column.column().kind == Kind::Address;
+        let is_address = |column| self.columns.kind(column) == Kind::Address;
         match quantity {
             Quantity::Column(column) | Quantity::Net(column) if is_address(column) => {
                 let nets =
@@ -149,13 +164,11 @@ impl Term {
                 Ok(inside(quantity, nets))
             }
             Quantity::Column(column)
-                if matches!(column.column().kind, Kind::Int32 | Kind::Int64)
+                if matches!(self.columns.kind(column), Kind::Int32 | Kind::Int64)
                     && column != ColumnId::TcpFlags =>
             {
-                let values = list
-                    .iter()
-                    .map(|word| value::int(column.column(), noun, word))
-                    .collect::<Result<_, _>>()?;
+                let values =
+                    list.iter().map(|word| self.int(column, noun, word)).collect::<Result<_, _>>()?;
                 Ok(Predicate::Test(Test::IntIn { column, values }))
             }
             _ => {
@@ -164,16 +177,51 @@ impl Term {
             }
         }
     }
+
+    /// A number for `column`, within what it can hold.
+    fn int(&self, column: ColumnRef, noun: &str, word: &Word) -> Result<i64, FilterError> {
+        if let Some(column) = column.table() {
+            return value::int(column, noun, word);
+        }
+        let range = self.columns.definition(column).and_then(|definition| definition.range());
+        value::number_within(noun, word, range.unwrap_or((i64::MIN, i64::MAX)))
+    }
+
+    fn missing_value(&self, quantity: Quantity, noun: &str, span: Span) -> FilterError {
+        let example = match quantity {
+            Quantity::Net(_) => "10.0.0.0/8",
+            Quantity::Measure(_) => "> 1000",
+            Quantity::Column(column) if column == ColumnId::Protocol => "tcp",
+            Quantity::Column(column) if column == ColumnId::TunnelProtocol => "tcp",
+            Quantity::Column(column) if column == ColumnId::TcpFlags => "SA",
+            Quantity::Column(column) => match self.columns.kind(column) {
+                Kind::Address => "192.0.2.1",
+                Kind::Mac => "00:11:22:33:44:55",
+                Kind::Text => "\"name\"",
+                Kind::Timestamp => "> 2026-11-21T12:00:00",
+                Kind::Int64 => "> 1000",
+                Kind::Float64 => "> 0.5",
+                Kind::Boolean => "true",
+                Kind::Binary => "0xc0ffee",
+                Kind::Int32 | Kind::Labels | Kind::Other => "80",
+            },
+        };
+        FilterError::new(format!("a value is missing after `{noun}`"), span.end..span.end)
+            .hint(format!("for example `{noun} {example}`"))
+    }
 }
 
 /// The longest beginning of `words` that is a noun. Quoted text is never one.
-fn longest_noun(words: &[Word], spelled: &[String]) -> Option<(Vec<&'static Noun>, usize)> {
+fn longest_noun(words: &[Word], spelled: &[String], columns: &Columns) -> Option<(Vec<Quantity>, usize)> {
     let bare = words.iter().take_while(|word| !word.is_quoted).count();
-    (1..=bare).rev().map(|length| (find(&spelled[..length]), length)).find(|(nouns, _)| !nouns.is_empty())
+    (1..=bare)
+        .rev()
+        .map(|length| (find(&spelled[..length], columns), length))
+        .find(|(quantities, _)| !quantities.is_empty())
 }
 
-fn is_net(nouns: &[&Noun]) -> bool {
-    nouns.iter().all(|noun| matches!(noun.quantity, Quantity::Net(_)))
+fn is_net(quantities: &[Quantity]) -> bool {
+    quantities.iter().all(|quantity| matches!(quantity, Quantity::Net(_)))
 }
 
 fn inside(quantity: Quantity, nets: Vec<Prefix16>) -> Predicate {
@@ -206,8 +254,9 @@ fn single_term(single: &str, words: &[Word], tail: &Tail) -> Result<Predicate, F
         return Ok(Predicate::Constant(true));
     }
     let v4 = value::v4_space();
-    let family =
-        |column| Predicate::Test(Test::Address { column, nets: vec![v4], is_inside: single == "ipv4" });
+    let family = |column: ColumnId| {
+        Predicate::Test(Test::Address { column: column.into(), nets: vec![v4], is_inside: single == "ipv4" })
+    };
     Ok(Predicate::Or(vec![family(ColumnId::SrcAddr), family(ColumnId::DstAddr)]))
 }
 
@@ -218,9 +267,10 @@ fn flags(
     word: &Word,
     span: &Span,
 ) -> Result<Predicate, FilterError> {
-    let column = ColumnId::TcpFlags;
+    let id = ColumnId::TcpFlags;
+    let column = id.into();
     if word.text.starts_with(|c: char| c.is_ascii_digit()) {
-        let value = value::int(column.column(), noun, word)?;
+        let value = value::int(id.column(), noun, word)?;
         let comparator = written.unwrap_or(Comparator::Eq);
         return Ok(Predicate::Test(Test::Int { column, comparator, value }));
     }
@@ -237,27 +287,8 @@ fn flags(
     Ok(Predicate::Test(Test::Flags { column, how, flags }))
 }
 
-fn missing_value(nouns: &[&Noun], noun: &str, span: Span) -> FilterError {
-    let example = match nouns[0].quantity {
-        Quantity::Net(_) => "10.0.0.0/8",
-        Quantity::Measure(_) => "> 1000",
-        Quantity::Column(column) => match (column, column.column().kind) {
-            (ColumnId::Protocol | ColumnId::TunnelProtocol, _) => "tcp",
-            (ColumnId::TcpFlags, _) => "SA",
-            (_, Kind::Address) => "192.0.2.1",
-            (_, Kind::Mac) => "00:11:22:33:44:55",
-            (_, Kind::Text) => "\"name\"",
-            (_, Kind::Timestamp) => "> 2026-11-21T12:00:00",
-            (_, Kind::Int64) => "> 1000",
-            _ => "80",
-        },
-    };
-    FilterError::new(format!("a value is missing after `{noun}`"), span.end..span.end)
-        .hint(format!("for example `{noun} {example}`"))
-}
-
 /// The first of `words` that begins no noun, and what was meant.
-fn unknown_word(words: &[Word], spelled: &[String]) -> FilterError {
+fn unknown_word(words: &[Word], spelled: &[String], columns: &Columns) -> FilterError {
     let known = (1..=words.len()).rev().find(|&length| is_beginning(&spelled[..length])).unwrap_or(0);
     let Some(word) = words.get(known) else {
         let (first, last) = (&words[0], &words[words.len() - 1]);
@@ -265,7 +296,7 @@ fn unknown_word(words: &[Word], spelled: &[String]) -> FilterError {
         let is_protocol =
             matches!(spelled, [only] if Protocol::names().any(|name| name.eq_ignore_ascii_case(only)));
         let hint = if is_protocol {
-            suggestion(spelled, 0).map(|meant| format!("did you mean `{meant}`?"))
+            suggestion(spelled, 0, columns).map(|meant| format!("did you mean `{meant}`?"))
         } else {
             continuation(spelled)
         };
@@ -276,17 +307,30 @@ fn unknown_word(words: &[Word], spelled: &[String]) -> FilterError {
         let hint = is_missing
             .then(|| format!("nfdump's `{}` has no counterpart here", spelled[0]))
             .or_else(|| address_hint("", word))
-            .or_else(|| suggestion(spelled, 0).map(|meant| format!("did you mean `{meant}`?")))
-            .unwrap_or_else(|| "`flowdump --help` lists the words of a filter".into());
-        return FilterError::new(format!("unknown word `{}` in filter", word.text), word.span.clone())
-            .hint(hint);
+            .or_else(|| suggestion(spelled, 0, columns).map(|meant| format!("did you mean `{meant}`?")))
+            .unwrap_or_else(|| {
+                let added: Vec<_> = columns.names().take(6).map(|name| format!("`{name}`")).collect();
+                let also = if added.is_empty() { "" } else { "; these files add " };
+                format!("`flowdump --help` lists the words of a filter{also}{}", added.join(", "))
+            });
+        let error = FilterError::new(format!("unknown word `{}` in filter", word.text), word.span.clone());
+        return FilterError {
+            is_unknown_word: !word.is_quoted && is_free_name(&spelled[0]),
+            ..error.hint(hint)
+        };
     }
-    unknown_after(&spelled[..known].join(" "), word, spelled, known)
+    unknown_after(&spelled[..known].join(" "), word, spelled, known, columns)
 }
 
-fn unknown_after(noun: &str, word: &Word, spelled: &[String], known: usize) -> FilterError {
+fn unknown_after(
+    noun: &str,
+    word: &Word,
+    spelled: &[String],
+    known: usize,
+    columns: &Columns,
+) -> FilterError {
     let hint = address_hint(&format!("{noun} "), word)
-        .or_else(|| suggestion(spelled, known).map(|meant| format!("did you mean `{meant}`?")))
+        .or_else(|| suggestion(spelled, known, columns).map(|meant| format!("did you mean `{meant}`?")))
         .or_else(|| continuation(&spelled[..known]));
     FilterError::new(format!("unknown word `{}` after `{noun}` in filter", word.text), word.span.clone())
         .maybe_hint(hint)

@@ -3,12 +3,13 @@
 use flow_common::time::Timestamp;
 
 use super::compile;
+use crate::columns::Columns;
 use crate::{Env, Zone};
 
 #[track_caller]
 fn check(filter: &str, expected: &str) {
     let env = Env { now: Timestamp(1_780_000_000_000_000), zone: Zone::Utc };
-    let found = match compile(filter, env) {
+    let found = match compile(filter, env, &Columns::default()) {
         Ok(predicate) => predicate.to_string(),
         Err(error) => error.message,
     };

@@ -123,6 +123,60 @@ fn protocol(noun: &str, word: &Word) -> Result<i64, FilterError> {
     Err(error(format!("unknown protocol `{}`", word.text), word).hint(hint))
 }
 
+/// A number from `min` to `max`, which may be negative.
+pub(crate) fn number_within(noun: &str, word: &Word, (min, max): (i64, i64)) -> Result<i64, FilterError> {
+    let value = if word.text.starts_with('-') {
+        word.text.parse().map_err(|_| not_a_number(noun, word))?
+    } else {
+        number(noun, word, i64::MAX)?
+    };
+    if (min..=max).contains(&value) { Ok(value) } else { Err(out_of_range(noun, word, min, max)) }
+}
+
+fn out_of_range(noun: &str, word: &Word, min: i64, max: i64) -> FilterError {
+    error(format!("`{}` is out of range", word.text), word).hint(format!("`{noun}` takes {min} to {max}"))
+}
+
+/// A number with a fraction, and `k`, `m`, `g` or `t`.
+pub(crate) fn float(word: &Word) -> Result<f64, FilterError> {
+    let text = word.text.to_ascii_lowercase();
+    let (digits, factor) = match text.strip_suffix(['k', 'm', 'g', 't']) {
+        Some(digits) => (digits, factor(&text) as f64),
+        None => (text.as_str(), 1.0),
+    };
+    // Words such as `inf` are numbers to Rust.
+    let value = digits.parse().ok().filter(|_| !digits.contains(|c: char| c.is_alphabetic() && c != 'e'));
+    value.map(|value: f64| value * factor).filter(|value| value.is_finite()).ok_or_else(|| {
+        error(format!("`{}` is not a number", word.text), word).hint("for example `0.25`, `-3` or `10k`")
+    })
+}
+
+/// `true` or `false`.
+pub(crate) fn boolean(noun: &str, word: &Word) -> Result<bool, FilterError> {
+    match word.text.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(error(format!("`{}` is neither true nor false", word.text), word)
+            .hint(format!("`{noun} true` or `{noun} false`"))),
+    }
+}
+
+/// Octets in hex, with or without `0x`.
+pub(crate) fn octets(noun: &str, word: &Word) -> Result<Vec<u8>, FilterError> {
+    let digits = word.text.strip_prefix("0x").unwrap_or(&word.text);
+    let pairs = digits.as_bytes().chunks(2).map(|pair| match pair {
+        [high, low] if pair.iter().all(u8::is_ascii_hexdigit) => {
+            let digit = |octet: u8| char::from(octet).to_digit(16).unwrap_or(0) as u8;
+            Some(digit(*high) << 4 | digit(*low))
+        }
+        _ => None,
+    });
+    pairs.collect::<Option<Vec<u8>>>().ok_or_else(|| {
+        error(format!("`{}` is not octets in hex", word.text), word)
+            .hint(format!("two digits each: `{noun} 0xc0ffee`"))
+    })
+}
+
 /// Digits with an optional `k`, `m`, `g` or `t` (powers of 1000), or hex after `0x`.
 pub(crate) fn number(noun: &str, word: &Word, max: i64) -> Result<i64, FilterError> {
     let text = word.text.to_ascii_lowercase();
@@ -138,9 +192,7 @@ pub(crate) fn number(noun: &str, word: &Word, max: i64) -> Result<i64, FilterErr
         return Err(not_a_number(noun, word));
     }
     let value = i64::from_str_radix(digits, radix).ok().and_then(|value| value.checked_mul(factor));
-    value.filter(|value| *value <= max).ok_or_else(|| {
-        error(format!("`{}` is out of range", word.text), word).hint(format!("`{noun}` takes 0 to {max}"))
-    })
+    value.filter(|value| *value <= max).ok_or_else(|| out_of_range(noun, word, 0, max))
 }
 
 fn factor(text: &str) -> i64 {

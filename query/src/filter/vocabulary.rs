@@ -6,14 +6,15 @@ use flow_common::column::{COLUMNS, ColumnId, Kind};
 use flow_common::proto::Protocol;
 
 use super::predicate::Measure;
+use crate::columns::{ColumnRef, Columns};
 use crate::message::nearest;
 
 /// What a noun stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quantity {
-    Column(ColumnId),
+    Column(ColumnRef),
     /// An address column called `… net`: its values are prefixes.
-    Net(ColumnId),
+    Net(ColumnRef),
     Measure(Measure),
 }
 
@@ -44,8 +45,8 @@ static NOUNS: LazyLock<Vec<Noun>> = LazyLock::new(|| {
             let quantity = match column.id {
                 ColumnId::IcmpType => Quantity::Measure(Measure::IcmpType),
                 ColumnId::IcmpCode => Quantity::Measure(Measure::IcmpCode),
-                id if is_net => Quantity::Net(id),
-                id => Quantity::Column(id),
+                id if is_net => Quantity::Net(id.into()),
+                id => Quantity::Column(id.into()),
             };
             Noun { words, quantity }
         })
@@ -66,13 +67,18 @@ pub(crate) fn normal(word: &str) -> String {
     if word == "xlate" { "nat".into() } else { word }
 }
 
-/// The nouns `words` name: the one of exactly these words, else those that only
-/// tell a side besides.
-pub(crate) fn find(words: &[String]) -> Vec<&'static Noun> {
+/// What `words` name: the noun of exactly these words, else those that only tell a
+/// side besides, else a column an operator defined.
+pub(crate) fn find(words: &[String], columns: &Columns) -> Vec<Quantity> {
     if let Some(noun) = NOUNS.iter().find(|noun| noun.words == words) {
-        return vec![noun];
+        return vec![noun.quantity];
     }
-    NOUNS.iter().filter(|noun| is_side_of(words, noun)).collect()
+    let sides: Vec<_> =
+        NOUNS.iter().filter(|noun| is_side_of(words, noun)).map(|noun| noun.quantity).collect();
+    match words {
+        [name] if sides.is_empty() => columns.find(name).map(Quantity::Column).into_iter().collect(),
+        _ => sides,
+    }
 }
 
 /// Whether `words` are those of `noun` in order, less some that tell a side.
@@ -130,7 +136,7 @@ const FOREIGN: [(&str, &str); 28] = [
 pub(crate) const MISSING: [&str; 7] = ["ident", "count", "cnt", "mpls", "geo", "payload", "pf"];
 
 /// What `words` were meant to be, the first of them unknown at `unknown`.
-pub(crate) fn suggestion(words: &[String], unknown: usize) -> Option<String> {
+pub(crate) fn suggestion(words: &[String], unknown: usize, columns: &Columns) -> Option<String> {
     let word = &words[unknown];
     let before = words[..unknown].iter().map(|word| format!("{word} ")).collect::<String>();
     if unknown == 0
@@ -144,6 +150,7 @@ pub(crate) fn suggestion(words: &[String], unknown: usize) -> Option<String> {
         .map(|noun| noun.words.join(" "))
         .chain(sideless())
         .chain(SINGLES.map(str::to_owned))
+        .chain(columns.names().map(str::to_owned))
         .filter(|phrase| phrase.starts_with(&before))
         .collect();
     let typed = words.iter().skip(unknown).take(2).map(String::as_str).collect::<Vec<_>>().join(" ");
@@ -176,4 +183,26 @@ fn translation(word: &str) -> Option<String> {
     }
     let is_protocol = Protocol::names().any(|name| name.eq_ignore_ascii_case(word));
     is_protocol.then(|| format!("proto {word}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use flow_common::column::is_free_name;
+
+    use super::*;
+    use crate::filter::Comparator;
+
+    /// No operator can define a column whose name means something here already.
+    #[test]
+    fn every_word_of_the_language_is_reserved() {
+        let nouns = NOUNS.iter().flat_map(|noun| noun.words.iter().copied());
+        let foreign = FOREIGN.iter().map(|(word, _)| *word);
+        let grammar = ["and", "or", "not", "in", "eq", "ne", "lt", "le", "gt", "ge", "xlate"];
+        assert!(grammar[4..10].iter().all(|word| Comparator::from_word(word).is_some()));
+        let words = nouns.chain(foreign).chain(SIDES).chain(SINGLES).chain(MISSING).chain(grammar);
+        for word in words.chain(crate::statistic::words()) {
+            assert!(!is_free_name(word), "`{word}` is not reserved");
+        }
+        assert!(is_free_name("my_rtt"));
+    }
 }

@@ -4,11 +4,14 @@
 use std::io::{self, Write};
 
 use flow_common::addr::Addr16;
-use flow_common::column::ColumnId;
+use flow_common::column::{ColumnId, Kind};
 
 use super::value::write_rfc3339;
 use super::{RowWriter, Style};
+use crate::aggregate::Value;
 use crate::batch::{Batch, Cells};
+use crate::columns::Columns;
+use crate::message::neutral;
 use crate::zone::Calendar;
 
 /// Columns read; `duration` is the difference of the times.
@@ -27,11 +30,13 @@ pub(super) const COLUMNS: [ColumnId; 10] = [
 
 pub(super) struct CsvWriter {
     calendar: Calendar,
+    /// Names of columns beyond the table, after the others.
+    extra: Vec<String>,
 }
 
 impl CsvWriter {
-    pub(super) fn new(style: &Style) -> Self {
-        Self { calendar: Calendar::new(style.zone) }
+    pub(super) fn new(style: &Style, columns: &Columns) -> Self {
+        Self { calendar: Calendar::new(style.zone), extra: columns.names().map(str::to_owned).collect() }
     }
 
     fn row(&mut self, cells: &[Cells<'_>; COLUMNS.len()], row: usize, out: &mut Vec<u8>) -> io::Result<()> {
@@ -59,15 +64,27 @@ impl CsvWriter {
         int(out, dst_port.int(row))?;
         int(out, packets.int(row))?;
         int(out, bytes.int(row))?;
-        int(out, flows.int(row).or(Some(1)))?;
-        writeln!(out)
+        int(out, flows.int(row).or(Some(1)))
+    }
+
+    /// A cell of a column beyond the table; empty where it is NULL.
+    fn extra(&mut self, kind: Kind, cells: Cells<'_>, row: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        match Value::of(kind, cells, row) {
+            Some(Value::Int(micros)) if kind == Kind::Timestamp => {
+                write_rfc3339(out, &mut self.calendar, micros)
+            }
+            Some(value) => write_field(out, &value.to_string()),
+            None => Ok(()),
+        }
     }
 }
 
 /// Header of a table of flows.
-pub(super) fn write_header(out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_header(out: &mut dyn Write, extra: &[String]) -> io::Result<()> {
     let names = COLUMNS.map(|column| if column == ColumnId::FlowEnd { "duration" } else { column.name() });
-    writeln!(out, "{}", names.join(","))
+    write!(out, "{}", names.join(","))?;
+    extra.iter().try_for_each(|name| write!(out, ",{name}"))?;
+    writeln!(out)
 }
 
 /// Microseconds as seconds with three decimals.
@@ -77,8 +94,10 @@ pub(super) fn write_secs(out: &mut dyn Write, micros: i64) -> io::Result<()> {
     write!(out, "{sign}{}.{:03}", ms / 1_000, ms % 1_000)
 }
 
-/// A field of free text, quoted where it must be.
+/// A field of free text, quoted where it must be. A terminal it is shown on obeys
+/// nothing of it; JSON tells such characters apart.
 pub(super) fn write_field(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    let text = &neutral(text);
     if text.contains([',', '"', '\n', '\r']) {
         write!(out, "\"{}\"", text.replace('"', "\"\""))
     } else {
@@ -88,12 +107,28 @@ pub(super) fn write_field(out: &mut dyn Write, text: &str) -> io::Result<()> {
 
 impl RowWriter for CsvWriter {
     fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        write_header(out)
+        write_header(out, &self.extra)
     }
 
     fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) -> io::Result<()> {
         let cells = COLUMNS.map(|id| batch.cells(id));
-        (0..batch.rows()).try_for_each(|row| self.row(&cells, row, out))
+        let named = |name: &String| batch.extra().iter().find(|one| one.name == *name);
+        let extra: Vec<_> = self
+            .extra
+            .iter()
+            .map(|name| {
+                named(name).map_or((Kind::Other, Cells::Absent), |one| (one.kind, batch.cells(one.column)))
+            })
+            .collect();
+        for row in 0..batch.rows() {
+            self.row(&cells, row, out)?;
+            for (kind, cells) in &extra {
+                out.push(b',');
+                self.extra(*kind, *cells, row, out)?;
+            }
+            out.push(b'\n');
+        }
+        Ok(())
     }
 
     fn end(&mut self, _: &mut dyn Write) -> io::Result<()> {

@@ -1,14 +1,16 @@
-//! JSON and NDJSON: every column that is not NULL, by its name, in table order.
+//! JSON and NDJSON: every column that is not NULL, by its name, in table order,
+//! then those an operator defined.
 
 use std::io::{self, Write};
 
 use flow_common::addr::{Addr16, Mac};
-use flow_common::column::{COLUMNS, Column, Kind};
+use flow_common::column::{COLUMNS, Kind};
 use flow_common::element::ElementKey;
 
 use super::value::{write_hex, write_json_time, write_label};
 use super::{Format, RowWriter, Style};
 use crate::batch::{Batch, Cells};
+use crate::columns::ColumnRef;
 use crate::message::is_control;
 use crate::zone::Calendar;
 
@@ -30,16 +32,18 @@ impl RowWriter for JsonWriter {
 
     fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) -> io::Result<()> {
         // Most columns of most files are empty.
-        let columns = COLUMNS.iter().filter(|column| batch.has_values(column.id));
-        let columns: Vec<_> = columns.map(|column| (column, batch.cells(column.id))).collect();
+        let table = COLUMNS.iter().map(|column| (column.name, column.kind, ColumnRef::from(column.id)));
+        let extra = batch.extra().iter().map(|one| (one.name.as_str(), one.kind, one.column));
+        let columns = table.chain(extra).filter(|(.., column)| batch.has_values(*column));
+        let columns: Vec<_> = columns.map(|(name, kind, column)| (name, kind, batch.cells(column))).collect();
         for row in 0..batch.rows() {
             self.list.begin_object(out)?;
-            for (column, cells) in &columns {
-                if is_null(column.kind, *cells, row) {
+            for (name, kind, cells) in &columns {
+                if is_null(*kind, *cells, row) {
                     continue;
                 }
-                self.list.key(out, column.name)?;
-                write_cell(out, &mut self.calendar, column, *cells, row)?;
+                self.list.key(out, name)?;
+                write_cell(out, &mut self.calendar, *kind, *cells, row)?;
             }
             self.list.end_object(out)?;
         }
@@ -78,7 +82,7 @@ impl JsonList {
         out.write_all(open.as_bytes())
     }
 
-    /// A key that needs no escaping: one of our own words.
+    /// A key that needs no escaping: one of our own words, or the name of a column.
     pub(super) fn key(&mut self, out: &mut dyn Write, name: &str) -> io::Result<()> {
         let comma = if self.is_first_key { "" } else { "," };
         self.is_first_key = false;
@@ -115,11 +119,11 @@ fn is_null(kind: Kind, cells: Cells<'_>, row: usize) -> bool {
 fn write_cell(
     out: &mut Vec<u8>,
     calendar: &mut Calendar,
-    column: &Column,
+    kind: Kind,
     cells: Cells<'_>,
     row: usize,
 ) -> io::Result<()> {
-    match column.kind {
+    match kind {
         Kind::Timestamp => write_json_time(out, calendar, cells.int(row).unwrap_or(0)),
         Kind::Int32 | Kind::Int64 => write!(out, "{}", cells.int(row).unwrap_or(0)),
         Kind::Boolean => write!(out, "{}", cells.int(row) == Some(1)),

@@ -85,6 +85,9 @@ impl RawWriter {
                 _ => self.column(column, *of_column, cells, row, out)?,
             }
         }
+        for (name, kind, of_column) in &cells.extra {
+            self.value(name, *kind, *of_column, row, out)?;
+        }
         Ok(())
     }
 
@@ -96,10 +99,28 @@ impl RawWriter {
         row: usize,
         out: &mut Vec<u8>,
     ) -> io::Result<()> {
-        let key = column.raw;
-        match column.kind {
+        match (column.kind, of_column.int(row)) {
+            (Kind::Int32 | Kind::Int64, Some(value)) => number(out, column, value, cells, row),
+            (Kind::Binary, _) => match of_column.binary(row) {
+                Some(octets) => acl(out, column.raw, octets),
+                None => Ok(()),
+            },
+            _ => self.value(column.raw, column.kind, of_column, row, out),
+        }
+    }
+
+    /// A value of which nothing more is known than its kind.
+    fn value(
+        &mut self,
+        key: &str,
+        kind: Kind,
+        of_column: Cells<'_>,
+        row: usize,
+        out: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        match kind {
             Kind::Int32 | Kind::Int64 => match of_column.int(row) {
-                Some(value) => number(out, column, value, cells, row),
+                Some(value) => writeln!(out, "  {key:<12} = {value:>18}"),
                 None => Ok(()),
             },
             Kind::Timestamp => {
@@ -123,7 +144,7 @@ impl RawWriter {
             Kind::Binary => {
                 let Some(octets) = of_column.binary(row) else { return Ok(()) };
                 write!(out, "  {key:<12} = ")?;
-                write_acl(out, octets)?;
+                write_hex(out, octets)?;
                 writeln!(out)
             }
             Kind::Float64 => match of_column.float(row) {
@@ -152,6 +173,8 @@ impl RawWriter {
 /// The cells of a batch that records are printed from.
 struct Record<'a> {
     columns: Vec<(&'static Column, Cells<'a>)>,
+    /// Columns beyond the table, by name.
+    extra: Vec<(&'a str, Kind, Cells<'a>)>,
     tuples: TupleCells<'a>,
     src_addr: Cells<'a>,
     dst_addr: Cells<'a>,
@@ -208,15 +231,17 @@ fn meaning(column: ColumnId, value: i64) -> Option<&'static str> {
 }
 
 /// Three ids of four octets: `0xA/0xB/0xC`; any other length as hex.
-fn write_acl(out: &mut Vec<u8>, octets: &[u8]) -> io::Result<()> {
+fn acl(out: &mut Vec<u8>, key: &str, octets: &[u8]) -> io::Result<()> {
     let words: Vec<u32> = octets
         .chunks_exact(4)
         .map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)))
         .collect();
+    write!(out, "  {key:<12} = ")?;
     match (octets.len(), words.as_slice()) {
-        (12, [acl, ace, extended]) => write!(out, "{acl:#x}/{ace:#x}/{extended:#x}"),
-        _ => write_hex(out, octets),
+        (12, [acl, ace, extended]) => write!(out, "{acl:#x}/{ace:#x}/{extended:#x}")?,
+        _ => write_hex(out, octets)?,
     }
+    writeln!(out)
 }
 
 /// An element without a column, with its name where the registry has one.
@@ -242,6 +267,11 @@ impl RowWriter for RawWriter {
     fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) -> io::Result<()> {
         let record = Record {
             columns: self.columns.iter().map(|column| (*column, batch.cells(column.id))).collect(),
+            extra: batch
+                .extra()
+                .iter()
+                .map(|one| (one.name.as_str(), one.kind, batch.cells(one.column)))
+                .collect(),
             tuples: TupleCells::new(batch),
             src_addr: batch.cells(ColumnId::SrcAddr),
             dst_addr: batch.cells(ColumnId::DstAddr),

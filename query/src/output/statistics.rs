@@ -1,9 +1,8 @@
 //! Statistics as nfdump's tables, CSV, JSON or NDJSON.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use flow_common::column::{ColumnId, Unit};
+use flow_common::column::{ColumnId, Kind, Unit};
 use flow_common::proto::TcpFlags;
 
 use super::csv;
@@ -104,14 +103,18 @@ fn table_row(tuple: &FiveTuple, record: &Record) -> TableRow {
 /// The protocol a row is about: with `:p` its own, and of `proto` the value.
 fn row_protocol(statistic: &Statistic, split: Option<Option<i64>>, value: &Value) -> Option<Option<i64>> {
     match value {
-        Value::Int(number) if statistic.key == Key::Columns(vec![ColumnId::Protocol]) => Some(Some(*number)),
+        Value::Int(number) if is_about(statistic, ColumnId::Protocol) => Some(Some(*number)),
         _ => split,
     }
 }
 
+/// Whether the values of a statistic are those of one column of the table.
+fn is_about(statistic: &Statistic, id: ColumnId) -> bool {
+    matches!(&statistic.key, Key::Columns(columns, _) if matches!(columns[..], [only] if only == id))
+}
+
 fn value_width(style: &Style, statistic: &Statistic) -> usize {
-    let is_address = matches!(&statistic.key, Key::Columns(columns)
-        if columns.iter().any(|id| id.column().kind == flow_common::column::Kind::Address));
+    let is_address = matches!(&statistic.key, Key::Columns(_, Kind::Address));
     if style.is_ipv6_full && is_address { ADDRESS_WIDTH_FULL } else { 17 }
 }
 
@@ -144,7 +147,7 @@ fn write_element(
 /// The value of a row for a table.
 fn shown(value: &Value, statistic: &Statistic, is_full: bool) -> String {
     let column = match &statistic.key {
-        Key::Columns(columns) => columns.first().map(|id| id.column()),
+        Key::Columns(columns, _) => columns.first().and_then(|column| column.table()),
         Key::Record => None,
     };
     match (value, column) {
@@ -158,24 +161,7 @@ fn shown(value: &Value, statistic: &Statistic, is_full: bool) -> String {
             format!("{}..{}", id >> 32, id & 0xffff_ffff)
         }
         (Value::Address(addr), _) => AddressText { addr: Some(*addr), is_full }.to_string(),
-        _ => one_line(&text(value)),
-    }
-}
-
-/// The value of a row for a program: addresses and octets as text, numbers as they are.
-fn text(value: &Value) -> String {
-    match value {
-        Value::Int(number) => number.to_string(),
-        Value::Address(addr) => addr.to_string(),
-        Value::Mac(mac) => mac.to_string(),
-        Value::Text(text) => text.to_string(),
-        Value::Float(Float(number)) => number.to_string(),
-        Value::Boolean(value) => value.to_string(),
-        Value::Binary(octets) => octets.iter().fold(String::new(), |mut hex, octet| {
-            // A String takes everything.
-            let _ = write!(hex, "{octet:02x}");
-            hex
-        }),
+        _ => one_line(&value.to_string()),
     }
 }
 
@@ -187,7 +173,7 @@ fn percent(count: u64, of: u64) -> f64 {
 fn write_csv(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &Counters) -> io::Result<()> {
     let mut calendar = Calendar::new(style.zone);
     if let [Table { rows: TableRows::Records(rows), .. }] = tables {
-        csv::write_header(out)?;
+        csv::write_header(out, &[])?;
         return rows
             .iter()
             .try_for_each(|(tuple, record)| write_csv_record(out, &mut calendar, tuple, record));
@@ -201,7 +187,7 @@ fn write_csv(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &C
         let TableRows::Elements(rows) = &table.rows else { continue };
         for ((protocol, value), counters) in rows {
             write!(out, "{},{},", table.statistic.word, table.ranking.order.word())?;
-            csv::write_field(out, &text(value))?;
+            csv::write_field(out, &value.to_string())?;
             write!(out, ",")?;
             if let Some(number) = row_protocol(table.statistic, *protocol, value).flatten() {
                 write!(out, "{number}")?;
@@ -276,7 +262,7 @@ fn write_json(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &
                             write_hex(out, octets)?;
                             write!(out, "\"")?;
                         }
-                        other => write_string(out, &text(other))?,
+                        other => write_string(out, &other.to_string())?,
                     }
                     let protocol = row_protocol(statistic, *protocol, value).flatten();
                     write_json_int(out, &mut list, ColumnId::Protocol.name(), protocol)?;

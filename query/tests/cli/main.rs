@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that can't be written is a failed test")]
 
 mod errors;
+mod extra;
 mod files;
 mod hostile;
 mod info;

@@ -9,9 +9,11 @@ use arrow_array::builder::{
     BinaryBuilder, FixedSizeBinaryBuilder, Int32Builder, Int64Builder, ListBuilder, MapBuilder,
     MapFieldNames, StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{Field, Schema};
 use flow_common::addr::Addr16;
-use flow_common::column::{COLUMNS, Column, ColumnId, Kind};
+use flow_common::column::{COLUMNS, Column, ColumnId, ExtraColumn, Kind};
+use flow_common::element::{AbstractDataType, ElementKey};
 use flow_common::footer::{Footer, Totals};
 use flow_common::layout::Slot;
 use flow_common::schema::{SCHEMA_VERSION, label_item, schema};
@@ -129,6 +131,8 @@ impl Row {
 
 /// How a fixture is written.
 pub(crate) struct Fixture<'a> {
+    /// Columns beyond the table: name, type and values.
+    pub(crate) extra: Vec<(&'a str, AbstractDataType, ArrayRef)>,
     pub(crate) ident: &'a str,
     pub(crate) has_footer: bool,
     pub(crate) group_rows: usize,
@@ -136,7 +140,7 @@ pub(crate) struct Fixture<'a> {
 
 impl Default for Fixture<'_> {
     fn default() -> Self {
-        Self { ident: "edge1", has_footer: true, group_rows: 1 << 20 }
+        Self { extra: Vec::new(), ident: "edge1", has_footer: true, group_rows: 1 << 20 }
     }
 }
 
@@ -144,11 +148,17 @@ impl Default for Fixture<'_> {
 pub(crate) fn write(path: &Path, rows: &[Row], fixture: &Fixture<'_>) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let rows: Vec<Row> = rows.iter().map(Row::complete).collect();
-    let arrays = COLUMNS.iter().map(|column| array(column, &rows)).collect();
-    let batch = RecordBatch::try_new(Arc::new(schema()), arrays).unwrap();
+    let extra = fixture
+        .extra
+        .iter()
+        .map(|(name, _, array)| Arc::new(Field::new(*name, array.data_type().clone(), true)));
+    let fields: Vec<_> = schema().fields().iter().cloned().chain(extra).collect();
+    let arrays = COLUMNS.iter().map(|column| array(column, &rows));
+    let arrays = arrays.chain(fixture.extra.iter().map(|(.., array)| Arc::clone(array))).collect();
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
     let mut properties = WriterProperties::builder().set_max_row_group_row_count(Some(fixture.group_rows));
     if fixture.has_footer {
-        let pairs = footer(&rows, fixture.ident).to_metadata();
+        let pairs = footer(&rows, fixture).to_metadata();
         let pairs = pairs.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
         properties = properties.set_key_value_metadata(Some(pairs));
     }
@@ -158,7 +168,7 @@ pub(crate) fn write(path: &Path, rows: &[Row], fixture: &Fixture<'_>) {
     writer.close().unwrap();
 }
 
-fn footer(rows: &[Row], ident: &str) -> Footer {
+fn footer(rows: &[Row], fixture: &Fixture<'_>) -> Footer {
     let mut totals = Totals::default();
     for row in rows {
         let known = |id| row.get_int(id).and_then(|value| u64::try_from(value).ok());
@@ -169,15 +179,19 @@ fn footer(rows: &[Row], ident: &str) -> Footer {
         let (start, end) = (row.get_int(ColumnId::FlowStart), row.get_int(ColumnId::FlowEnd));
         totals.add_span(start.or(end), end.or(start));
     }
+    let elements = fixture.extra.iter().enumerate().map(|(index, (name, data_type, _))| {
+        let key = ElementKey { pen: 9, id: index as u16 + 1 };
+        ExtraColumn::new(name, key, *data_type).unwrap()
+    });
     Footer {
         schema_version: SCHEMA_VERSION,
         writer: "flowcapd test".into(),
-        ident: ident.into(),
+        ident: fixture.ident.into(),
         slot: Slot { start_secs: T0_SECS, end_secs: T0_SECS + 300 },
         totals,
         exporters: Vec::new(),
         kernel_dropped: 0,
-        elements: Vec::new(),
+        elements: elements.collect(),
     }
 }
 
@@ -244,7 +258,7 @@ fn nested<'a>(column: &Column, cells: impl Iterator<Item = Option<&'a Cell>>) ->
         return Arc::new(builder.finish());
     }
     let names = MapFieldNames { entry: "key_value".into(), key: "key".into(), value: "value".into() };
-    let value_field = Arc::new(arrow_schema::Field::new("value", arrow_schema::DataType::Binary, false));
+    let value_field = Arc::new(Field::new("value", arrow_schema::DataType::Binary, false));
     let mut builder = MapBuilder::new(Some(names), Int64Builder::new(), BinaryBuilder::new())
         .with_values_field(value_field);
     cells.for_each(|cell| match cell {
