@@ -34,6 +34,11 @@ impl Decoding {
         self.sink.flows.rows() + self.sink.options.rows()
     }
 
+    /// Flow records held.
+    pub fn n_flows(&self) -> usize {
+        self.sink.flows.rows()
+    }
+
     /// Forgets the records, keeps the memory.
     pub fn clear(&mut self) {
         self.sink.flows.truncate(0);
