@@ -24,6 +24,7 @@ mod flow;
 mod framing;
 #[doc(hidden)]
 pub mod harness;
+mod hash;
 mod lifetime;
 mod log;
 mod losses;

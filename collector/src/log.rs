@@ -1,7 +1,6 @@
 //! At most one log line per (exporter, reason) and minute: the log is for
 //! people, the counters are exact.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
@@ -9,6 +8,7 @@ use flow_common::limits;
 use flow_common::time::Timestamp;
 
 use crate::decode::Reason;
+use crate::hash::HashMap;
 
 #[derive(Debug)]
 struct Line {

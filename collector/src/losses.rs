@@ -6,13 +6,13 @@
 //! also followed as a whole, and whichever explains the changes of domain is
 //! believed. Until one does, nothing is reported.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use flow_common::limits;
 use flow_common::time::Timestamp;
 
 use crate::datagram::{ListenerId, Transport, TransportSession};
+use crate::hash::HashMap;
 use crate::sequence::{Kind, Observation, SequenceTracker, Unit};
 
 /// A transport session, seen from its sequence numbers.

@@ -1,8 +1,8 @@
 //! Sampling rates that exporters announce, and what the operator says of them.
 
-use std::collections::HashMap;
-
 use flow_common::limits;
+
+use crate::hash::HashMap;
 
 /// Where a sampling rate came from, in the words of the column `sampling_source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,11 @@ impl SamplingRates {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.domain.is_none() && self.samplers.is_empty() && self.interfaces.is_empty()
+    }
+
+    /// Whether the rate depends on the interface.
+    pub(crate) fn interfaces_differ(&self) -> bool {
+        !self.interfaces.is_empty() && self.of_all_interfaces().is_none()
     }
 
     pub(crate) fn of_sampler(&self, id: u64) -> Option<i64> {

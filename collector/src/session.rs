@@ -3,7 +3,7 @@
 //! bounded over all of them.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 
 use flow_common::limits;
@@ -11,6 +11,7 @@ use flow_common::time::Timestamp;
 
 use crate::datagram::{ListenerId, Transport};
 use crate::decode::{Definition, MessageContext, Template};
+use crate::hash::HashMap;
 use crate::lifetime::{Header, Lifetimes, Receipts};
 use crate::sampling::{RateScope, SamplingRates};
 use crate::state::{Listeners, SessionState, TemplateState};

@@ -2,13 +2,14 @@
 //! octets and age, and are decoded when the template comes (RFC 3954 §9,
 //! RFC 7011 §8).
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use flow_common::limits;
 use flow_common::time::Timestamp;
 
 use crate::datagram::Transport;
 use crate::decode::MessageContext;
+use crate::hash::HashMap;
 use crate::session::SessionKey;
 use crate::state::{Listeners, WaitingGroups, WaitingState};
 
