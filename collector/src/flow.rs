@@ -4,6 +4,8 @@
 //! nothing until the batch is written, when what is missing becomes NULL. This
 //! module knows no Arrow: `batch` turns the buffers into arrays.
 
+use std::ops::BitOr;
+
 use flow_common::column::{COLUMNS, ColumnId, Kind};
 
 /// Values of fixed width with their NULLs.
@@ -67,11 +69,38 @@ impl<T: Copy + Default> Fixed<T> {
     }
 
     /// Appends values that are all present.
+    #[inline]
     pub(crate) fn extend(&mut self, values: impl Iterator<Item = T>) {
         self.values.extend(values);
         if !self.valid.is_empty() {
             self.valid.resize(self.values.len(), true);
         }
+    }
+
+    /// Appends values that are all present and none above `max`, as `convert` makes
+    /// them; `None`, and nothing is appended, if one may be above.
+    #[inline]
+    pub(crate) fn extend_up_to<V>(
+        &mut self,
+        values: impl Iterator<Item = V>,
+        max: V,
+        convert: impl Fn(V) -> T,
+    ) -> Option<()>
+    where
+        V: Copy + Default + Ord + BitOr<Output = V>,
+    {
+        let before = self.values.len();
+        let mut bits = V::default();
+        self.extend(values.map(|value| {
+            bits = bits | value;
+            convert(value)
+        }));
+        // All bits seen make a number that no value exceeds.
+        if bits > max {
+            self.truncate(before);
+            return None;
+        }
+        Some(())
     }
 
     pub(crate) fn push_n(&mut self, value: T, n: usize) {
@@ -81,13 +110,22 @@ impl<T: Copy + Default> Fixed<T> {
         }
     }
 
+    /// Appends NULLs until there are `rows` values.
+    #[inline]
+    fn pad_to(&mut self, rows: usize) {
+        if self.values.len() < rows {
+            self.push_nulls(rows - self.values.len());
+        }
+    }
+
+    #[cold]
     fn push_nulls(&mut self, n: usize) {
         self.valid.resize(self.values.len(), true);
         self.values.resize(self.values.len() + n, T::default());
         self.valid.resize(self.values.len(), false);
     }
 
-    fn truncate(&mut self, n: usize) {
+    pub(crate) fn truncate(&mut self, n: usize) {
         self.values.truncate(n);
         self.valid.truncate(n);
     }
@@ -108,6 +146,20 @@ impl Variable {
         self.ends.push(self.bytes.len() as i32);
     }
 
+    /// Appends one value `n` times.
+    pub(crate) fn push_n(&mut self, value: &[u8], n: usize) {
+        (0..n).for_each(|_| self.push(Some(value)));
+    }
+
+    /// Appends NULLs until there are `rows` values.
+    fn pad_to(&mut self, rows: usize) {
+        if self.ends.len() < rows {
+            self.valid.resize(self.ends.len(), true);
+            self.valid.resize(rows, false);
+            self.ends.resize(rows, self.bytes.len() as i32);
+        }
+    }
+
     fn range(&self, row: usize) -> std::ops::Range<usize> {
         range(&self.ends, row)
     }
@@ -121,6 +173,22 @@ impl Variable {
         self.ends.truncate(n);
         self.valid.truncate(n);
         self.bytes.truncate(end_of(&self.ends));
+    }
+}
+
+impl Lists {
+    fn pad_to(&mut self, rows: usize) {
+        if self.ends.len() < rows {
+            self.ends.resize(rows, self.items.len() as i32);
+        }
+    }
+}
+
+impl Maps {
+    fn pad_to(&mut self, rows: usize) {
+        if self.ends.len() < rows {
+            self.ends.resize(rows, self.keys.len() as i32);
+        }
     }
 }
 
@@ -162,18 +230,14 @@ impl Buffer {
 
     /// Appends NULLs until there are `rows` values.
     pub(crate) fn pad_to(&mut self, rows: usize) {
-        let n = rows.saturating_sub(self.len());
-        if n == 0 {
-            return;
-        }
         match self {
-            Self::Int32(fixed) => fixed.push_nulls(n),
-            Self::Int64(fixed) => fixed.push_nulls(n),
-            Self::Address(fixed) => fixed.push_nulls(n),
-            Self::Mac(fixed) => fixed.push_nulls(n),
-            Self::Variable(variable) => (0..n).for_each(|_| variable.push(None)),
-            Self::Lists(lists) => lists.ends.resize(rows, lists.items.len() as i32),
-            Self::Maps(maps) => maps.ends.resize(rows, maps.keys.len() as i32),
+            Self::Int32(fixed) => fixed.pad_to(rows),
+            Self::Int64(fixed) => fixed.pad_to(rows),
+            Self::Address(fixed) => fixed.pad_to(rows),
+            Self::Mac(fixed) => fixed.pad_to(rows),
+            Self::Variable(variable) => variable.pad_to(rows),
+            Self::Lists(lists) => lists.pad_to(rows),
+            Self::Maps(maps) => maps.pad_to(rows),
         }
     }
 
@@ -227,11 +291,11 @@ macro_rules! typed {
         /// The buffer of `column`, filled with NULL up to the first row of the set
         /// being decoded.
         pub(crate) fn $name(&mut self, column: ColumnId) -> &mut $type {
-            let rows = self.rows;
-            let buffer = &mut self.buffers[column as usize];
-            buffer.pad_to(rows);
-            match buffer {
-                Buffer::$variant(typed) => typed,
+            match &mut self.buffers[column as usize] {
+                Buffer::$variant(typed) => {
+                    typed.pad_to(self.rows);
+                    typed
+                }
                 other => unreachable!("{} is not {}: {other:?}", column.name(), stringify!($variant)),
             }
         }

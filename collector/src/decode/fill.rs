@@ -1,7 +1,7 @@
 //! Filling one column from one field of many records.
 //!
-//! Fields of 1, 2 and 4 octets that always fit their column take a tight loop;
-//! everything else goes value by value.
+//! Fields of the usual lengths take a tight loop; everything else, and a set with a
+//! value that does not fit, goes value by value.
 
 use flow_common::addr::Addr16;
 use flow_common::column::Kind;
@@ -20,9 +20,18 @@ pub(super) fn append_column(
     time: TimeBase,
     batch: &mut FlowBatch,
 ) -> bool {
-    if append_plain(op, plan, records, time, batch).is_some() {
-        return false;
-    }
+    let is_plain = append_plain(op, plan, records, time, batch).is_some();
+    !is_plain && append_each(op, plan, records, time, batch)
+}
+
+/// Fills one column value by value; says whether a value sent did not fit it.
+fn append_each(
+    op: &ColumnOp,
+    plan: &Plan,
+    records: Records<'_>,
+    time: TimeBase,
+    batch: &mut FlowBatch,
+) -> bool {
     let mut is_unfit = false;
     let mut note = |bytes: &[u8], is_some: bool| is_unfit |= !is_some && !bytes.is_empty();
     let rows = (0..records.len()).map(|row| (row, chosen(op, records, row)));
@@ -77,7 +86,11 @@ pub(super) fn append_column(
     is_unfit
 }
 
-/// The common fields, whose every value fits; `None` if this is none of them.
+/// Largest stamp, milliseconds since 1970, that microseconds in 63 bits hold.
+const MILLIS_MAX: u64 = i64::MAX as u64 / 1_000;
+
+/// The common fields, whose every value fits; `None` if this is none of them,
+/// or one does not fit.
 fn append_plain(
     op: &ColumnOp,
     plan: &Plan,
@@ -85,7 +98,7 @@ fn append_plain(
     time: TimeBase,
     batch: &mut FlowBatch,
 ) -> Option<()> {
-    if !op.alternates.is_empty() {
+    if !op.alternates.is_empty() && records.fields(op.field).any(is_zero) {
         return None;
     }
     match (op.column.column().kind, op.read) {
@@ -93,17 +106,28 @@ fn append_plain(
             let column = batch.int32(op.column);
             if let Some(octets) = records.arrays::<1>(op.field) {
                 column.extend(octets.map(|[octet]| i32::from(octet)));
+            } else if let Some(octets) = records.arrays(op.field) {
+                column.extend(octets.map(|octets| i32::from(u16::from_be_bytes(octets))));
             } else {
-                column.extend(records.arrays(op.field)?.map(|octets| i32::from(u16::from_be_bytes(octets))));
+                let values = records.arrays(op.field)?.map(u32::from_be_bytes);
+                return column.extend_up_to(values, i32::MAX as u32, |value| value as i32);
             }
         }
         (Kind::Int64, Read::Uint) => {
             let column = batch.int64(op.column);
             if let Some(octets) = records.arrays(op.field) {
                 column.extend(octets.map(|octets| i64::from(u32::from_be_bytes(octets))));
+            } else if let Some(octets) = records.arrays(op.field) {
+                column.extend(octets.map(|octets| i64::from(u16::from_be_bytes(octets))));
             } else {
-                column.extend(records.arrays(op.field)?.map(|octets| i64::from(u16::from_be_bytes(octets))));
+                let values = records.arrays(op.field)?.map(u64::from_be_bytes);
+                return column.extend_up_to(values, i64::MAX as u64, u64::cast_signed);
             }
+        }
+        (Kind::Timestamp, Read::Millis) => {
+            let values = records.arrays(op.field)?.map(u64::from_be_bytes);
+            let column = batch.int64(op.column);
+            return column.extend_up_to(values, MILLIS_MAX, |millis| (millis as i64).wrapping_mul(1_000));
         }
         (Kind::Timestamp, Read::Uptime) if plan.init.is_none() => {
             let uptime_ms = time.uptime_ms()?;
@@ -112,8 +136,12 @@ fn append_plain(
             batch.int64(op.column).extend(stamps.map(wall));
         }
         (Kind::Address, _) => {
-            let addresses = records.arrays(op.field)?;
-            batch.address(op.column).extend(addresses.map(|octets| Addr16::from_v4(octets).0));
+            let column = batch.address(op.column);
+            if let Some(addresses) = records.arrays(op.field) {
+                column.extend(addresses.map(|octets| Addr16::from_v4(octets).0));
+            } else {
+                column.extend(records.arrays::<16>(op.field)?);
+            }
         }
         (Kind::Mac, _) => {
             let addresses = records.arrays(op.field)?;
@@ -137,4 +165,60 @@ fn chosen<'a>(op: &ColumnOp, records: Records<'a>, row: usize) -> &'a [u8] {
 
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|&octet| octet == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use flow_common::column::COLUMNS;
+    use flow_common::time::Timestamp;
+
+    use super::*;
+    use crate::decode::run::{Scratch, for_records};
+    use crate::decode::template::{Definition, FieldSpecifier, Template};
+    use crate::decode::wire::Reader;
+
+    /// Records of one field: every octet the same, the highest bit alone, the rest.
+    fn bodies(length: usize) -> Vec<Vec<u8>> {
+        let record = |first: u8, rest: u8| {
+            let mut octets = vec![rest; length];
+            octets[0] = first;
+            octets
+        };
+        let all = [record(0, 0), record(0, 1), record(0, 255), record(0x80, 0), record(255, 255)];
+        let mut bodies: Vec<_> = all.to_vec();
+        bodies.push(all[..3].concat());
+        bodies.push(all.concat());
+        bodies
+    }
+
+    #[test]
+    fn tight_loops_say_what_value_by_value_says() {
+        let time =
+            TimeBase { export: Timestamp::from_secs(1_795_262_400), uptime_ms: Some(90_000), init: None };
+        let mut n_plain = 0;
+        for source in COLUMNS.iter().flat_map(|column| column.sources) {
+            for length in [1, 2, 3, 4, 6, 8, 16] {
+                let fields = vec![FieldSpecifier { key: source.key, length }];
+                let template = Template::new(Definition { id: 256, n_scope: None, fields }).unwrap();
+                for (op, body) in template
+                    .plan
+                    .ops
+                    .iter()
+                    .flat_map(|op| bodies(length.into()).into_iter().map(move |b| (op, b)))
+                {
+                    let (mut plain, mut each) = (FlowBatch::default(), FlowBatch::default());
+                    let append = |records: Records<'_>| {
+                        if append_plain(op, &template.plan, records, time, &mut plain).is_some() {
+                            let is_unfit = append_each(op, &template.plan, records, time, &mut each);
+                            assert!(!is_unfit, "{op:?} {body:?}");
+                            n_plain += 1;
+                        }
+                    };
+                    for_records(&template, Reader::new(&body), &mut Scratch::default(), append).unwrap();
+                    assert_eq!(format!("{plain:?}"), format!("{each:?}"), "{op:?} {body:?}");
+                }
+            }
+        }
+        assert!(n_plain > 1_000, "{n_plain}");
+    }
 }

@@ -69,6 +69,8 @@ pub(crate) struct SamplingFields {
 pub(crate) struct Plan {
     pub(crate) ops: Vec<ColumnOp>,
     pub(crate) others: Vec<OtherOp>,
+    /// Those of `others` that are looked at where every value fits its column.
+    pub(crate) extras: Vec<OtherOp>,
     /// Label stack entries, top first.
     pub(crate) labels: Vec<FieldIndex>,
     pub(crate) sampling: SamplingFields,
@@ -284,6 +286,7 @@ impl Plan {
             };
             self.others.push(OtherOp { field, key, when });
         }
+        self.extras = self.others.iter().copied().filter(|other| other.when != When::Unfit).collect();
     }
 
     /// Memory it holds, octets.
@@ -291,6 +294,7 @@ impl Plan {
         size_of_val(self.ops.as_slice())
             + self.ops.iter().map(|op| size_of_val(&*op.alternates)).sum::<usize>()
             + size_of_val(self.others.as_slice())
+            + size_of_val(self.extras.as_slice())
             + size_of_val(self.labels.as_slice())
             + size_of_val(self.lists.as_slice())
             + size_of_val(self.n_fields.as_slice())

@@ -14,7 +14,7 @@ use super::list::Unfolding;
 use super::plan::{FieldIndex, OtherOp, Plan, SamplingFields, Section, When};
 use super::rate::Announced;
 use super::section::{self, Headers};
-use super::template::{Template, VARIABLE};
+use super::template::{FieldSpecifier, Template, VARIABLE};
 use super::value::{self, TimeBase};
 use super::wire::{Reader, uint};
 use crate::flow::FlowBatch;
@@ -39,9 +39,25 @@ pub(crate) struct MessageContext {
 
 /// Where a field lies in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Location {
+pub(super) struct Location {
     offset: usize,
     length: usize,
+}
+
+impl Location {
+    /// Where the fields of a template lie; none if any is of variable length.
+    pub(super) fn all(fields: &[FieldSpecifier]) -> Box<[Self]> {
+        if fields.iter().any(|field| field.length == VARIABLE) {
+            return Box::default();
+        }
+        let lengths = fields.iter().map(|field| usize::from(field.length));
+        let locate = |end: &mut usize, length| {
+            let offset = *end;
+            *end += length;
+            Some(Self { offset, length })
+        };
+        lengths.scan(0, locate).collect()
+    }
 }
 
 /// Records of one length in a row, and where their fields lie.
@@ -70,11 +86,17 @@ impl<'a> Records<'a> {
     }
 
     /// The octets of a field of `N`; `None` if it has another length.
+    #[inline]
     pub(super) fn arrays<const N: usize>(self, field: FieldIndex) -> Option<impl Iterator<Item = [u8; N]>> {
         let at = *self.locations.get(usize::from(field)).filter(|at| at.length == N)?;
-        // One check for the whole set: every record is `stride` octets long.
+        let (start, end) = (at.offset, at.offset + N);
+        if end > self.stride {
+            return None;
+        }
+        // Every record is `stride` octets long, so that one check holds for all of them
+        // and the compiler drops that of each.
         let records = self.bytes.get(..self.n * self.stride)?.chunks_exact(self.stride);
-        let read = move |record: &[u8]| record.get(at.offset..).and_then(|rest| rest.first_chunk()).copied();
+        let read = move |record: &'a [u8]| record.get(start..end).and_then(|field| field.try_into().ok());
         Some(records.map(move |record| read(record).unwrap_or([0; N])))
     }
 
@@ -102,19 +124,13 @@ pub(crate) fn for_records(
     scratch: &mut Scratch,
     mut each: impl FnMut(Records<'_>),
 ) -> Result<u64, DecodeError> {
-    if !template.is_variable {
-        scratch.locations.clear();
-        let mut offset = 0;
-        for field in &template.definition.fields {
-            let length = usize::from(field.length);
-            scratch.locations.push(Location { offset, length });
-            offset += length;
-        }
-        let n = body.remaining() / template.record_bytes_min;
+    if !template.is_variable() {
+        let (locations, stride) = (&template.locations, template.record_bytes_min);
+        let n = body.remaining() / stride;
         if n > 0 {
-            each(Records { bytes: body.rest(), stride: offset, n, locations: &scratch.locations });
+            each(Records { bytes: body.rest(), stride, n, locations });
         }
-        return Ok(trailing(body.rest().get(n * offset..)));
+        return Ok(trailing(body.rest().get(n * stride..)));
     }
     let (mut rest, mut offset) = (body.rest(), body.offset());
     while rest.len() >= template.record_bytes_min {
@@ -197,8 +213,11 @@ pub(crate) fn append_flows(
     if !plan.labels.is_empty() {
         append_labels(&plan.labels, records, batch);
     }
-    if is_unfit || plan.others.iter().any(|other| other.when != When::Unfit) {
-        append_other(plan, records, context.time, batch);
+    let has_no_rate = |row| record_rate(&plan.sampling, records, row).is_none();
+    is_unfit |= plan.sampling.rate.is_some() && (0..records.n).any(has_no_rate);
+    let others = if is_unfit { &plan.others } else { &plan.extras };
+    if !others.is_empty() {
+        append_other(others, plan, records, context.time, batch);
     }
     if !plan.lists.is_empty() {
         append_lists(plan, records, unfolding, batch);
@@ -218,7 +237,7 @@ pub(crate) fn append_options(
     context: &MessageContext,
     batch: &mut FlowBatch,
 ) {
-    append_other(plan, records, context.time, batch);
+    append_other(&plan.others, plan, records, context.time, batch);
     append_provenance(records.n, context, batch);
     batch.add_rows(records.n);
 }
@@ -242,6 +261,9 @@ fn append_icmp_from_port(plan: &Plan, records: Records<'_>, batch: &mut FlowBatc
     let field = |column| plan.ops.iter().find(|op| op.column == column).map(|op| op.field);
     let fields = (field(ColumnId::Protocol), field(ColumnId::SrcPort), field(ColumnId::DstPort));
     let (Some(protocol), Some(src_port), Some(dst_port)) = fields else { return };
+    if !records.fields(protocol).any(|protocol| protocol == [ICMP]) {
+        return;
+    }
     for row in 0..records.n {
         let is_icmp = records.field(row, protocol) == [ICMP];
         let port = |field| uint(records.field(row, field)).unwrap_or_default() as i32;
@@ -307,10 +329,16 @@ fn append_labels(fields: &[FieldIndex], records: Records<'_>, batch: &mut FlowBa
     }
 }
 
-fn append_other(plan: &Plan, records: Records<'_>, time: TimeBase, batch: &mut FlowBatch) {
+fn append_other(
+    others: &[OtherOp],
+    plan: &Plan,
+    records: Records<'_>,
+    time: TimeBase,
+    batch: &mut FlowBatch,
+) {
     let maps = batch.maps(ColumnId::Other);
     for row in 0..records.n {
-        for other in &plan.others {
+        for other in others {
             let bytes = records.field(row, other.field);
             if belongs_to_other(other, plan, records, row, time) {
                 maps.keys.push(other.key);
@@ -407,6 +435,13 @@ fn append_sampling(
     }
     let number = |row, field: Option<FieldIndex>| uint(records.field(row, field?));
     let of_domain = rates.domain().map(|rate| (rate, SamplingSource::Domain));
+    let is_by_row = has_own || fields.interface.is_some() && rates.interfaces_differ();
+    if !is_by_row {
+        let Some((rate, source)) = forced.or(of_domain).or(of_all) else { return };
+        batch.int64(ColumnId::SamplingRate).push_n(rate, records.n);
+        batch.variable(ColumnId::SamplingSource).push_n(source.name().as_bytes(), records.n);
+        return;
+    }
     for row in 0..records.n {
         let of_record = || Some((record_rate(fields, records, row)?, SamplingSource::Record));
         let of_sampler = || rates.of_sampler(number(row, fields.sampler)?);

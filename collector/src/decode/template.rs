@@ -6,6 +6,7 @@ use flow_common::limits;
 
 use super::error::DecodeError;
 use super::plan::Plan;
+use super::run::Location;
 use super::wire::Reader;
 
 /// Length that says "the value carries its length" (RFC 7011 §7).
@@ -59,8 +60,8 @@ pub(crate) struct Template {
     pub(crate) plan: Plan,
     /// Octets of the smallest record; what is shorter at the end of a set is padding.
     pub(crate) record_bytes_min: usize,
-    /// Whether any field is of variable length, so records differ in length.
-    pub(crate) is_variable: bool,
+    /// Where its fields lie; empty if records differ in length.
+    pub(super) locations: Box<[Location]>,
 }
 
 impl Template {
@@ -77,13 +78,21 @@ impl Template {
             None => Plan::compile(&definition.fields),
             Some(n_scope) => Plan::compile_options(&definition.fields, n_scope),
         };
-        let is_variable = definition.fields.iter().any(|field| field.length == VARIABLE);
-        Ok(Self { definition, plan, record_bytes_min, is_variable })
+        let locations = Location::all(&definition.fields);
+        Ok(Self { definition, plan, record_bytes_min, locations })
+    }
+
+    /// Whether any field is of variable length, so records differ in length.
+    pub(crate) fn is_variable(&self) -> bool {
+        self.locations.is_empty()
     }
 
     /// Memory it holds, octets.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of_val(self.definition.fields.as_slice()) + self.plan.bytes()
+        size_of::<Self>()
+            + size_of_val(self.definition.fields.as_slice())
+            + size_of_val(&*self.locations)
+            + self.plan.bytes()
     }
 }
 
