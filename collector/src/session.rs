@@ -60,7 +60,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// `None` if it was withdrawn before.
     fn withdraw(&mut self) -> Option<Undo> {
-        let (has_decoded, was_used) = (self.has_decoded.replace(false), self.was_used.replace(false));
+        let (has_decoded, was_used) = (self.has_decoded.take(), self.was_used.take());
         let was_withdrawn = std::mem::replace(&mut self.is_withdrawn, true);
         let id = self.template.definition.id;
         (!was_withdrawn).then_some(Undo::Withdrawn { id, has_decoded, was_used })
@@ -87,19 +87,22 @@ impl Session {
     }
 
     /// The session's templates as of a message, and what its options data change.
+    /// Those of a stream do not expire.
     pub(crate) fn split(
         &mut self,
+        key: &SessionKey,
         context: &MessageContext,
         lifetimes: Lifetimes,
     ) -> (Templates<'_>, &mut SamplingRates, &mut Option<Timestamp>) {
         let as_of = AsOf { header: Header::of(context), n_messages: self.n_messages, lifetimes };
+        let as_of = (!key.transport.is_stream()).then_some(as_of);
         (Templates(Some((&self.templates, as_of))), &mut self.rates, &mut self.init)
     }
 }
 
 /// The templates of one session that hold for a message.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Templates<'a>(Option<(&'a HashMap<u16, Entry>, AsOf)>);
+pub(crate) struct Templates<'a>(Option<(&'a HashMap<u16, Entry>, Option<AsOf>)>);
 
 /// What decides whether a template still holds.
 #[derive(Debug, Clone, Copy)]
@@ -112,9 +115,10 @@ struct AsOf {
 impl<'a> Templates<'a> {
     /// A template, marked as used.
     pub(crate) fn get(self, id: u16) -> Option<&'a Template> {
-        let (templates, AsOf { header, n_messages, lifetimes }) = self.0?;
+        let (templates, as_of) = self.0?;
         let entry = templates.get(&id).filter(|entry| !entry.is_withdrawn)?;
-        if entry.receipts.is_over(header, n_messages, lifetimes) {
+        let is_over = |of: AsOf| entry.receipts.is_over(of.header, of.n_messages, of.lifetimes);
+        if as_of.is_some_and(is_over) {
             return None;
         }
         entry.has_decoded.set(true);
@@ -550,7 +554,7 @@ mod tests {
 
     fn is_usable(sessions: &mut Sessions, key: SessionKey, id: u16) -> bool {
         let session = sessions.get_mut(&key).unwrap();
-        session.split(&context(1_000), Lifetimes::default()).0.get(id).is_some()
+        session.split(&key, &context(1_000), Lifetimes::default()).0.get(id).is_some()
     }
 
     fn template(id: u16, length: u16) -> Template {

@@ -292,7 +292,7 @@ impl Decoder {
             Lookup::Unknown => return Ok(Decoded::TemplateUnknown),
         };
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(Decoded::TemplateUnknown) };
-        let (templates, rates, init) = session.split(context, self.lifetimes);
+        let (templates, rates, init) = session.split(&key, context, self.lifetimes);
         let Some(template) = templates.get(template_id) else { return Ok(Decoded::TemplateUnknown) };
         let time = TimeBase { init: *init, ..context.time };
         let context = MessageContext { time, policy: self.policy, ..*context };
