@@ -21,6 +21,7 @@ mod section;
 #[cfg(test)]
 mod streams;
 mod template;
+mod time;
 pub(crate) mod value;
 mod wire;
 
@@ -37,6 +38,7 @@ pub(crate) use self::rate::Announced;
 pub(crate) use self::run::MessageContext;
 use self::run::Scratch;
 pub(crate) use self::template::{Definition, FieldSpecifier, Template};
+pub(crate) use self::time::Uptime;
 pub(crate) use self::value::TimeBase;
 use self::wire::Reader;
 pub(crate) use self::wire::uint;

@@ -316,6 +316,37 @@ impl FlowBatch {
         self.buffers[column as usize].len()
     }
 
+    /// Whether `column` has no value for some record from `row` on.
+    pub(crate) fn has_nulls_from(&self, column: ColumnId, row: usize) -> bool {
+        match &self.buffers[column as usize] {
+            Buffer::Int64(fixed) => {
+                fixed.values.len() <= row
+                    || fixed.valid.get(row..).is_some_and(|valid| valid.contains(&false))
+            }
+            _ => true,
+        }
+    }
+
+    /// Sets the number of a record, the last ones of a column first filled with NULL.
+    pub(crate) fn set_int64(&mut self, column: ColumnId, row: usize, value: i64) {
+        let buffer = &mut self.buffers[column as usize];
+        if buffer.len() == row {
+            if let Buffer::Int64(fixed) = buffer {
+                fixed.push(Some(value));
+            }
+            return;
+        }
+        buffer.pad_to(row + 1);
+        if let Buffer::Int64(fixed) = buffer
+            && let Some(slot) = fixed.values.get_mut(row)
+        {
+            *slot = value;
+            if let Some(valid) = fixed.valid.get_mut(row) {
+                *valid = true;
+            }
+        }
+    }
+
     /// Changes the number of a record that has one.
     pub(crate) fn set_int32(&mut self, column: ColumnId, row: usize, value: i32) {
         if let Buffer::Int32(fixed) = &mut self.buffers[column as usize]

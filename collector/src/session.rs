@@ -10,7 +10,7 @@ use flow_common::limits;
 use flow_common::time::Timestamp;
 
 use crate::datagram::{ListenerId, Transport};
-use crate::decode::{Definition, MessageContext, Template};
+use crate::decode::{Definition, MessageContext, Template, Uptime};
 use crate::hash::HashMap;
 use crate::lifetime::{Header, Lifetimes, Receipts};
 use crate::sampling::{RateScope, SamplingRates};
@@ -74,6 +74,8 @@ pub(crate) struct Session {
     pub(crate) rates: SamplingRates,
     /// systemInitTimeMilliseconds (160) from options data.
     pub(crate) init: Option<Timestamp>,
+    /// Whether the uptime in the headers runs.
+    pub(crate) uptime: Uptime,
     /// Messages since its first template came, that one included.
     n_messages: u64,
     /// When the last of them came.

@@ -149,10 +149,18 @@ fn ipx_19_addresses_are_never_shortened() {
 
 #[test]
 fn ipx_19_times_are_never_shortened() {
-    check_invalid(150, "flow_start", &[0, 1]);
-    check_invalid(152, "flow_start", &[0, 0, 0, 1]);
-    check_invalid(154, "flow_start", &[0, 0, 0, 1]);
-    check_invalid(156, "flow_start", &[0, 0, 0, 1]);
+    for (element, octets) in
+        [(150, &[0, 1][..]), (152, &[0, 0, 0, 1]), (154, &[0, 0, 0, 1]), (156, &[0, 0, 0, 1])]
+    {
+        let length = u16::try_from(octets.len()).unwrap();
+        let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        let other = json!({element.to_string(): hex});
+        check_ipfix_value(
+            Field::iana(element, length),
+            octets,
+            json!({"time_source": "export", "other": other}),
+        );
+    }
 }
 
 #[test]

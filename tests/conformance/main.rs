@@ -21,6 +21,7 @@ mod lists;
 mod rows;
 mod sequence;
 mod table;
+mod times;
 mod v5;
 mod v9_framing;
 mod v9_templates;

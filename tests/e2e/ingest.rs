@@ -10,6 +10,8 @@ use flow_tests::{captures, testdata};
 use serde_json::{Value as Json, json};
 
 const EXPORT_SECS: u32 = 1_795_264_200; // 2026-11-21T12:30:00Z
+/// The same as text.
+const EXPORT: &str = "2026-11-21T12:30:00.000Z";
 
 fn collect(datagrams: &[Vec<u8>]) -> Finished {
     let mut daemon = Daemon::start();
@@ -79,6 +81,7 @@ fn v5_every_field_and_uptime_across_the_wrap() {
             "protocol": 6, "tcp_flags": 27, "src_tos": 184, "packets": 4_000_000_000_u64, "bytes": 4_294_967_295_u64,
             "in_if": 65534, "out_if": 65535, "src_as": 64512, "dst_as": 65535, "src_mask": 24, "dst_mask": 32,
             "next_hop": "192.0.2.3", "export_version": 5, "engine_type": 1, "engine_id": 2, "sequence": 77,
+            "export_time": "2026-11-21T12:30:00.500Z",
             "sampling_rate": 100, "sampling_source": "header",
         })
     );
@@ -116,7 +119,7 @@ fn v9_reduced_sizes_sampler_and_padding() {
             "flow_start": "2026-11-21T12:29:59.000Z", "flow_end": "2026-11-21T12:30:00.160Z",
             "src_addr": "192.0.2.1", "dst_addr": "192.0.2.2", "packets": 8_589_934_592_u64, "bytes": 70_000,
             "in_if": 100_000, "mpls_labels": ["1010-0-0", "1011-0-1"], "export_version": 9, "observation_domain": 5,
-            "sequence": 3, "sampling_rate": 1_000, "sampling_source": "sampler", "other": {"48": "03"},
+            "sequence": 3, "export_time": EXPORT, "sampling_rate": 1_000, "sampling_source": "sampler", "other": {"48": "03"},
         })],
     );
 }
@@ -169,7 +172,7 @@ fn ipfix_enterprise_variable_length_and_repeated_elements() {
             "flow_start": "2026-11-21T12:29:58.250Z", "flow_end": "2026-11-21T12:29:59.500Z",
             "src_addr": "::1", "dst_addr": "::", "tcp_flags": 274, "bytes": 1500, "out_bytes": 40,
             "username": long, "application_id": 13_u64 << 32 | 479, "export_version": 10, "observation_domain": 42,
-            "sequence": 9,
+            "sequence": 9, "export_time": EXPORT,
         })
     );
 }
@@ -190,7 +193,8 @@ fn values_that_do_not_fit_their_column_are_kept() {
     check(
         &[message.encode()],
         &[json!({
-            "export_version": 10, "observation_domain": 0, "sequence": 1,
+            "export_version": 10, "observation_domain": 0, "sequence": 1, "export_time": EXPORT,
+            "flow_start": EXPORT, "flow_end": EXPORT, "time_source": "export",
             "other": {"1": "ffffffffffffffff", "7": "ffffffff", "8": "0102030405", "152": "00000007", "96": "fffefd"},
         })],
     );
@@ -210,7 +214,7 @@ fn data_waits_for_its_template_and_keeps_its_time() {
         &[data, other_domain, template],
         &[json!({
             "flow_start": "2026-11-21T12:29:59.000Z", "protocol": 6, "export_version": 10, "observation_domain": 7,
-            "sequence": 1,
+            "sequence": 1, "export_time": EXPORT,
         })],
     );
 }

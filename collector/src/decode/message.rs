@@ -292,9 +292,10 @@ impl Decoder {
             Lookup::Unknown => return Ok(Decoded::TemplateUnknown),
         };
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(Decoded::TemplateUnknown) };
+        let uptime_ms = session.uptime.of(context.time);
         let (templates, rates, init) = session.split(&key, context, self.lifetimes);
         let Some(template) = templates.get(template_id) else { return Ok(Decoded::TemplateUnknown) };
-        let time = TimeBase { init: *init, ..context.time };
+        let time = TimeBase { uptime_ms, init: *init, ..context.time };
         let context = MessageContext { time, policy: self.policy, ..*context };
         let plan = &template.plan;
         let trailing_bytes = if template.definition.n_scope.is_some() {

@@ -84,6 +84,8 @@ pub(crate) struct Plan {
     pub(crate) lists: Vec<(FieldIndex, ListKind)>,
     /// How often the template has an element, by element; empty where there are no lists.
     pub(crate) n_fields: Vec<(ElementKey, u16)>,
+    /// Whether a field tells when a flow began or ended.
+    pub(crate) has_flow_time: bool,
     /// What kind of events its records are, if they have a field for one.
     pub(crate) events: Option<EventKind>,
     /// Whether ICMP type and code lie in the destination port (NetFlow v1, v5, v7).
@@ -171,6 +173,8 @@ impl Plan {
                 }
             }
         }
+        plan.has_flow_time =
+            plan.ops.iter().any(|op| matches!(op.column, ColumnId::FlowStart | ColumnId::FlowEnd));
         plan.events = plan.event_kind(families.get(&ColumnId::Bytes).copied());
         plan.add_section(&fields);
         plan.add_lists(specifiers);

@@ -15,6 +15,7 @@ use super::plan::{FieldIndex, OtherOp, Plan, SamplingFields, Section, When};
 use super::rate::Announced;
 use super::section::{self, Headers};
 use super::template::{FieldSpecifier, Template, VARIABLE};
+use super::time::append_missing_times;
 use super::value::{self, TimeBase};
 use super::wire::{Reader, uint};
 use crate::flow::FlowBatch;
@@ -222,6 +223,7 @@ pub(crate) fn append_flows(
     if !plan.lists.is_empty() {
         append_lists(plan, records, unfolding, batch);
     }
+    append_missing_times(plan.has_flow_time, records.n, context, batch);
     if let Some(kind) = plan.events {
         append_contributes(kind, records.n, batch);
     }
@@ -457,6 +459,7 @@ fn append_sampling(
 fn append_provenance(n: usize, context: &MessageContext, batch: &mut FlowBatch) {
     batch.int64(ColumnId::Received).push_n(context.received_at.0, n);
     batch.address(ColumnId::ExporterAddr).push_n(Addr16::from(context.peer.ip()).0, n);
+    batch.int64(ColumnId::ExportTime).push_n(context.time.export.0, n);
     batch.int32(ColumnId::ExportVersion).push_n(i32::from(context.version), n);
     // The header of v1 has none.
     if context.version != 1 {

@@ -34,6 +34,8 @@ columns! {
         "last packet of the flow, as wall time";
     EventTime = 4 "event_time" Timestamp { sources: &[ie(323), ie(324), ie(325), ie(322)], tags: &["tevt"], raw: "Event time" }
         "when the event happened (firewall and NAT logging)";
+    TimeSource = 5 "time_source" Text { raw: "time source" }
+        "whose time flow_start and flow_end are where the flow told neither: event, export or received; NULL is its own";
 
     // key
     SrcAddr = 10 "src_addr" Address { sources: &[ie(8), ie(27)], filter: &["src ip", "src host", "src net"],
@@ -271,6 +273,8 @@ columns! {
         "packets one sampled packet stands for; NULL where the exporter told none";
     SamplingSource = 178 "sampling_source" Text { raw: "sampling source" }
         "where the rate came from: record, sampler, domain, header or override";
+    ExportTime = 179 "export_time" Timestamp { raw: "export time" }
+        "when the message was sent, by the exporter's clock";
 
     // everything else
     Other = 190 "other" Other { raw: "other" }
