@@ -10,8 +10,11 @@ Examples:
   flowcapd                          listen on 2055, 4739, 9995 and 9996, write to ./flows
   flowcapd -p 9995 -w /var/flows    one port, another directory
   flowcapd -p 9995 -E -l .          print every record as it arrives
-  flowcapd -f export.pcap -w out    decode a capture instead of listening
+  flowcapd -f export.pcap -w out    decode a capture, or an IPFIX file, instead of listening
   flowcapd -c flowcap.toml          settings from a file
+  flowcapd --tcp                    IPFIX over TCP on 4739 as well
+  flowcapd --tls --tls-cert us.pem --tls-key us.key --tls-ca exporters.pem
+                                    over TLS on 4740, from exporters with a certificate
 
 NetFlow v1, v5, v7, v9 and IPFIX are told apart by their version on every port, over
 IPv4 and IPv6. Files appear whole, one per slot, as
@@ -81,8 +84,51 @@ pub struct Args {
     #[arg(long = "session-idle", value_name = "SECS")]
     pub(crate) session_idle_secs: Option<u32>,
 
-    /// Decode the datagrams of a pcap or pcapng file instead of listening
-    #[arg(short = 'f', long = "read-pcap", value_name = "PCAP")]
+    /// Receive IPFIX over TCP, too; repeatable [default port: 4739]
+    #[arg(long = "tcp", value_name = "[ADDR:]PORT", num_args = 0..=1, default_missing_value = "4739",
+        action = ArgAction::Append)]
+    pub(crate) tcp: Vec<String>,
+
+    /// Receive IPFIX over TLS, too; repeatable [default port: 4740]
+    #[arg(long = "tls", value_name = "[ADDR:]PORT", num_args = 0..=1, default_missing_value = "4740",
+        action = ArgAction::Append)]
+    pub(crate) tls: Vec<String>,
+
+    /// Certificate of this collector, and those between it and its issuer: PEM
+    #[arg(long = "tls-cert", value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// Key of that certificate: PEM
+    #[arg(long = "tls-key", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Take exporters with a certificate of these issuers only: PEM
+    #[arg(long = "tls-ca", value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+
+    /// Of those, take only whose certificate has this host name or address as a subject
+    /// alternative name; repeatable [default: all]
+    #[arg(long = "tls-peer", value_name = "NAME", action = ArgAction::Append)]
+    pub(crate) tls_peers: Vec<String>,
+
+    /// Take exporters without a certificate: anyone may then send
+    #[arg(long = "tls-no-client-auth")]
+    pub(crate) tls_no_client_auth: bool,
+
+    /// TCP and TLS connections open at a time [default: 2048]
+    #[arg(long = "max-connections", value_name = "N")]
+    pub(crate) connections_max: Option<usize>,
+
+    /// Those of one address [default: 64]
+    #[arg(long = "max-connections-per-address", value_name = "N")]
+    pub(crate) connections_per_address_max: Option<usize>,
+
+    /// TLS handshakes under way at a time [default: 64]
+    #[arg(long = "max-handshakes", value_name = "N")]
+    pub(crate) handshakes_max: Option<usize>,
+
+    /// Decode a pcap or pcapng file, or one of IPFIX messages, instead of listening
+    #[arg(short = 'f', long = "read-pcap", value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
 
     /// Print every flow record on stdout as it is decoded
@@ -97,10 +143,14 @@ pub struct Args {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use flow_common::limits;
 
     #[test]
     fn definitions_are_sound() {
         super::Args::command().debug_assert();
-        assert_eq!(flow_common::limits::SLOT_SECS_DEFAULT, 300, "the help says so");
+        assert_eq!(limits::SLOT_SECS_DEFAULT, 300, "the help says so");
+        let ports = (limits::TCP_PORT_DEFAULT, limits::TLS_PORT_DEFAULT);
+        let bounds = (limits::CONNECTIONS_MAX, limits::CONNECTIONS_PER_ADDRESS_MAX, limits::HANDSHAKES_MAX);
+        assert_eq!((ports, bounds), ((4739, 4740), (2_048, 64, 64)), "and so");
     }
 }

@@ -2,6 +2,7 @@
 //! point can be a usage error.
 
 mod file;
+mod streams;
 
 use std::fs;
 use std::io::{self, Read};
@@ -16,6 +17,8 @@ use ipnet::IpNet;
 use crate::cli::Args;
 use crate::lifetime::Lifetimes;
 use crate::sampling::SamplingPolicy;
+
+use crate::stream::Streams;
 
 /// Where datagrams come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct Config {
     pub allow: Vec<IpNet>,
     /// How long what is remembered of exporters holds.
     pub lifetimes: Lifetimes,
+    /// Where connections are accepted, beside the datagrams.
+    pub streams: Streams,
     /// A listener where nothing came for this long gets a hint.
     pub silent_after: Duration,
     /// Columns beyond the table: elements an operator gave a name and a type.
@@ -76,6 +81,7 @@ impl Default for Config {
             sampling: SamplingPolicy::Announced,
             allow: Vec::new(),
             lifetimes: Lifetimes::default(),
+            streams: Streams::default(),
             silent_after: Duration::from_secs(limits::SILENT_LISTENER_SECS),
             elements: Vec::new(),
             verbosity: 0,
@@ -104,12 +110,23 @@ impl TryFrom<Args> for Config {
     fn try_from(args: Args) -> Result<Self, UsageError> {
         let default = Self::default();
         let is_listening = !args.ports.is_empty() || !args.bind.is_empty();
+        let is_accepting = !args.tcp.is_empty() || !args.tls.is_empty();
         let file = match &args.config {
             Some(path) => read(path)?,
             None => file::File::default(),
         };
         let args = args.over(file.args);
+        let streams = match args.capture {
+            Some(_) if !is_accepting => Streams::default(),
+            _ => streams::streams(&args)?,
+        };
         let source = match args.capture {
+            Some(_) if is_accepting => {
+                return Err(UsageError::new(
+                    "`-f` reads a file and listens nowhere, so `--tcp` and `--tls` mean nothing",
+                    "leave them out; a file of IPFIX messages is recognised as such",
+                ));
+            }
             // What the file says of ports is for another time.
             Some(path) if !is_listening => Source::Capture(path),
             Some(_) => {
@@ -138,6 +155,7 @@ impl TryFrom<Args> for Config {
             slot_secs: args.slot_secs.map_or(Ok(default.slot_secs), |secs| check_slot(secs.into()))?,
             ident: args.ident.unwrap_or(default.ident),
             sampling,
+            streams,
             allow: args.allow.iter().map(|text| prefix(text)).collect::<Result<_, _>>()?,
             lifetimes,
             elements: file.elements,
@@ -169,6 +187,18 @@ impl Args {
             allow: if self.allow.is_empty() { file.allow } else { self.allow },
             template_lifetime_secs: self.template_lifetime_secs.or(file.template_lifetime_secs),
             session_idle_secs: self.session_idle_secs.or(file.session_idle_secs),
+            tcp: if self.tcp.is_empty() { file.tcp } else { self.tcp },
+            tls: if self.tls.is_empty() { file.tls } else { self.tls },
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            tls_ca: self.tls_ca.or(file.tls_ca),
+            tls_peers: if self.tls_peers.is_empty() { file.tls_peers } else { self.tls_peers },
+            tls_no_client_auth: self.tls_no_client_auth || file.tls_no_client_auth,
+            connections_max: self.connections_max.or(file.connections_max),
+            connections_per_address_max: self
+                .connections_per_address_max
+                .or(file.connections_per_address_max),
+            handshakes_max: self.handshakes_max.or(file.handshakes_max),
             verbosity: self.verbosity.max(file.verbosity),
             ..self
         }
@@ -230,6 +260,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::stream::{StreamBounds, TlsClients};
 
     #[track_caller]
     fn check(args: &str, expected: Result<&str, &str>) {
@@ -245,6 +276,40 @@ mod tests {
             format!("{source} {root} {slot_secs} {ident} {:?}", config.sampling)
         });
         assert_eq!(config.as_deref().map_err(ToString::to_string), expected.map_err(ToOwned::to_owned));
+    }
+
+    #[track_caller]
+    fn check_streams(args: &str, tcp: &str, tls: &str) -> Streams {
+        let args = Args::parse_from(std::iter::once("flowcapd").chain(args.split_whitespace()));
+        let streams = Config::try_from(args).unwrap().streams;
+        let text = |addresses: &[SocketAddr]| {
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!((text(&streams.tcp).as_str(), text(&streams.tls).as_str()), (tcp, tls));
+        streams
+    }
+
+    #[test]
+    fn connections_are_off_unless_asked_for() {
+        check_streams("", "", "");
+        check_streams("--tcp -w out", "[::]:4739", "");
+        check_streams("--tcp 5000 --tcp 127.0.0.1:1 -b ::1", "[::1]:5000 127.0.0.1:1", "");
+        let files = "--tls-cert a --tls-key b";
+        let streams = check_streams(&format!("--tls {files} --tls-no-client-auth"), "", "[::]:4740");
+        assert_eq!(streams.identity.unwrap().clients, TlsClients::Anyone);
+        let peers = "--tls-peer r1.example --tls-peer 192.0.2.1 --max-connections 3";
+        let streams = check_streams(&format!("--tls [::1]:7 {files} --tls-ca c {peers}"), "", "[::1]:7");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "tcp = [5, '[::1]:6']\ntls = 7\ntls-cert = 'a'\ntls-key = 'b'\ntls-no-client-auth = true";
+        fs::write(&file, text).unwrap();
+        let path = file.path().display();
+        check_streams(&format!("-c {path}"), "[::]:5 [::1]:6", "[::]:7");
+        check_streams(&format!("-c {path} --tcp 9 -b ::1"), "[::1]:9", "[::1]:7");
+        check_streams(&format!("-c {path} -f x"), "", "");
+        let peers = vec!["r1.example".to_owned(), "192.0.2.1".to_owned()];
+        let issuers = PathBuf::from("c");
+        assert_eq!(streams.identity.unwrap().clients, TlsClients::Authenticated { issuers, peers });
+        assert_eq!(streams.bounds, StreamBounds { connections: 3, ..StreamBounds::default() });
     }
 
     #[test]
@@ -266,6 +331,21 @@ mod tests {
         check("-t 0", Err("slot length `0` is not between 1 and 3600 seconds"));
         check("--allow 192.0.2.1/33", Err("`192.0.2.1/33` is neither an address nor a prefix"));
         check("-s 0", Err("sampling rate `0` is not 1 to 10000000 or -1 to -10000000"));
+        check("--tls", Err("`--tls` needs a certificate and its key"));
+        check("--tls --tls-cert a --tls-key b", Err("`--tls` needs to know whose certificates to trust"));
+        check("--tls-cert a", Err("there are `--tls-…` options, but not `--tls`"));
+        let tls = "--tls --tls-cert a --tls-key b --tls-ca c";
+        check(
+            &format!("{tls} --tls-no-client-auth"),
+            Err("`--tls-ca` and `--tls-no-client-auth` contradict each other"),
+        );
+        check(&format!("{tls} --tls-peer a/b"), Err("`a/b` is neither a host name nor an address"));
+        check("--tcp x", Err("`x` is neither a port nor an address with one"));
+        check("--tcp --max-connections 0", Err("a bound of 0 lets nobody in"));
+        check(
+            "-f x --tcp",
+            Err("`-f` reads a file and listens nowhere, so `--tcp` and `--tls` mean nothing"),
+        );
         check("-f x -p 1", Err("`-f` reads a capture and listens nowhere, so `-p` and `-b` mean nothing"));
     }
 }

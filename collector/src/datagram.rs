@@ -13,7 +13,6 @@ pub(crate) struct ListenerId(pub(crate) u16);
 /// How messages come in. Connections have a number of their own each, so nothing
 /// known of one meets another (RFC 7011 §8 and §10).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the listener for connections comes next"))]
 pub(crate) enum Transport {
     #[default]
     Udp,

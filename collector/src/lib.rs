@@ -2,10 +2,10 @@
 //!
 //! # The path of a datagram
 //!
-//! `socket` or `capture` → `queue` → `decode` → `flow` → `batch` → `writer` → `durable`
+//! `socket`, `stream` or `capture` → `queue` → `decode` → `flow` → `batch` → `writer` → `durable`
 //!
 //! Each module hands a value to the next and knows nothing of the one before.
-//! Only `socket`, `capture`, `writer` and `durable` touch the outside world;
+//! Only `socket`, `stream`, `capture`, `writer` and `durable` touch the outside world;
 //! between them everything is a pure function of (octets, state, receive time).
 //! `pipeline` is the only place that starts threads and connects them.
 
@@ -36,6 +36,7 @@ mod sequence;
 mod session;
 mod socket;
 mod state;
+mod stream;
 mod tables;
 mod waiting;
 mod writer;
@@ -47,3 +48,4 @@ pub use lifetime::Lifetimes;
 pub use metrics::{LawBroken, Metrics};
 pub use pipeline::{Running, StartError, Summary, start};
 pub use sampling::SamplingPolicy;
+pub use stream::{Protocol, StreamBounds, Streams, TlsClients, TlsIdentity};

@@ -2,12 +2,12 @@
 //! people, the counters are exact.
 
 use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::net::IpAddr;
 
 use flow_common::limits;
 use flow_common::time::Timestamp;
 
-use crate::decode::Reason;
 use crate::hash::HashMap;
 
 #[derive(Debug)]
@@ -17,17 +17,23 @@ struct Line {
     n_suppressed: u64,
 }
 
-/// Decides which problems are worth a line.
-#[derive(Debug, Default)]
-pub(crate) struct LogLimit {
-    lines: HashMap<(IpAddr, Reason), Line>,
+/// Decides which problems are worth a line; `R` tells kinds of them apart.
+#[derive(Debug)]
+pub(crate) struct LogLimit<R> {
+    lines: HashMap<(IpAddr, R), Line>,
     /// When the table was last cleared of lines whose time is over.
     cleared_at_secs: i64,
 }
 
-impl LogLimit {
+impl<R> Default for LogLimit<R> {
+    fn default() -> Self {
+        Self { lines: HashMap::default(), cleared_at_secs: 0 }
+    }
+}
+
+impl<R: Eq + Hash> LogLimit<R> {
     /// Whether to log now: `Some` with the number of lines suppressed before.
-    pub(crate) fn allow(&mut self, exporter: IpAddr, reason: Reason, now: Timestamp) -> Option<u64> {
+    pub(crate) fn allow(&mut self, exporter: IpAddr, reason: R, now: Timestamp) -> Option<u64> {
         let quiet_until_secs = now.secs() + limits::LOG_INTERVAL_SECS;
         // Not for every datagram: forged sources would make each of them a walk.
         if self.lines.len() >= limits::LOG_KEYS_MAX && now.secs() != self.cleared_at_secs {
@@ -57,6 +63,7 @@ impl LogLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Reason;
 
     #[test]
     fn one_line_a_minute_and_the_number_left_out() {

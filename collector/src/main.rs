@@ -64,9 +64,14 @@ async fn run(args: Args) -> Result<(), Failure> {
     let signals = (interrupt.map_err(failed)?, terminate.map_err(failed)?, hangup.map_err(failed)?);
     let running = start(&config, Arc::new(SystemClock), echo)
         .map_err(|error| Failure::new(1, &error, error.hint.clone()))?;
-    let listeners: Vec<_> = running.listeners().iter().map(ToString::to_string).collect();
+    let listeners: Vec<_> = running.listeners().iter().map(|addr| format!(" {addr}")).collect();
     if !listeners.is_empty() {
-        say(&format!("listening on {}, writing to {}", listeners.join(" "), config.root.display()));
+        let streams = running.stream_listeners().iter();
+        let streams: String =
+            streams.map(|(protocol, addr)| format!(", {} on {addr}", protocol.name())).collect();
+        let udp = if streams.is_empty() { "" } else { "UDP " };
+        let directory = config.root.display();
+        say(&format!("listening {udp}on{}{streams}, writing to {directory}", listeners.concat()));
     }
     let (mut interrupt, mut terminate, mut hangup) = signals;
     tokio::select! {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::decode::Reason;
 use crate::sequence::Unit;
+use crate::stream::End;
 
 /// A number that only grows, or a gauge.
 #[derive(Debug, Default)]
@@ -42,6 +43,8 @@ macro_rules! metrics {
             pub(crate) sequence_lost: [Counter; Unit::ALL.len()],
             /// What was taken for lost and came late, by unit.
             pub(crate) sequence_recovered: [Counter; Unit::ALL.len()],
+            /// Connections ended, by reason.
+            pub(crate) connections_ended: [Counter; End::ALL.len()],
             /// Templates of a sound message that were refused, by reason.
             pub(crate) templates_refused: [Counter; Reason::ALL.len()],
         }
@@ -88,6 +91,12 @@ metrics! {
     lists_kept "flowcap_lists_kept_as_received_total" "lists in records that could not be taken apart: malformed, too deep, or of an unknown template";
     exporter_packets_lost "flowcap_exporter_packets_lost_total" "packets exporters say they ignored or did not export";
     facts_refused "flowcap_facts_refused_total" "names, rates and reports of exporters there was no room for";
+    connections_accepted "flowcap_connections_accepted_total" "TCP and TLS connections that came in, refused ones included";
+    connections_open "flowcap_connections" "TCP and TLS connections open";
+    accept_errors "flowcap_accept_errors_total" "times a connection could not be accepted, for want of descriptors as a rule";
+    stream_bytes_discarded "flowcap_stream_discarded_bytes_total" "octets of messages that were not whole when their connection ended";
+    certificates_reloaded "flowcap_certificates_reloaded_total" "times changed certificates were taken into use";
+    certificate_errors "flowcap_certificate_errors_total" "times changed certificates could not be used";
     files_visible "flowcap_files_visible_total" "files published";
     file_errors "flowcap_file_errors_total" "files that could not be written or published";
 }
@@ -132,6 +141,11 @@ impl Metrics {
                 + self.records_in_flight.get(),
         )?;
         check(
+            "connections accepted = ended + open",
+            self.connections_accepted.get(),
+            self.connections_ended.iter().map(Counter::get).sum::<u64>() + self.connections_open.get(),
+        )?;
+        check(
             "options records decoded = visible + discarded + in flight",
             self.options_decoded.get(),
             self.options_visible.get()
@@ -154,6 +168,9 @@ impl Metrics {
                     .map(|((_, label), counter)| (format!("{family}{{reason=\"{label}\"}}"), counter.get())),
             );
         }
+        samples.extend(End::ALL.iter().zip(&self.connections_ended).map(|((_, label, _), counter)| {
+            (format!("flowcap_connections_ended_total{{reason=\"{label}\"}}"), counter.get())
+        }));
         for (family, counters) in [
             ("flowcap_sequence_lost_total", &self.sequence_lost),
             ("flowcap_sequence_recovered_total", &self.sequence_recovered),

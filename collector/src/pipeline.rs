@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! receive ─queue→ decode ─channel→ write
+//! streams ──┘
 //! ```
 //!
 //! Shutdown runs the same way: the receiver empties the sockets and closes the
@@ -11,6 +12,7 @@
 mod decoding;
 mod echoing;
 mod receive;
+mod streams;
 mod writing;
 
 use std::io::{self, Write};
@@ -27,14 +29,19 @@ use flow_common::time::Clock;
 
 use self::decoding::Decode;
 use self::receive::{Receive, read_capture};
+use self::streams::StreamThread;
 use self::writing::Writing;
 use crate::capture::Capture;
 use crate::config::{Config, Source};
+use crate::datagram::ListenerId;
 use crate::facts::Tables;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::socket::{Listener, Receiver};
+use crate::socket::{BindError, Listener, Receiver};
 use crate::state::{Listeners, Snapshot};
+use crate::stream::connection::Shared;
+use crate::stream::tls::Identity;
+use crate::stream::{Protocol, StreamListener, Streams};
 use crate::writer::Store;
 
 /// A collector could not start.
@@ -65,9 +72,12 @@ pub struct Summary {
 #[derive(Debug)]
 pub struct Running {
     listeners: Vec<SocketAddr>,
+    stream_listeners: Vec<(Protocol, SocketAddr)>,
     stop: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
     receive: JoinHandle<Result<(), String>>,
+    streams: Option<JoinHandle<Result<(), String>>>,
     decode: JoinHandle<()>,
     write: JoinHandle<Result<(), String>>,
     echo: Option<JoinHandle<()>>,
@@ -78,6 +88,16 @@ impl Running {
     /// Addresses listened on, with the ports the system chose.
     pub fn listeners(&self) -> &[SocketAddr] {
         &self.listeners
+    }
+
+    /// Addresses where connections are accepted.
+    pub fn stream_listeners(&self) -> &[(Protocol, SocketAddr)] {
+        &self.stream_listeners
+    }
+
+    /// Asks it to read its certificates again; open connections stay.
+    pub fn reload(&self) {
+        self.reload.store(true, Ordering::Relaxed);
     }
 
     /// Asks it to drain and end; returns at once.
@@ -99,9 +119,11 @@ impl Running {
     pub fn wait(self) -> Summary {
         let failed = |name| Err(format!("the {name} thread failed; this is a bug"));
         let received = self.receive.join().unwrap_or_else(|_| failed("receive"));
+        let streamed =
+            self.streams.map_or(Ok(()), |streams| streams.join().unwrap_or_else(|_| failed("stream")));
         let decoded = self.decode.join().or_else(|_| failed("decode"));
         let written = self.write.join().unwrap_or_else(|_| failed("write"));
-        let failure = received.and(decoded).and(written).err();
+        let failure = received.and(streamed).and(decoded).and(written).err();
         if let Some(echo) = self.echo {
             // All of a capture is printed; nobody waits for a reader that stalls.
             let until = Instant::now() + Duration::from_millis(limits::ECHO_DRAIN_MS_MAX);
@@ -125,13 +147,22 @@ pub fn start(
         Input::Listeners(listeners) => listeners.iter().map(Listener::addr).collect(),
         Input::Capture(_) => Vec::new(),
     };
+    let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let streams = open_streams(config, listeners.len(), &stop, &reload)?;
+    let stream_listeners: Vec<_> =
+        streams.iter().flat_map(|streams| &streams.listeners).map(|one| (one.protocol, one.addr)).collect();
     let store = Store::new(config.root.clone(), config.ident.clone(), config.elements.clone());
     store.prepare().map_err(|error| {
         StartError::new(error, "choose a directory you may write with `-w DIR`".to_owned())
     })?;
-    let stop = Arc::new(AtomicBool::new(false));
     let metrics = Arc::new(Metrics::default());
-    let queue = Arc::new(Queue::new(limits::QUEUE_BYTES_MAX));
+    let queue = Arc::new(Queue::new(limits::QUEUE_BYTES_MAX, 1 + usize::from(streams.is_some())));
+    let run_streams = |streams: StreamThread| {
+        let (queue, clock, metrics) = (Arc::clone(&queue), Arc::clone(&clock), Arc::clone(&metrics));
+        let bounds = config.streams.bounds;
+        spawn("streams", move || streams.run(Shared::new(queue, clock, metrics, bounds)))
+    };
+    let streams = streams.map(run_streams).transpose()?;
     let receive = match input {
         Input::Listeners(listeners) => {
             let receive = Receive {
@@ -139,7 +170,8 @@ pub fn start(
                 clock,
                 stop: Arc::clone(&stop),
                 metrics: Arc::clone(&metrics),
-                silent_after: Some(config.silent_after),
+                // With connections, ports for datagrams may well be silent.
+                silent_after: streams.is_none().then_some(config.silent_after),
             };
             let queue = Arc::clone(&queue);
             spawn("receive", move || receive.run(&queue))?
@@ -164,7 +196,19 @@ pub fn start(
     let decode = spawn("decode", move || decode.run(&queue))?;
     let write = Writing::new(store, Arc::clone(&metrics));
     let write = spawn("write", move || write.run(&batches))?;
-    Ok(Running { listeners, stop, metrics, receive, decode, write, echo: echo_thread, is_capture })
+    Ok(Running {
+        listeners,
+        stream_listeners,
+        stop,
+        reload,
+        metrics,
+        receive,
+        streams,
+        decode,
+        write,
+        echo: echo_thread,
+        is_capture,
+    })
 }
 
 /// The state an earlier run left. One that can't be read is said once and counts
@@ -211,19 +255,45 @@ impl Input {
 }
 
 fn bind(addresses: &[SocketAddr]) -> Result<Vec<Listener>, StartError> {
-    let bind = |&addr: &SocketAddr| {
-        Listener::bind(addr).map_err(|error| {
-            let hint = match error.source.kind() {
-                io::ErrorKind::AddrInUse => {
-                    format!("another program listens on {}; choose other ports with `-p`", addr.port())
-                }
-                io::ErrorKind::PermissionDenied => "ports below 1024 need privileges".to_owned(),
-                _ => "`-b ADDR` must be an address of this machine".to_owned(),
-            };
-            StartError::new(error, hint)
-        })
+    addresses.iter().map(|&addr| Listener::bind(addr).map_err(|error| not_bound(error, "-p"))).collect()
+}
+
+/// Binds the sockets for connections and reads the certificates, where there are any.
+fn open_streams(
+    config: &Config,
+    n_listeners: usize,
+    stop: &Arc<AtomicBool>,
+    reload: &Arc<AtomicBool>,
+) -> Result<Option<StreamThread>, StartError> {
+    let Streams { tcp, tls, identity, .. } = &config.streams;
+    let of = |protocol, addresses: &[SocketAddr]| {
+        addresses.iter().map(|&addr| (protocol, addr)).collect::<Vec<_>>()
     };
-    addresses.iter().map(bind).collect()
+    let addresses = [of(Protocol::Tcp, tcp), of(Protocol::Tls, tls)].concat();
+    if addresses.is_empty() {
+        return Ok(None);
+    }
+    let identity = identity.clone().filter(|_| !tls.is_empty()).map(Identity::load).transpose();
+    let identity = identity.map_err(|error| StartError::new(&error, error.hint().to_owned()))?;
+    let bind = |(index, &(protocol, addr)): (usize, &(Protocol, SocketAddr))| {
+        let id = ListenerId(u16::try_from(n_listeners + index).unwrap_or(u16::MAX));
+        let option = if protocol == Protocol::Tcp { "--tcp" } else { "--tls" };
+        StreamListener::bind(addr, protocol, id).map_err(|error| not_bound(error, option))
+    };
+    let listeners = addresses.iter().enumerate().map(bind).collect::<Result<_, _>>()?;
+    let (allow, stop, reload) = (config.allow.clone(), Arc::clone(stop), Arc::clone(reload));
+    Ok(Some(StreamThread { listeners, identity, allow, stop, reload }))
+}
+
+fn not_bound(error: BindError, option: &str) -> StartError {
+    let hint = match error.source.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("another program listens on {}; choose other ports with `{option}`", error.addr.port())
+        }
+        io::ErrorKind::PermissionDenied => "ports below 1024 need privileges".to_owned(),
+        _ => "the address to listen on must be one of this machine".to_owned(),
+    };
+    StartError::new(error, hint)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place")]

@@ -13,7 +13,7 @@ use flow_common::time::Clock;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use crate::datagram::{Block, Datagram, ListenerId, Transport};
 
@@ -37,20 +37,9 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Binds a UDP socket. `[::]` takes IPv4 too; where the system has no IPv6,
-    /// `0.0.0.0` is bound instead.
+    /// Binds a UDP socket.
     pub(crate) fn bind(addr: SocketAddr) -> Result<Self, BindError> {
-        let unspecified_v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        let result = match bind_socket(addr) {
-            Err(error)
-                if addr.ip() == unspecified_v6
-                    && matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) =>
-            {
-                bind_socket(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), addr.port()))
-            }
-            result => result,
-        };
-        let socket = result.map_err(|source| BindError { addr, source })?;
+        let socket = bind(addr, Type::DGRAM)?;
         let bound = socket.local_addr().map_err(|source| BindError { addr, source })?;
         let addr = bound.as_socket().unwrap_or(addr);
         Ok(Self { socket, addr, dropped: 0, n_received: 0 })
@@ -69,13 +58,34 @@ impl Listener {
     }
 }
 
-fn bind_socket(addr: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+/// Binds a socket for datagrams or a stream. `[::]` takes IPv4 too; where the
+/// system has no IPv6, `0.0.0.0` is bound instead.
+pub(crate) fn bind(addr: SocketAddr, kind: Type) -> Result<Socket, BindError> {
+    let unspecified_v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let result = match bind_socket(addr, kind) {
+        Err(error)
+            if addr.ip() == unspecified_v6
+                && matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) =>
+        {
+            bind_socket(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), addr.port()), kind)
+        }
+        result => result,
+    };
+    result.map_err(|source| BindError { addr, source })
+}
+
+fn bind_socket(addr: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), kind.nonblocking(), None)?;
     if addr.is_ipv6() {
         socket.set_only_v6(addr.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
     }
-    // The kernel grants what net.core.rmem_max allows; less is no error.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    if kind == Type::DGRAM {
+        // The kernel grants what net.core.rmem_max allows; less is no error.
+        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    } else {
+        // Connections of an earlier run may still be on their way out.
+        socket.set_reuse_address(true)?;
+    }
     socket.bind(&addr.into())?;
     Ok(socket)
 }

@@ -148,6 +148,55 @@ pub const DICTIONARY_BYTES_MAX: usize = 8 << 20;
 /// what it drops.
 pub const QUEUE_BYTES_MAX: usize = 64 << 20;
 
+/// Messages of connections queued, octets: these wait first, and leave the rest to
+/// datagrams, which can't.
+pub const QUEUE_STREAM_BYTES_MAX: usize = QUEUE_BYTES_MAX / 2;
+
+/// How far what one thread received may lie behind what another handed on before,
+/// seconds. Beyond that the clock was set.
+pub const DISORDER_SECS_MAX: i64 = 60;
+
+/// Connections open at a time. Each holds at most one message that is not yet
+/// whole, so all of them at most twice 128 MiB.
+pub const CONNECTIONS_MAX: usize = 2_048;
+
+/// Connections of one address: routers with several line cards and their
+/// reconnecting, and no single address takes all there are.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
+
+/// TLS handshakes under way; others wait. One costs about 1 ms of computing.
+pub const HANDSHAKES_MAX: usize = 64;
+
+/// Longest TLS handshake, its waiting included, seconds: a few round trips
+/// around the world, and retransmissions.
+pub const HANDSHAKE_SECS_MAX: u64 = 10;
+
+/// Longest time from the first octet of a message to its last, seconds: 64 KiB at
+/// 20 kbit/s. A sender of an octet a second does not hold a connection so.
+pub const MESSAGE_SECS_MAX: u64 = 30;
+
+/// Longest time between two messages of a connection, seconds. An exporter of a
+/// quiet network has nothing to say for long.
+pub const CONNECTION_IDLE_SECS_MAX: u64 = 3_600;
+
+/// Time for the peer to close after we have, seconds (RFC 7011 §10.4.4 asks to read
+/// on until then, and names no bound).
+pub const CLOSING_SECS_MAX: u64 = 5;
+
+/// Silence after which the kernel asks whether a peer is still there, seconds: one
+/// that vanished is noticed within minutes.
+pub const KEEPALIVE_SECS: u64 = 60;
+
+/// Connections the kernel holds until they are accepted.
+pub const LISTEN_BACKLOG: i32 = 1_024;
+
+/// Certificates are looked at for changes every so many seconds.
+pub const CERTIFICATE_CHECK_SECS: u64 = 5;
+
+/// Pause after a connection could not be accepted, for want of descriptors as a
+/// rule, ms.
+pub const ACCEPT_PAUSE_MS: u64 = 100;
+
 /// Batches queued between decoding and writing. The writer is the slower one;
 /// two let it work while the next fills.
 pub const WRITER_QUEUE_BATCHES: usize = 2;
@@ -227,6 +276,12 @@ pub const FILTER_BYTES_MAX: usize = 1 << 20;
 /// documentation (2055), IPFIX (4739, RFC 7011 §10.3.4), nfcapd (9995) and its
 /// neighbour (9996).
 pub const PORTS_DEFAULT: [u16; 4] = [2055, 4739, 9995, 9996];
+
+/// Port of IPFIX over TCP (RFC 7011 §10.4).
+pub const TCP_PORT_DEFAULT: u16 = 4739;
+
+/// Port of IPFIX over TLS (RFC 7011 §10.1).
+pub const TLS_PORT_DEFAULT: u16 = 4740;
 
 /// Directories below the one asked for, levels. Our layout has two; a tree so deep
 /// is a mistake or a trap. Links are no matter: a directory is read once.

@@ -41,7 +41,7 @@ type Set = fn(&mut File, &Item<'_>) -> Found<()>;
 
 /// Every key at the top of a file, by its flag: an example of its value, and what
 /// takes it.
-const KEYS: [(&str, &str, Set); 11] = [
+const KEYS: [(&str, &str, Set); 21] = [
     ("port", "[2055, 4739]", |file, item| {
         file.args.ports = item.list(|item| item.number(0, u16::MAX.into()).map(|port| port as u16))?;
         Ok(())
@@ -80,6 +80,46 @@ const KEYS: [(&str, &str, Set); 11] = [
     }),
     ("session-idle", "604800", |file, item| {
         file.args.session_idle_secs = Some(item.number(0, u32::MAX.into())? as u32);
+        Ok(())
+    }),
+    ("tcp", "4739", |file, item| {
+        file.args.tcp = item.list(|item| item.endpoint())?;
+        Ok(())
+    }),
+    ("tls", "4740", |file, item| {
+        file.args.tls = item.list(|item| item.endpoint())?;
+        Ok(())
+    }),
+    ("tls-cert", r#""us.pem""#, |file, item| {
+        file.args.tls_cert = Some(PathBuf::from(item.text()?));
+        Ok(())
+    }),
+    ("tls-key", r#""us.key""#, |file, item| {
+        file.args.tls_key = Some(PathBuf::from(item.text()?));
+        Ok(())
+    }),
+    ("tls-ca", r#""exporters.pem""#, |file, item| {
+        file.args.tls_ca = Some(PathBuf::from(item.text()?));
+        Ok(())
+    }),
+    ("tls-peer", r#"["r1.example", "192.0.2.1"]"#, |file, item| {
+        file.args.tls_peers = item.list(|item| item.text().map(ToOwned::to_owned))?;
+        Ok(())
+    }),
+    ("tls-no-client-auth", "false", |file, item| {
+        file.args.tls_no_client_auth = item.truth()?;
+        Ok(())
+    }),
+    ("max-connections", "2048", |file, item| {
+        file.args.connections_max = Some(item.number(1, u32::MAX.into())? as usize);
+        Ok(())
+    }),
+    ("max-connections-per-address", "64", |file, item| {
+        file.args.connections_per_address_max = Some(item.number(1, u32::MAX.into())? as usize);
+        Ok(())
+    }),
+    ("max-handshakes", "64", |file, item| {
+        file.args.handshakes_max = Some(item.number(1, u32::MAX.into())? as usize);
         Ok(())
     }),
     ("verbose", "1", |file, item| {
@@ -177,6 +217,21 @@ impl Item<'_> {
                 self.fault(format!("`{}` is out of range", digits.as_str()), "a number of 64 bits")
             }),
             _ => Err(self.wrong_type("a whole number")),
+        }
+    }
+
+    fn truth(&self) -> Found<bool> {
+        match self.value.get_ref() {
+            DeValue::Boolean(value) => Ok(*value),
+            _ => Err(self.wrong_type("true or false")),
+        }
+    }
+
+    /// A port, or an address with one, as its flag takes it.
+    fn endpoint(&self) -> Found<String> {
+        match self.value.get_ref() {
+            DeValue::String(text) => Ok(text.clone().into_owned()),
+            _ => Ok(self.number(0, u16::MAX.into())?.to_string()),
         }
     }
 

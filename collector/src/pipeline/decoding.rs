@@ -45,7 +45,7 @@ pub(super) struct Decode {
     exporters: ExporterTable,
     kernel_dropped_before: u64,
     losses: Losses,
-    log: LogLimit,
+    log: LogLimit<Reason>,
     metrics: Arc<Metrics>,
     sender: SyncSender<ToWriter>,
     echo: Option<EchoSender>,
@@ -126,7 +126,8 @@ impl Decode {
             if let Some(session) = block.ended {
                 self.end_session(session);
             }
-            if block.now != Timestamp::default() && block.now.secs() != self.ticked_at_secs {
+            let is_time = block.now != Timestamp::default() && !self.is_out_of_order(block.now);
+            if is_time && block.now.secs() != self.ticked_at_secs {
                 self.tick(block.now);
             }
         }
@@ -179,10 +180,23 @@ impl Decode {
             self.reject(exporter, DecodeError::NotAllowed, datagram.received_at);
             return;
         }
-        if self.slot.is_some_and(|slot| !slot.contains(datagram.received_at)) {
-            self.tick(datagram.received_at);
+        if self.is_out_of_order(datagram.received_at) {
+            self.decode_late(datagram);
+        } else {
+            if self.slot.is_some_and(|slot| !slot.contains(datagram.received_at)) {
+                self.tick(datagram.received_at);
+            }
+            self.slot.get_or_insert_with(|| Slot::around(datagram.received_at, self.slot_secs));
+            self.decode(datagram);
+            if self.sink.is_full() {
+                self.send_batches();
+            }
         }
-        self.slot.get_or_insert_with(|| Slot::around(datagram.received_at, self.slot_secs));
+        self.decode_ready();
+    }
+
+    /// Decodes into the sink as it is, and counts.
+    fn decode(&mut self, datagram: &Datagram<'_>) {
         let before = self.sink.rows();
         let report = self.decoder.decode(datagram, &mut self.sink);
         self.count(datagram, &report, before);
@@ -191,10 +205,37 @@ impl Decode {
         if let Some(echo) = &mut self.echo {
             echo.print(&self.sink.flows, before.0..self.sink.flows.rows());
         }
-        if self.sink.is_full() {
-            self.send_batches();
+    }
+
+    /// Whether this was received before the open slot began: of two threads that
+    /// receive, the one may hand on after the other what it received before.
+    fn is_out_of_order(&self, received_at: Timestamp) -> bool {
+        let open_at = |slot: Slot| slot.start().secs();
+        self.saves_state
+            && self.slot.is_some_and(|slot| {
+                (1..=limits::DISORDER_SECS_MAX).contains(&(open_at(slot) - received_at.secs()))
+            })
+    }
+
+    /// Decodes what belongs to a slot that is closed.
+    fn decode_late(&mut self, datagram: &Datagram<'_>) {
+        let slot = Slot::around(datagram.received_at, self.slot_secs);
+        let mut late = self.late.remove(&slot).unwrap_or_default();
+        let before = late.sink.rows();
+        std::mem::swap(&mut self.sink, &mut late.sink);
+        std::mem::swap(&mut self.exporters, &mut late.exporters);
+        self.decode(datagram);
+        std::mem::swap(&mut self.sink, &mut late.sink);
+        std::mem::swap(&mut self.exporters, &mut late.exporters);
+        let rows = late.sink.rows();
+        self.late_rows += (rows.0 - before.0 + rows.1 - before.1) as u64;
+        let is_full = late.sink.is_full() || self.late_rows >= limits::ROW_GROUP_ROWS as u64;
+        if rows != (0, 0) {
+            self.late.insert(slot, late);
         }
-        self.decode_ready();
+        if is_full {
+            self.send_late();
+        }
     }
 
     /// Nothing of a connection or file outlives it.

@@ -39,7 +39,9 @@ impl Receive {
     pub(super) fn run(mut self, queue: &Queue) -> Result<(), String> {
         let result = self.receive_until_stopped(queue);
         self.note_dropped();
-        queue.close();
+        // Connections end with the sockets.
+        self.stop.store(true, Ordering::Relaxed);
+        queue.finish();
         result.map_err(|error| format!("cannot receive: {error}"))
     }
 
