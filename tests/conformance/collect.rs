@@ -48,7 +48,8 @@ pub(crate) struct Collected {
 }
 
 impl Collected {
-    fn of(finished: Finished) -> Self {
+    /// Of a collector that has ended.
+    pub(crate) fn of(finished: Finished) -> Self {
         let root = finished.directory.path();
         let flows = records(root);
         let options = options_files(&root.join(".flowcap")).iter().flat_map(|file| records(file)).collect();

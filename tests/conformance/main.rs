@@ -4,16 +4,19 @@
 //! turns it into `collector/CONFORMANCE.md` and keeps both true. Every other
 //! module holds tests. The name of a test begins with the row it belongs to:
 //! `v9_08_…` belongs to row V9-8. [`collect`] is the only module that knows how
-//! a collector is run and asked.
+//! a collector is run and asked, [`connections`] how it is connected to.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod collect;
+mod connections;
 mod events;
 mod extensions;
 mod ipfix_framing;
 mod ipfix_options;
+mod ipfix_streams;
 mod ipfix_templates;
+mod ipfix_tls;
 mod ipfix_transport;
 mod ipfix_values;
 mod lifetimes;

@@ -10,3 +10,4 @@ mod late;
 mod oracle;
 mod restart;
 mod rotation;
+mod streams;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flow_collector::{Config, Metrics, Running, Source, SystemClock, start};
+use flow_collector::{Config, Metrics, Protocol, Running, Source, Streams, SystemClock, start};
 use flow_common::time::Clock;
 use tempfile::TempDir;
 
@@ -50,6 +50,26 @@ impl Daemon {
         Self::start_at(directory, addresses, clock, slot_secs)
     }
 
+    /// Starts a collector that also accepts connections.
+    pub fn start_with_streams(streams: Streams) -> Self {
+        Self::start_as(Config { streams, ..Config::default() })
+    }
+
+    /// Starts a collector on free ports of loopback, otherwise as `config` says.
+    pub fn start_as(config: Config) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let addresses = loopback.map(|ip| SocketAddr::new(ip, 0)).into();
+        let config = Config {
+            source: Source::Listen(addresses),
+            root: directory.path().to_owned(),
+            ident: "test".to_owned(),
+            ..config
+        };
+        let running = start(&config, Arc::new(SystemClock), None).expect("a collector on loopback");
+        Self { running, directory, n_sent: 0 }
+    }
+
     /// Starts a collector again, where an earlier one listened and wrote.
     pub fn restart(finished: Finished) -> Self {
         Self::start_at(finished.directory, finished.listeners, Arc::new(SystemClock), 300)
@@ -81,6 +101,29 @@ impl Daemon {
     pub fn addr(&self, ip: IpAddr) -> SocketAddr {
         let fits = |addr: &&SocketAddr| addr.is_ipv4() == ip.is_ipv4();
         *self.running.listeners().iter().find(fits).expect("a listener of each family")
+    }
+
+    /// Where it accepts connections of this kind.
+    pub fn stream_addr(&self, protocol: Protocol) -> SocketAddr {
+        let mut listeners = self.running.stream_listeners().iter();
+        listeners.find(|(found, _)| *found == protocol).expect("such a listener").1
+    }
+
+    /// The collector itself.
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Waits until it has received `n` messages more.
+    pub fn expect(&mut self, n: u64) {
+        self.n_sent += n;
+        self.wait_until(|metrics, n_sent| value(metrics, "flowcap_datagrams_received_total") == n_sent);
+    }
+
+    /// Waits until a counter has this value; `name` is without `flowcap_`.
+    pub fn wait_for(&self, name: &str, expected: u64) {
+        let name = format!("flowcap_{name}");
+        self.wait_until(|metrics, _| value(metrics, &name) == expected);
     }
 
     /// Its directory.

@@ -3,6 +3,7 @@
 //!
 //! - [`packet`], [`pcap`], [`lab`], [`mutate`]: datagrams, built, read or broken
 //! - [`daemon`]: a collector on ports the system chose, and the way to send to it
+//! - [`tls`]: certificates made for a test, and a client with them
 //! - [`query`]: `flowdump` in process, its output as text or parsed
 
 pub mod daemon;
@@ -11,6 +12,7 @@ pub mod mutate;
 pub mod packet;
 pub mod pcap;
 pub mod query;
+pub mod tls;
 
 use std::path::{Path, PathBuf};
 

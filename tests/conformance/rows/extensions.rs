@@ -55,4 +55,5 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row("L2-1", "RFC 7133", E, "frames sent in sections are parsed, within limits of their own", Met),
     row("NAT-1", "RFC 8158", E, "events are told from flows, also where they count no packets", Met),
+    row("FILE-1", "RFC 5655", E, "files of messages, one after the other, are read", Met),
 ];

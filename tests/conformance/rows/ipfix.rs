@@ -9,9 +9,6 @@ const MUST_AND_SHOULD: &[Level] = &[Must, Should];
 const MUST_AND_MAY: &[Level] = &[Must, May];
 const SHOULD_AND_MAY: &[Level] = &[Should, May];
 
-/// Why much of it is not met.
-const NO_TCP: &str = "IPFIX is received over UDP only";
-
 pub(super) const ROWS: &[Row] = &[
     row(
         "IPX-1",
@@ -64,25 +61,13 @@ pub(super) const ROWS: &[Row] = &[
     row("IPX-19", "§6.2", M, "nothing else may be shorter than its type", Met),
     row("IPX-20", "§7", M, "both forms of a variable length, for any length; a value ends with its set", Met),
     row("IPX-21", "§8", M, "a template holds until its id is used again or its session ends", Met),
-    row(
-        "IPX-22",
-        "§8",
-        M,
-        "a template is never used in a later session",
-        Partly("addresses and ports tell sessions over UDP apart; there are no connections to end one"),
-    ),
+    row("IPX-22", "§8", M, "a template is never used in a later session", Met),
     row("IPX-23", "§8", M, "a template may repeat an element; the order is kept", Met),
     row("IPX-24", "§8", M, "data and template need not share a message", Met),
     row("IPX-25", "§8", MAY, "data without template wait, bounded by octets and age", Met),
     row("IPX-26", "§8", M, "one template id may mean different templates in different domains", Met),
-    row("IPX-27", "§8.1", M, "TCP: a template withdrawn is used no more", NotYet(NO_TCP)),
-    row(
-        "IPX-28",
-        "§8.1",
-        MUST_AND_SHOULD,
-        "a withdrawal of an unknown template is ignored and logged",
-        Partly("it is ignored and counted, not logged"),
-    ),
+    row("IPX-27", "§8.1", M, "TCP: a template withdrawn is used no more", Met),
+    row("IPX-28", "§8.1", MUST_AND_SHOULD, "a withdrawal of an unknown template is ignored and logged", Met),
     row(
         "IPX-29",
         "§8.1",
@@ -90,7 +75,7 @@ pub(super) const ROWS: &[Row] = &[
         "a template of no fields is a withdrawal, of id 2 or 3 of all, never a template",
         Met,
     ),
-    row("IPX-30", "§8.1", S, "TCP: a template defined twice is logged", NotYet(NO_TCP)),
+    row("IPX-30", "§8.1", S, "TCP: a template defined twice is logged", Met),
     row(
         "IPX-31",
         "§8.2",
@@ -115,13 +100,7 @@ pub(super) const ROWS: &[Row] = &[
         "UDP: kept of a template: session, domain, id, definition, when it last came",
         Met,
     ),
-    row(
-        "IPX-37",
-        "§9, §10.4.4",
-        M,
-        "connections are listened for, also after one that failed",
-        NotYet(NO_TCP),
-    ),
+    row("IPX-37", "§9, §10.4.4", M, "connections are listened for, also after one that failed", Met),
     row("IPX-38", "§9", MUST_AND_MAY, "the numbers of unknown elements are noted", Met),
     row("IPX-39", "§9", M, "records of data and templates may be padded", Met),
     row(
@@ -151,14 +130,8 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row("IPX-44", "§9.3", S, "data without template are not malformed", Met),
     row("IPX-45", "§10", M, "messages have up to 65,535 octets", Met),
-    row("IPX-46", "§10", M, "nothing moves from one transport of an exporter to another", NotYet(NO_TCP)),
-    row(
-        "IPX-47",
-        "§10.1",
-        M,
-        "ports can be set; 4739 by default, 4740 with TLS",
-        Partly("4739 is among the defaults; there is no TLS"),
-    ),
+    row("IPX-46", "§10", M, "nothing moves from one transport of an exporter to another", Met),
+    row("IPX-47", "§10.1", M, "ports can be set; 4739 by default, 4740 with TLS", Met),
     row(
         "IPX-48",
         "§10.1",
@@ -166,8 +139,8 @@ pub(super) const ROWS: &[Row] = &[
         "SCTP",
         Deviation("not offered: it needs a kernel module that many systems lack"),
     ),
-    row("IPX-49", "§10.4.4", S, "closing, it reads until the peer has closed", NotYet(NO_TCP)),
-    row("IPX-50", "§11.1", M, "TLS over TCP, of no old version", NotYet(NO_TCP)),
+    row("IPX-49", "§10.4.4", S, "closing, it reads until the peer has closed", Met),
+    row("IPX-50", "§11.1", M, "TLS over TCP, of no old version", Met),
     row(
         "IPX-51",
         "§11.1",
@@ -177,23 +150,17 @@ pub(super) const ROWS: &[Row] = &[
             "not offered: rustls has none, others are not audited; use WireGuard, IPsec or an own network",
         ),
     ),
-    row("IPX-52", "§11.3", M, "both ends prove who they are, and strangers are refused", NotYet(NO_TCP)),
+    row("IPX-52", "§11.3", M, "both ends prove who they are, and strangers are refused", Met),
     row(
         "IPX-53",
         "§11.3",
         M,
         "peers are named by the common name of their certificate",
         Deviation(
-            "subject alternative names are to be used, as everywhere else today; TLS itself is not there yet",
+            "by its subject alternative names, host names and addresses, as everywhere else today; see IPX-52",
         ),
     ),
-    row(
-        "IPX-54",
-        "§11.4",
-        S,
-        "connections and handshakes are limited, and limits can be set",
-        NotYet(NO_TCP),
-    ),
+    row("IPX-54", "§11.4", S, "connections and handshakes are limited, and limits can be set", Met),
     row(
         "IPX-55",
         "§11.6",
