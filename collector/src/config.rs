@@ -1,7 +1,7 @@
 //! Flags and file → a configuration, complete and checked: nothing after this
 //! point can be a usage error.
 
-mod file;
+pub(crate) mod file;
 mod streams;
 
 use std::fs;
@@ -102,6 +102,13 @@ fn addresses(ports: &[u16], bind: &[IpAddr]) -> Vec<SocketAddr> {
         }
     }
     addresses
+}
+
+impl Config {
+    /// What the configuration file at `path` says, without any flag.
+    pub fn of_file(path: impl Into<PathBuf>) -> Result<Self, UsageError> {
+        Self::try_from(Args { config: Some(path.into()), ..Args::default() })
+    }
 }
 
 impl TryFrom<Args> for Config {

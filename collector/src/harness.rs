@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use flow_common::time::Timestamp;
 
 use crate::capture::Capture;
+use crate::config;
 use crate::datagram::{Datagram, ListenerId, Transport};
 use crate::decode::{Decoder, FlowSink};
 use crate::sampling::SamplingPolicy;
@@ -73,6 +74,16 @@ pub fn read_state(input: &[u8]) {
         decoder.restore(&snapshot, &listeners);
         let again = decoder.snapshot(&listeners);
         assert_eq!(Snapshot::decode(&again.encode()), Ok(again));
+    }
+}
+
+/// Reads `input` as a configuration file. What is wrong with it is said within
+/// bounds and without characters that drive a terminal.
+pub fn read_config(input: &str) {
+    if let Err(error) = config::file::parse("fuzz", input) {
+        let said = format!("{error}\n{}", error.hint);
+        assert!(said.len() < 64 << 10, "{} octets", said.len());
+        assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{said:?}");
     }
 }
 

@@ -148,7 +148,8 @@ Formats of -o:
 Words of -s, then orders ({}):
 {}
 Filters: NOUN [=|!=|<|<=|>|>=] VALUE, NOUN in [VALUE …], joined by and, or, not, ( ).
-Numbers take k, m, g and t; a noun without src or dst means either. Also any, ipv4, ipv6. Nouns:
+Numbers take k, m, g and t; a noun without src or dst means either. Also any, ipv4, ipv6, and the
+names of columns that flowcapd's configuration defined, also for -s. Nouns:
 {}
 Exit status: 0 done, 1 failed, 2 usage or filter, 3 some files could not be read
 ",

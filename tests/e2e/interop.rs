@@ -13,7 +13,7 @@ const PACKAGES: [&str; 2] = ["duckdb>=1.2", "pyarrow>=18"];
 
 /// A Python with both packages: the system's, or one in a virtual environment
 /// below the target directory, made once. Why not, where that fails.
-fn python() -> Result<PathBuf, String> {
+pub(crate) fn python() -> Result<PathBuf, String> {
     let has_packages = |python: &PathBuf| {
         let import = Command::new(python).args(["-c", "import duckdb, pyarrow.parquet"]).output();
         import.is_ok_and(|output| output.status.success())

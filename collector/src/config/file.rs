@@ -19,7 +19,7 @@ use crate::cli::Args;
 
 /// What a file says.
 #[derive(Debug, Default)]
-pub(super) struct File {
+pub(crate) struct File {
     /// The settings, as if typed.
     pub(super) args: Args,
     /// Columns beyond the table.
@@ -133,7 +133,7 @@ const KEYS: [(&str, &str, Set); 21] = [
 ];
 
 /// Reads `text`; `name` is what messages call the file.
-pub(super) fn parse(name: &str, text: &str) -> Result<File, UsageError> {
+pub(crate) fn parse(name: &str, text: &str) -> Result<File, UsageError> {
     read(text).map_err(|Fault { span, message, hint }| {
         let line = text.get(..span.start).unwrap_or(text).matches('\n').count() + 1;
         let message = format!("`{name}` line {line}: {message}");
