@@ -142,20 +142,21 @@ impl FlowFile {
             if !is_stored_as(kind, field.data_type()) {
                 return Err(ReadError::Type { column: name.clone(), found: field.data_type().to_string() });
             }
-            let is_new = !extra.iter().any(|one| one.name == *name);
-            let Some(column) = columns.add(definition).filter(|_| is_new) else { continue };
-            extra.push(FileColumn { name: name.clone(), kind, column });
+            if extra.iter().any(|one| one.name == *name) {
+                continue;
+            }
+            if let Some(column) = columns.add(definition) {
+                extra.push(FileColumn { name: name.clone(), kind, column });
+            }
         }
-        for wanted in
-            plan.needed().into_iter().filter_map(|column| Some((column, columns.definition(column)?)))
-        {
-            let (column, wanted) = wanted;
-            let other = self.definitions().find(|one| one.name == wanted.name);
-            if let Some(other) = other.filter(|_| !extra.iter().any(|one| one.column == column)) {
+        for wanted in plan.needed() {
+            let Some(definition) = columns.definition(wanted) else { continue };
+            let other = extra.iter().find(|one| one.name == definition.name && one.column != wanted);
+            if let Some(other) = other.and_then(|other| columns.definition(other.column)) {
                 return Err(ReadError::Differs {
-                    column: wanted.name.clone(),
+                    column: definition.name.clone(),
                     found: other.data_type().name(),
-                    wanted: wanted.data_type().name(),
+                    wanted: definition.data_type().name(),
                 });
             }
         }

@@ -185,10 +185,19 @@ fn hostile_definitions_hurt_nobody() {
     one(&bench, vec![("my_rtt", T::Unsigned32, strings("x"))]);
     insta::assert_snapshot!("hostile_filter", bench.query(&["-q", "my_rtt > 500"]));
     insta::assert_snapshot!("hostile_rows", bench.query(&["-o", "csv"]));
-    // A name of ours, twice the same name, more columns than one file may define.
+    // A column is listed and not there, or listed twice.
+    let bench = Bench::empty();
+    let row = [Row::flow((0, 0), 6, ("192.0.2.1", 1), ("192.0.2.2", 2), (7, 7))];
+    let number: ArrayRef = Arc::new(Int64Array::from(vec![5]));
+    let extra = vec![("my_rtt", T::Unsigned32, number)];
+    let listed = vec![("my_user", T::String), ("my_rtt", T::Unsigned64)];
+    write(&bench.path("a.parquet"), &row, &Fixture { extra, listed, ..Fixture::default() });
+    check(&bench, "my_user joe", "");
+    check(&bench, "not my_user joe and my_rtt 5", "7");
+    // A word of ours for a name, and more columns than one file may define.
     let bench = Bench::empty();
     let names: Vec<String> = (0..300).map(|n| format!("x{n}")).collect();
-    let mut extra = vec![("proto", T::String, strings("tcp")), ("twice", T::String, strings("1"))];
+    let mut extra = vec![("proto", T::String, strings("tcp"))];
     extra.extend(names.iter().map(|name| (name.as_str(), T::String, strings("y"))));
     one(&bench, extra);
     check(&bench, "proto tcp and x100 y", "7");

@@ -133,6 +133,8 @@ impl Row {
 pub(crate) struct Fixture<'a> {
     /// Columns beyond the table: name, type and values.
     pub(crate) extra: Vec<(&'a str, AbstractDataType, ArrayRef)>,
+    /// Columns the metadata lists besides.
+    pub(crate) listed: Vec<(&'a str, AbstractDataType)>,
     pub(crate) ident: &'a str,
     pub(crate) has_footer: bool,
     pub(crate) group_rows: usize,
@@ -140,7 +142,7 @@ pub(crate) struct Fixture<'a> {
 
 impl Default for Fixture<'_> {
     fn default() -> Self {
-        Self { extra: Vec::new(), ident: "edge1", has_footer: true, group_rows: 1 << 20 }
+        Self { extra: Vec::new(), listed: Vec::new(), ident: "edge1", has_footer: true, group_rows: 1 << 20 }
     }
 }
 
@@ -179,10 +181,10 @@ fn footer(rows: &[Row], fixture: &Fixture<'_>) -> Footer {
         let (start, end) = (row.get_int(ColumnId::FlowStart), row.get_int(ColumnId::FlowEnd));
         totals.add_span(start.or(end), end.or(start));
     }
-    let elements = fixture.extra.iter().enumerate().map(|(index, (name, data_type, _))| {
-        let key = ElementKey { pen: 9, id: index as u16 + 1 };
-        ExtraColumn::new(name, key, *data_type).unwrap()
-    });
+    let elements = fixture.extra.iter().map(|(name, data_type, _)| (*name, *data_type));
+    let elements = (1..)
+        .zip(elements.chain(fixture.listed.iter().copied()))
+        .map(|(id, (name, data_type))| ExtraColumn::new(name, ElementKey { pen: 9, id }, data_type).unwrap());
     Footer {
         schema_version: SCHEMA_VERSION,
         writer: "flowcapd test".into(),
