@@ -64,7 +64,8 @@ impl Fact {
         OVERHEAD_BYTES
             + match self {
                 Self::Name(name) => name.name.len() + name.description.as_ref().map_or(0, |text| text.len()),
-                Self::Rates(rates) => size_of_val(rates.as_slice()),
+                // Each is a row of the table: as many as there may be names.
+                Self::Rates(rates) => rates.len() * OVERHEAD_BYTES,
                 Self::Count { .. } => 0,
             }
     }

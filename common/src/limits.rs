@@ -109,8 +109,8 @@ pub const RATE_CHANGES_MAX: usize = 64;
 /// any compression, with room.
 pub const TABLE_BYTES_MAX: u64 = 256 << 20;
 
-/// Rows of a side table that are read: all facts at their limit with room.
-pub const TABLE_ROWS_MAX: usize = 4 << 20;
+/// Rows of a side table that are read: facts of 128 octets at their limit.
+pub const TABLE_ROWS_MAX: usize = FACTS_BYTES_MAX / 128;
 
 /// Data waiting for its template, in memory: 16 MiB, more than 60 s of 88
 /// templates' worth of Open vSwitch at 1,000 datagrams a second.

@@ -27,6 +27,8 @@ pub(crate) struct Batch {
     rows: usize,
     columns: Vec<Option<ArrayRef>>,
     extra: Arc<[FileColumn]>,
+    /// What counters were multiplied by; `None` where they are as stored.
+    rates: Option<Int64Array>,
 }
 
 impl Batch {
@@ -39,7 +41,7 @@ impl Batch {
                 columns[column.index()] = Some(array.clone());
             }
         }
-        Self { rows: batch.num_rows(), columns, extra: Arc::clone(extra) }
+        Self { rows: batch.num_rows(), columns, extra: Arc::clone(extra), rates: None }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -50,12 +52,34 @@ impl Batch {
     pub(crate) fn head(&self, rows: usize) -> Self {
         let rows = rows.min(self.rows);
         let cut = |array: &Option<ArrayRef>| array.as_ref().map(|array| array.slice(0, rows));
-        Self { rows, columns: self.columns.iter().map(cut).collect(), extra: Arc::clone(&self.extra) }
+        let rates = self.rates.as_ref().map(|rates| rates.slice(0, rows));
+        Self { rows, columns: self.columns.iter().map(cut).collect(), extra: Arc::clone(&self.extra), rates }
     }
 
     /// Columns beyond the table that the file of these rows has.
     pub(crate) fn extra(&self) -> &[FileColumn] {
         &self.extra
+    }
+
+    /// Puts other values in place of a column's.
+    pub(crate) fn replace(&mut self, column: ColumnRef, array: ArrayRef) {
+        self.columns[column.index()] = Some(array);
+    }
+
+    /// Says what its counters were multiplied by.
+    pub(crate) fn set_rates(&mut self, rates: Int64Array) {
+        self.rates = Some(rates);
+    }
+
+    /// What the counters of a row were multiplied by, if by more than one.
+    pub(crate) fn rate(&self, row: usize) -> Option<i64> {
+        self.rates.as_ref().map(|rates| rates.value(row)).filter(|&rate| rate > 1)
+    }
+
+    /// The smallest and the largest of those, over all rows.
+    pub(crate) fn rate_span(&self) -> Option<(i64, i64)> {
+        let rates = self.rates.as_ref()?.values();
+        Some((*rates.iter().min()?, *rates.iter().max()?)).filter(|&(_, max)| max > 1)
     }
 
     /// Whether some row has a value in the column.

@@ -125,7 +125,7 @@ fn plain(path: &Path) -> &Path {
 }
 
 /// The root of the tree a file lies in: its directory, or above `date=…/hour=…`.
-fn root_of(file: &Path) -> &Path {
+pub(crate) fn root_of(file: &Path) -> &Path {
     let is_level = |path: &&Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("hour=") || name.starts_with("date=")

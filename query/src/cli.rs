@@ -82,6 +82,14 @@ pub(crate) struct Args {
     #[arg(short = 'o', long, value_name = "FORMAT", help_heading = "How to print")]
     pub(crate) output: Option<String>,
 
+    /// Packets and bytes as exported, not multiplied by sampling rates
+    #[arg(long = "no-scale", help_heading = "How to print")]
+    pub(crate) no_scale: bool,
+
+    /// Packets and bytes multiplied by sampling rates where they are known: the default
+    #[arg(long, hide = true, overrides_with = "no_scale")]
+    pub(crate) scale: bool,
+
     /// Plain numbers: no `1.8 M`, protocols as numbers, durations in seconds
     #[arg(short = 'N', long, help_heading = "How to print")]
     pub(crate) plain: bool,
@@ -143,7 +151,7 @@ Examples:
   flowdump -o ndjson 'net 10.0.0.0/8' | jq .  for other programs
   flowdump -r flows/date=2026-11-21 -I        totals of a day
 
-Formats of -o:
+Formats of -o, or `fmt:` and text with tags such as `fmt:%ts %sap -> %dap %byt %inam %nbnam`:
 {}
 Words of -s, then orders ({}):
 {}

@@ -20,8 +20,10 @@ use crate::flow::{COUNTER_COLUMNS, CounterCells, Counters, KEY_COLUMNS, TIME_COL
 use crate::message::{DONE, Failure, PARTIAL, say};
 use crate::output::{self, FileInfo, Info, RowWriter, Summary, row_writer};
 use crate::request::{Question, Request};
+use crate::scaling::Scaling;
 use crate::scan::{FlowFile, Plan, ReadError};
 use crate::statistic::{Key, Statistic};
+use crate::tables::Tables;
 
 /// Answers `request` on `stdout` and returns the exit code.
 pub(crate) fn answer(
@@ -47,6 +49,7 @@ pub(crate) fn answer(
         Question::Info => {
             let info = reader.info(&files);
             output::write_info(&mut out, &request.style, &info)?;
+            reader.say_not_scaled();
         }
         Question::Rows => {
             let mut writer = row_writer(&request.style, &request.columns);
@@ -55,6 +58,7 @@ pub(crate) fn answer(
             reader.scan(&files, rows_columns(request), &mut rows)?;
             writer.end(&mut out)?;
             output::write_summary(&mut out, &request.style, &reader.summary(started))?;
+            reader.say_scaled();
         }
         Question::Statistics { statistics, top } => {
             let mut aggregation = Aggregation::new(statistics);
@@ -63,6 +67,7 @@ pub(crate) fn answer(
             let tables = aggregation.tables(*top);
             output::write_tables(&mut out, &request.style, *top, &tables, &reader.matched)?;
             output::write_summary(&mut out, &request.style, &reader.summary(started))?;
+            reader.say_scaled();
         }
     }
     out.flush()?;
@@ -79,7 +84,7 @@ fn described(source: &Source) -> String {
 
 /// Columns printed and summed up for rows.
 fn rows_columns(request: &Request) -> BTreeSet<ColumnRef> {
-    let mut columns = output::columns(request.style.format);
+    let mut columns = output::columns(&request.style);
     if output::has_summary(&request.style) {
         columns.extend(TIME_COLUMNS.into_iter().chain(COUNTER_COLUMNS));
     }
@@ -152,6 +157,12 @@ struct Reader<'a> {
     span: (Option<i64>, Option<i64>),
     bytes_read: u64,
     blocks_skipped: u64,
+    /// Side tables of the trees read.
+    tables: Tables,
+    /// The smallest and the largest rate counters were multiplied by.
+    rates: Option<(i64, i64)>,
+    /// The largest rate of a row of which only totals were read.
+    unscaled_rate: Option<i64>,
 }
 
 impl<'a> Reader<'a> {
@@ -167,6 +178,9 @@ impl<'a> Reader<'a> {
             span: (None, None),
             bytes_read: 0,
             blocks_skipped: 0,
+            tables: Tables::default(),
+            rates: None,
+            unscaled_rate: None,
         }
     }
 
@@ -178,6 +192,7 @@ impl<'a> Reader<'a> {
             span: self.span,
             bytes_read: self.bytes_read,
             blocks_skipped: self.blocks_skipped,
+            rates: self.rates,
             wall: started.elapsed(),
         }
     }
@@ -222,7 +237,8 @@ impl<'a> Reader<'a> {
         sink: &mut dyn Sink,
     ) -> io::Result<()> {
         let has_extra = !self.is_statistics() && output::has_extra(self.request.style.format);
-        let plan = Plan { columns, has_extra, predicate: Arc::clone(&self.request.predicate) };
+        let predicate = Arc::clone(&self.request.predicate);
+        let mut plan = Plan { columns, has_extra, predicate, scaling: None };
         for path in files {
             if self.is_full() {
                 break;
@@ -232,9 +248,14 @@ impl<'a> Reader<'a> {
                 self.cant_read(path, &error);
                 continue;
             }
-            sink.file(&FileInfo { ident: file.footer.as_ref().map(|footer| footer.ident.as_str()) });
+            let names = output::has_names(&self.request.style).then(|| self.tables.names(path));
+            plan.scaling = self.request.is_scaled.then(|| Scaling(self.tables.rates(path)));
+            self.say_unreadable();
+            let ident = file.footer.as_ref().map(|footer| footer.ident.as_str());
+            sink.file(&FileInfo { ident, names: names.as_ref() });
             let mut first_error = None;
             for group in file.row_groups(&plan) {
+                let plan = file.plan_for(group, &plan);
                 self.bytes_read = self.bytes_read.saturating_add(file.compressed_bytes(group, &plan));
                 // A damaged row group leaves the others readable.
                 if let Err(error) = self.scan_group(&file, group, &plan, sink)? {
@@ -280,6 +301,10 @@ impl<'a> Reader<'a> {
 
     fn count(&mut self, batch: &Batch) {
         self.passed += batch.rows() as u64;
+        if let Some((min, max)) = batch.rate_span() {
+            let (low, high) = self.rates.unwrap_or((min, max));
+            self.rates = Some((low.min(min), high.max(max)));
+        }
         if output::has_summary(&self.request.style) || self.is_statistics() {
             let counted = CounterCells::new(batch);
             (0..batch.rows()).for_each(|row| self.matched.add(&counted.get(row).without_event_times()));
@@ -290,11 +315,41 @@ impl<'a> Reader<'a> {
         matches!(self.request.question, Question::Statistics { .. })
     }
 
+    /// Side tables that can't be read: the answer is without them.
+    fn say_unreadable(&mut self) {
+        for (path, error) in std::mem::take(&mut self.tables.unreadable) {
+            self.cant_read(&path, &error);
+        }
+    }
+
+    /// Every answer says that it is scaled: below it in the summary, or here.
+    fn say_scaled(&mut self) {
+        let Some(rates) = self.rates else { return };
+        if !output::has_summary(&self.request.style) {
+            let rates = output::RatesText(rates);
+            let message = format!("packets and bytes are multiplied by sampling rates of {rates}");
+            say(self.stderr, "note", &message);
+        }
+    }
+
+    /// Totals of footers are as exported.
+    fn say_not_scaled(&mut self) {
+        if let Some(rate) = self.unscaled_rate.filter(|&rate| rate > 1) {
+            let message = format!("totals are as exported, not multiplied by sampling rates of up to {rate}");
+            say(self.stderr, "note", &message);
+        }
+    }
+
     /// Totals from footers; a file without is counted row by row.
     fn info(&mut self, files: &[PathBuf]) -> Info {
         let mut info = Info::default();
         for path in files {
             let Some(file) = self.open(path) else { continue };
+            self.unscaled_rate = self.unscaled_rate.max(file.own_rate_max());
+            if let Some(reports) = self.tables.new_reports(path) {
+                info.reports.extend(reports.iter().cloned());
+            }
+            self.say_unreadable();
             match &file.footer {
                 Some(footer) => {
                     info.totals.add(&footer.totals);
@@ -322,7 +377,7 @@ impl<'a> Reader<'a> {
             .map(ColumnRef::from)
             .collect();
         let predicate = Arc::new(Predicate::Constant(true));
-        let plan = Plan { columns, has_extra: false, predicate };
+        let plan = Plan { columns, has_extra: false, predicate, scaling: None };
         let mut totals = TotalsSink(Totals::default());
         for group in file.row_groups(&plan) {
             if let Err(error) = totals.add_group(file, group, &plan) {

@@ -13,6 +13,7 @@
 //! - `time_range`, `zone`: windows and wall time; "now" and the zone are arguments
 //! - `columns`: the columns a question may name, also those an operator defined
 //! - `catalog`: which files; `scan`: their row groups, pruned, as `batch`es of matching rows
+//! - `tables`: side tables of a tree; `names` and `scaling` join them to rows
 //! - `aggregate`: groups and their counters; `output`: rows, statistics and summary as text
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
@@ -28,10 +29,13 @@ mod engine;
 mod filter;
 mod flow;
 mod message;
+mod names;
 mod output;
 mod request;
+mod scaling;
 mod scan;
 mod statistic;
+mod tables;
 mod time_range;
 mod zone;
 

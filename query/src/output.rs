@@ -2,6 +2,7 @@
 //! it says is decided here, byte by byte.
 
 mod csv;
+mod custom;
 mod info;
 mod json;
 mod raw;
@@ -12,17 +13,20 @@ mod value;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use flow_common::column::{COLUMNS, ColumnId};
 
+pub(crate) use custom::Layout;
 pub(crate) use info::{Info, write_info};
 pub(crate) use statistics::write_tables;
-pub(crate) use summary::{Summary, write_summary};
+pub(crate) use summary::{RatesText, Summary, write_summary};
 
 use crate::Zone;
 use crate::batch::Batch;
 use crate::columns::Columns;
 use crate::flow::{COUNTER_COLUMNS, KEY_COLUMNS, TIME_COLUMNS};
+use crate::names::Names;
 
 /// How a row looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +44,14 @@ pub(crate) enum Format {
     Json,
     /// One object a line.
     Ndjson,
+    /// Tags the user picked: `fmt:%ts %sa`.
+    Custom,
     /// No rows, only the summary.
     Null,
 }
 
 impl Format {
-    /// Every format, in the order of the help.
+    /// Every format that is one word, in the order of the help.
     pub(crate) const ALL: [Self; 8] =
         [Self::Line, Self::Long, Self::Extended, Self::Raw, Self::Csv, Self::Json, Self::Ndjson, Self::Null];
 
@@ -59,15 +65,18 @@ impl Format {
             Self::Csv => "csv",
             Self::Json => "json",
             Self::Ndjson => "ndjson",
+            Self::Custom => "fmt:",
             Self::Null => "null",
         }
     }
 }
 
 /// How an answer is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Style {
     pub(crate) format: Format,
+    /// What `fmt:` prints.
+    pub(crate) layout: Arc<Layout>,
     /// IPv6 addresses are not abbreviated.
     pub(crate) is_ipv6_full: bool,
     /// Numbers are not scaled.
@@ -81,6 +90,8 @@ pub(crate) struct Style {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FileInfo<'a> {
     pub(crate) ident: Option<&'a str>,
+    /// Names for its numbers, where the format prints any.
+    pub(crate) names: Option<&'a Arc<Names>>,
 }
 
 /// Writes rows in one format.
@@ -102,6 +113,7 @@ pub(crate) fn row_writer(style: &Style, columns: &Columns) -> Box<dyn RowWriter>
         Format::Raw => Box::new(raw::RawWriter::new(style)),
         Format::Csv => Box::new(csv::CsvWriter::new(style, columns)),
         Format::Json | Format::Ndjson => Box::new(json::JsonWriter::new(style)),
+        Format::Custom => Box::new(custom::CustomWriter::new(style)),
         Format::Null => Box::new(NullWriter),
     }
 }
@@ -112,9 +124,11 @@ pub(crate) fn has_extra(format: Format) -> bool {
 }
 
 /// Columns of the table a format prints.
-pub(crate) fn columns(format: Format) -> BTreeSet<ColumnId> {
+pub(crate) fn columns(style: &Style) -> BTreeSet<ColumnId> {
+    let format = style.format;
     match format {
         Format::Null => BTreeSet::new(),
+        Format::Custom => style.layout.columns(),
         Format::Raw | Format::Json | Format::Ndjson => COLUMNS.iter().map(|column| column.id).collect(),
         Format::Csv => csv::COLUMNS.into_iter().collect(),
         Format::Line | Format::Long | Format::Extended => {
@@ -127,8 +141,20 @@ pub(crate) fn columns(format: Format) -> BTreeSet<ColumnId> {
 
 /// Whether a summary follows: not where it would break the format.
 pub(crate) fn has_summary(style: &Style) -> bool {
-    let is_text = matches!(style.format, Format::Line | Format::Long | Format::Extended | Format::Null);
+    let is_text = matches!(
+        style.format,
+        Format::Line | Format::Long | Format::Extended | Format::Custom | Format::Null
+    );
     is_text && !style.is_quiet
+}
+
+/// Whether names are printed beside numbers.
+pub(crate) fn has_names(style: &Style) -> bool {
+    match style.format {
+        Format::Raw | Format::Json | Format::Ndjson => true,
+        Format::Custom => style.layout.has_names(),
+        Format::Line | Format::Long | Format::Extended | Format::Csv | Format::Null => false,
+    }
 }
 
 /// Writes no rows.

@@ -11,7 +11,7 @@ use crate::cli::Args;
 use crate::columns::{Columns, Discovery};
 use crate::filter::{self, Predicate, Test};
 use crate::message::{Failure, NameError, nearest, reason};
-use crate::output::{Format, Style};
+use crate::output::{Format, Layout, Style};
 use crate::statistic::{Key, Statistic};
 use crate::{Env, Zone, time_range};
 
@@ -24,6 +24,8 @@ pub(crate) struct Request {
     pub(crate) predicate: Arc<Predicate>,
     /// Matching records after which to stop.
     pub(crate) limit: Option<u64>,
+    /// Packets and bytes are multiplied by sampling rates, where known.
+    pub(crate) is_scaled: bool,
     pub(crate) style: Style,
     /// Columns beyond the table that were looked for.
     pub(crate) columns: Columns,
@@ -49,9 +51,16 @@ impl Request {
     /// What `args` mean at the time and in the zone of `env`.
     pub(crate) fn new(args: Box<Args>, env: Env) -> Result<Self, Failure> {
         let env = if args.utc { Env { zone: Zone::Utc, ..env } } else { env };
-        let (format, is_full) = format(args.output.as_deref().unwrap_or("line"))?;
+        let output = args.output.as_deref().unwrap_or("line");
+        let layout = output.strip_prefix("fmt:").map(layout).transpose()?;
+        let (format, is_full) = match layout {
+            Some(_) => (Format::Custom, false),
+            None => format(output)?,
+        };
+        let is_scaled = !args.no_scale;
         let style = Style {
             format,
+            layout: Arc::new(layout.unwrap_or_default()),
             is_ipv6_full: args.ipv6 || is_full,
             is_plain: args.plain,
             is_quiet: args.quiet,
@@ -83,8 +92,8 @@ impl Request {
             // The header comes before the first file.
             discovery.all(&mut columns);
         }
-        let predicate = Arc::new(predicate);
-        Ok(Self { source, question, predicate, limit: limit.filter(|n| *n > 0), style, columns })
+        let (predicate, limit) = (Arc::new(predicate), limit.filter(|n| *n > 0));
+        Ok(Self { source, question, predicate, limit, is_scaled, style, columns })
     }
 }
 
@@ -132,6 +141,17 @@ fn question(
         return Err(Failure::usage_hint(message, "ask for it alone and with one order, or use `-o ndjson`"));
     }
     Ok(Question::Statistics { statistics, top })
+}
+
+/// What stands behind `fmt:`.
+fn layout(text: &str) -> Result<Layout, Failure> {
+    Layout::parse(text).map_err(|(tag, likely)| {
+        let hint = match likely {
+            Some(likely) => format!("did you mean `{likely}`?"),
+            None => "for example `-o 'fmt:%ts %sap -> %dap %pkt %byt %inam'`".to_owned(),
+        };
+        Failure::usage_hint(format!("unknown tag `{tag}` in `fmt:`"), hint)
+    })
 }
 
 /// The format a word names, and whether it ends in the 6 that shows IPv6 in full.

@@ -14,21 +14,26 @@ use std::sync::{Arc, Once};
 use arrow_array::{BooleanArray, RecordBatch};
 use flow_common::column::{ColumnId, ExtraColumn, by_name};
 use flow_common::footer::{Footer, FooterError};
-use flow_common::limits::SCAN_BATCH_ROWS;
+use flow_common::limits::{SCAN_BATCH_ROWS, TABLE_BYTES_MAX, TABLE_ROWS_MAX};
+use flow_common::tables::Row;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
     RowFilter,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 
 use crate::batch::{Batch, FileColumn, found, is_stored_as, misfit};
 use crate::columns::{ColumnRef, Columns};
 use crate::filter::{Predicate, select};
 use crate::message::{lower_first, reason};
+use crate::scaling::{SCALED_COLUMNS, Scaling};
 
 mod metadata;
 mod prune;
+
+use self::metadata::within;
 
 /// What is read of every file.
 #[derive(Debug, Clone)]
@@ -39,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) has_extra: bool,
     /// Rows of the answer.
     pub(crate) predicate: Arc<Predicate>,
+    /// What multiplies counters, before they are compared and counted.
+    pub(crate) scaling: Option<Scaling>,
 }
 
 impl Plan {
@@ -188,9 +195,59 @@ impl FlowFile {
 
     /// Row groups that may hold a match.
     pub(crate) fn row_groups(&self, plan: &Plan) -> Vec<usize> {
-        let groups = self.metadata.metadata().row_groups();
-        let of_file = |index: usize| prune::Group { metadata: &groups[index], extra: &self.extra };
-        (0..groups.len()).filter(|&index| prune::may_match(&plan.predicate, of_file(index))).collect()
+        let may_match = |index: &usize| {
+            prune::may_match(&plan.predicate, self.group(*index), self.rate_max(*index, plan))
+        };
+        (0..self.metadata.metadata().num_row_groups()).filter(may_match).collect()
+    }
+
+    fn group(&self, index: usize) -> prune::Group<'_> {
+        prune::Group { metadata: self.metadata.metadata().row_group(index), extra: &self.extra }
+    }
+
+    /// The most a counter of a row group may be multiplied by.
+    fn rate_max(&self, group: usize, plan: &Plan) -> i64 {
+        let Some(Scaling(rates)) = &plan.scaling else { return 1 };
+        let group = self.group(group);
+        match prune::null_count(group, ColumnId::SamplingRate) {
+            Some(n_null) if n_null == rows_of(group.metadata) => rates.max.max(1),
+            None if !prune::has_column(group, ColumnId::SamplingRate) => rates.max.max(1),
+            _ => prune::range(group, ColumnId::SamplingRate.into())
+                .map_or(i64::MAX, |(_, max)| max.max(rates.max).max(1)),
+        }
+    }
+
+    /// The plan for one row group: scaling and its columns only where they may
+    /// change something.
+    pub(crate) fn plan_for(&self, group: usize, plan: &Plan) -> Plan {
+        let mut plan = plan.clone();
+        let read = plan.needed();
+        if self.rate_max(group, &plan) == 1 || !has_scaled(&read) {
+            plan.scaling = None;
+        }
+        if has_scaled(&plan.columns) {
+            let inputs = self.scaling_columns(group, &plan);
+            plan.columns.extend(inputs);
+        }
+        plan
+    }
+
+    /// Columns that scaling reads.
+    fn scaling_columns(&self, group: usize, plan: &Plan) -> BTreeSet<ColumnRef> {
+        let Some(Scaling(rates)) = &plan.scaling else { return BTreeSet::new() };
+        let group = self.group(group);
+        let is_told = prune::null_count(group, ColumnId::SamplingRate) == Some(0) || rates.is_empty();
+        let looked_up = if is_told { BTreeSet::new() } else { rates.columns() };
+        looked_up.into_iter().chain([ColumnId::SamplingRate]).map(ColumnRef::from).collect()
+    }
+
+    /// The largest sampling rate of a row, as the statistics tell.
+    pub(crate) fn own_rate_max(&self) -> Option<i64> {
+        let groups = (0..self.metadata.metadata().num_row_groups()).map(|index| self.group(index));
+        groups
+            .filter_map(|group| prune::range(group, ColumnId::SamplingRate.into()))
+            .map(|(_, max)| max)
+            .max()
     }
 
     /// Compressed octets of what `plan` reads of a row group.
@@ -216,14 +273,23 @@ impl FlowFile {
             if !plan.predicate.is_any() {
                 let mut columns = BTreeSet::new();
                 plan.predicate.columns(&mut columns);
+                if has_scaled(&columns) {
+                    columns.extend(self.scaling_columns(group, plan));
+                }
                 let (predicate, extra) = (Arc::clone(&plan.predicate), Arc::clone(&self.extra));
+                let scaling = plan.scaling.clone();
                 let keep = move |batch: RecordBatch| {
-                    Ok(BooleanArray::new(select(&predicate, &Batch::new(&batch, &extra)), None))
+                    let batch = scaled(Batch::new(&batch, &extra), scaling.as_ref());
+                    Ok(BooleanArray::new(select(&predicate, &batch), None))
                 };
                 let filter = ArrowPredicateFn::new(self.projection(&columns, false), keep);
                 builder = builder.with_row_filter(RowFilter::new(vec![Box::new(filter)]));
             }
-            Ok(Scan { reader: builder.build()?, extra: Arc::clone(&self.extra) })
+            Ok(Scan {
+                reader: builder.build()?,
+                extra: Arc::clone(&self.extra),
+                scaling: plan.scaling.clone(),
+            })
         })
     }
 
@@ -238,6 +304,41 @@ impl FlowFile {
         let roots = fields.iter().enumerate().filter(|(_, field)| is_wanted(field.name()));
         ProjectionMask::roots(self.metadata.parquet_schema(), roots.map(|(index, _)| index))
     }
+}
+
+/// Whether counters are read that scaling changes.
+fn has_scaled(columns: &BTreeSet<ColumnRef>) -> bool {
+    SCALED_COLUMNS.into_iter().any(|id| columns.contains(&id.into()))
+}
+
+fn scaled(batch: Batch, scaling: Option<&Scaling>) -> Batch {
+    match scaling {
+        Some(scaling) => scaling.apply(batch),
+        None => batch,
+    }
+}
+
+fn rows_of(group: &RowGroupMetaData) -> u64 {
+    u64::try_from(group.num_rows()).unwrap_or(0)
+}
+
+/// The rows of a side table.
+pub(crate) fn read_table<R: Row>(path: &Path) -> Result<Vec<R>, ReadError> {
+    guarded(|| {
+        let file = File::open(path)?;
+        within("size", "octets", file.metadata()?.len(), TABLE_BYTES_MAX)?;
+        let metadata = metadata::load(&file)?;
+        let n_rows = u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
+        within("length", "rows", n_rows, TABLE_ROWS_MAX as u64)?;
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).build()?;
+        let mut rows = Vec::new();
+        for batch in reader {
+            let batch = R::from_batch(&batch.map_err(ParquetError::from)?);
+            rows.extend(batch.ok_or_else(|| ReadError::Damaged(format!("it is no `{}`", R::FILE)))?);
+            within("length", "rows", rows.len() as u64, TABLE_ROWS_MAX as u64)?;
+        }
+        Ok(rows)
+    })
 }
 
 /// What the metadata of a file says. Metadata that is absent or damaged leaves
@@ -256,13 +357,14 @@ fn footer(metadata: &ArrowReaderMetadata) -> Result<Option<Footer>, ReadError> {
 pub(crate) struct Scan {
     reader: ParquetRecordBatchReader,
     extra: Arc<[FileColumn]>,
+    scaling: Option<Scaling>,
 }
 
 impl Scan {
     /// The next batch; after an error there is none.
     pub(crate) fn next(&mut self) -> Result<Option<Batch>, ReadError> {
         guarded(|| match self.reader.next() {
-            Some(Ok(batch)) => Ok(Some(Batch::new(&batch, &self.extra))),
+            Some(Ok(batch)) => Ok(Some(scaled(Batch::new(&batch, &self.extra), self.scaling.as_ref()))),
             Some(Err(error)) => Err(ParquetError::from(error).into()),
             None => Ok(None),
         })

@@ -25,6 +25,7 @@ mod rows;
 mod sequence;
 mod table;
 mod times;
+mod told;
 mod v5;
 mod v9_framing;
 mod v9_templates;

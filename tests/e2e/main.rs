@@ -8,6 +8,7 @@ mod ingest;
 mod interop;
 mod lab;
 mod late;
+mod names;
 mod oracle;
 mod restart;
 mod rotation;

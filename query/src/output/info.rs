@@ -1,9 +1,12 @@
 //! The totals of files: nfdump's `-I`, and the same for programs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
+use flow_common::addr::Addr16;
+use flow_common::element::ELEMENTS;
 use flow_common::footer::{Counts, Totals};
+use flow_common::tables::{Report, ReportRow};
 
 use super::json::write_string;
 use super::value::{one_line, write_json_time, write_rfc3339};
@@ -17,6 +20,8 @@ pub(crate) struct Info {
     pub(crate) totals: Totals,
     /// Messages before which sequence numbers were missing; `None` where no file tells.
     pub(crate) sequence_gaps: Option<u64>,
+    /// What exporters report of themselves.
+    pub(crate) reports: Vec<ReportRow>,
 }
 
 /// One counter of a class of protocols.
@@ -50,7 +55,9 @@ pub(crate) fn write_info(out: &mut dyn Write, style: &Style, info: &Info) -> io:
     match style.format {
         Format::Csv => write_csv(out, style, info),
         Format::Json | Format::Ndjson => write_json(out, style, info),
-        Format::Line | Format::Long | Format::Extended | Format::Raw | Format::Null => write_lines(out, info),
+        Format::Line | Format::Long | Format::Extended | Format::Raw | Format::Custom | Format::Null => {
+            write_lines(out, info)
+        }
     }
 }
 
@@ -68,7 +75,8 @@ fn write_lines(out: &mut dyn Write, info: &Info) -> io::Result<()> {
     let ms = |micros: i64| micros.rem_euclid(1_000_000) / 1_000;
     writeln!(out, "First: {}\nLast: {}", first.div_euclid(1_000_000), last.div_euclid(1_000_000))?;
     writeln!(out, "msec_first: {}\nmsec_last: {}", ms(first), ms(last))?;
-    info.sequence_gaps.map_or(Ok(()), |gaps| writeln!(out, "Sequence failures: {gaps}"))
+    info.sequence_gaps.map_or(Ok(()), |gaps| writeln!(out, "Sequence failures: {gaps}"))?;
+    write_losses(out, &info.reports)
 }
 
 /// One object; what the files do not tell has no key.
@@ -101,7 +109,61 @@ fn write_json(out: &mut dyn Write, style: &Style, info: &Info) -> io::Result<()>
         key(out, "sequence_failures")?;
         write!(out, "{gaps}")?;
     }
+    if !info.reports.is_empty() {
+        key(out, "reports")?;
+        write_json_reports(out, &mut calendar, &info.reports)?;
+    }
     write!(out, "{end}")
+}
+
+/// What exporters say they lost: `Exporter 192.0.2.1 domain 0: not sent: 12 packets`.
+fn write_losses(out: &mut dyn Write, reports: &[ReportRow]) -> io::Result<()> {
+    let mut losses: BTreeMap<(Addr16, i64), [Vec<String>; 2]> = BTreeMap::new();
+    for row in reports.iter().filter(|row| row.value > 0) {
+        let of = match row.report {
+            Report::ExportingReliability => 0,
+            Report::MeteringReliability => 1,
+            Report::Metering | Report::FlowKeys => continue,
+        };
+        let Some(unit) = loss_unit(&row.statistic) else { continue };
+        let exporter = losses.entry((row.exporter_addr, row.observation_domain)).or_default();
+        exporter[of].push(format!("{} {unit}", row.value));
+    }
+    for ((addr, domain), counts) in losses {
+        let told = ["not sent", "ignored"].iter().zip(&counts).filter(|(_, counts)| !counts.is_empty());
+        let told: Vec<_> = told.map(|(what, counts)| format!("{what}: {}", counts.join(", "))).collect();
+        if !told.is_empty() {
+            writeln!(out, "Exporter {addr} domain {domain}: {}", told.join("; "))?;
+        }
+    }
+    Ok(())
+}
+
+/// Unit of a statistic of losses, as the registry has it.
+fn loss_unit(statistic: &str) -> Option<&'static str> {
+    let element = ELEMENTS.iter().find(|element| element.name == statistic)?;
+    Some(if element.units == "octets" { "bytes" } else { element.units })
+}
+
+fn write_json_reports(out: &mut dyn Write, calendar: &mut Calendar, rows: &[ReportRow]) -> io::Result<()> {
+    for (index, row) in rows.iter().enumerate() {
+        write!(out, "{}", if index == 0 { "[" } else { "," })?;
+        write!(
+            out,
+            "{{\"exporter_addr\":\"{}\",\"observation_domain\":{},\"report\":\"{}\",\"statistic\":",
+            row.exporter_addr,
+            row.observation_domain,
+            row.report.word()
+        )?;
+        write_string(out, &row.statistic)?;
+        if let Some(element) = row.scope_element {
+            write!(out, ",\"scope_element\":{element},\"scope_id\":{}", row.scope_id)?;
+        }
+        write!(out, ",\"value\":{},\"received\":", row.value)?;
+        write_json_time(out, calendar, row.received.0)?;
+        write!(out, "}}")?;
+    }
+    write!(out, "]")
 }
 
 /// A header and one row; what the files do not tell is empty.

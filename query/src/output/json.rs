@@ -2,26 +2,30 @@
 //! then those an operator defined.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use flow_common::addr::{Addr16, Mac};
 use flow_common::column::{COLUMNS, Kind};
 use flow_common::element::ElementKey;
 
 use super::value::{write_hex, write_json_time, write_label};
-use super::{Format, RowWriter, Style};
+use super::{FileInfo, Format, RowWriter, Style};
 use crate::batch::{Batch, Cells};
 use crate::columns::ColumnRef;
 use crate::message::is_control;
+use crate::names::{NAME_COLUMNS, NameCells, Names};
 use crate::zone::Calendar;
 
 pub(super) struct JsonWriter {
     list: JsonList,
     calendar: Calendar,
+    names: Arc<Names>,
 }
 
 impl JsonWriter {
     pub(super) fn new(style: &Style) -> Self {
-        Self { list: JsonList::new(style.format), calendar: Calendar::new(style.zone) }
+        let (list, calendar) = (JsonList::new(style.format), Calendar::new(style.zone));
+        Self { list, calendar, names: Arc::default() }
     }
 }
 
@@ -30,12 +34,18 @@ impl RowWriter for JsonWriter {
         self.list.begin(out)
     }
 
+    fn file(&mut self, file: &FileInfo<'_>) {
+        self.names = file.names.cloned().unwrap_or_default();
+    }
+
     fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) -> io::Result<()> {
         // Most columns of most files are empty.
         let table = COLUMNS.iter().map(|column| (column.name, column.kind, ColumnRef::from(column.id)));
         let extra = batch.extra().iter().map(|one| (one.name.as_str(), one.kind, one.column));
         let columns = table.chain(extra).filter(|(.., column)| batch.has_values(*column));
         let columns: Vec<_> = columns.map(|(name, kind, column)| (name, kind, batch.cells(column))).collect();
+        let names = Arc::clone(&self.names);
+        let names = NameCells::new(&names, batch);
         for row in 0..batch.rows() {
             self.list.begin_object(out)?;
             for (name, kind, cells) in &columns {
@@ -44,6 +54,17 @@ impl RowWriter for JsonWriter {
                 }
                 self.list.key(out, name)?;
                 write_cell(out, &mut self.calendar, *kind, *cells, row)?;
+            }
+            for (index, column) in NAME_COLUMNS.iter().enumerate() {
+                // A name the flow itself tells is a column and printed already.
+                if let Some(name) = names.joined(index, row) {
+                    self.list.key(out, column.name)?;
+                    write_string(out, name)?;
+                }
+            }
+            if let Some(rate) = batch.rate(row) {
+                self.list.key(out, "scaled_by")?;
+                write!(out, "{rate}")?;
             }
             self.list.end_object(out)?;
         }

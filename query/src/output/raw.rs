@@ -1,6 +1,7 @@
 //! nfdump's `raw`: every stored column of a record, one a line, with its meaning.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use flow_common::addr::{Addr16, Mac};
 use flow_common::column::{COLUMNS, Column, ColumnId, Kind, Unit};
@@ -13,6 +14,7 @@ use super::value::{one_line, write_hex, write_label, write_table_time};
 use super::{FileInfo, RowWriter, Style};
 use crate::batch::{Batch, Cells};
 use crate::flow::TupleCells;
+use crate::names::{NAME_COLUMNS, NameCells, Names};
 use crate::zone::Calendar;
 
 /// nfdump's order; the rest follows in table order.
@@ -51,6 +53,7 @@ const ORDER: [ColumnId; 29] = [
 pub(super) struct RawWriter {
     calendar: Calendar,
     ident: Option<String>,
+    names: Arc<Names>,
     columns: Vec<&'static Column>,
     record_count: u64,
 }
@@ -61,6 +64,7 @@ impl RawWriter {
         Self {
             calendar: Calendar::new(style.zone),
             ident: None,
+            names: Arc::default(),
             columns: ORDER.iter().map(|id| id.column()).chain(rest).collect(),
             record_count: 0,
         }
@@ -88,7 +92,15 @@ impl RawWriter {
         for (name, kind, of_column) in &cells.extra {
             self.value(name, *kind, *of_column, row, out)?;
         }
-        Ok(())
+        for (index, column) in NAME_COLUMNS.iter().enumerate() {
+            if let Some(name) = cells.names.joined(index, row) {
+                writeln!(out, "  {:<12} = {}", column.raw, one_line(name))?;
+            }
+        }
+        match cells.batch.rate(row) {
+            Some(rate) => writeln!(out, "  {:<12} = {rate:>18}", "scaled by"),
+            None => Ok(()),
+        }
     }
 
     fn column(
@@ -164,7 +176,8 @@ impl RawWriter {
                 Ok(())
             }
             Kind::Other => {
-                of_column.entries(row).into_iter().flatten().try_for_each(|entry| other(out, entry))
+                let mut entries = of_column.entries(row).into_iter().flatten();
+                entries.try_for_each(|entry| other(out, entry, &self.names))
             }
         }
     }
@@ -178,6 +191,8 @@ struct Record<'a> {
     tuples: TupleCells<'a>,
     src_addr: Cells<'a>,
     dst_addr: Cells<'a>,
+    names: NameCells<'a>,
+    batch: &'a Batch,
 }
 
 /// A number and what it means.
@@ -244,14 +259,16 @@ fn acl(out: &mut Vec<u8>, key: &str, octets: &[u8]) -> io::Result<()> {
     writeln!(out)
 }
 
-/// An element without a column, with its name where the registry has one.
-fn other(out: &mut Vec<u8>, (key, octets): (i64, &[u8])) -> io::Result<()> {
+/// An element without a column, with its name where the registry or an exporter has one.
+fn other(out: &mut Vec<u8>, (key, octets): (i64, &[u8]), names: &Names) -> io::Result<()> {
     write!(out, "  element ")?;
     write_other_key(out, key)?;
     write!(out, " = ")?;
     write_hex(out, octets)?;
     let (element, _) = ElementKey::from_other_key(key);
-    element.lookup().map_or(Ok(()), |known| write!(out, " {}", known.name))?;
+    let told = || names.element(key).map(one_line);
+    let name = element.lookup().map(|known| known.name.to_owned()).or_else(told);
+    name.map_or(Ok(()), |name| write!(out, " {name}"))?;
     writeln!(out)
 }
 
@@ -262,9 +279,11 @@ impl RowWriter for RawWriter {
 
     fn file(&mut self, file: &FileInfo<'_>) {
         self.ident = file.ident.map(str::to_owned);
+        self.names = file.names.cloned().unwrap_or_default();
     }
 
     fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) -> io::Result<()> {
+        let names = Arc::clone(&self.names);
         let record = Record {
             columns: self.columns.iter().map(|column| (*column, batch.cells(column.id))).collect(),
             extra: batch
@@ -275,6 +294,8 @@ impl RowWriter for RawWriter {
             tuples: TupleCells::new(batch),
             src_addr: batch.cells(ColumnId::SrcAddr),
             dst_addr: batch.cells(ColumnId::DstAddr),
+            names: NameCells::new(&names, batch),
+            batch,
         };
         (0..batch.rows()).try_for_each(|row| self.record(&record, row, out))
     }

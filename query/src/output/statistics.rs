@@ -30,7 +30,7 @@ pub(crate) fn write_tables(
         Format::Null => Ok(()),
         Format::Csv => write_csv(out, style, tables, total),
         Format::Json | Format::Ndjson => write_json(out, style, tables, total),
-        Format::Line | Format::Long | Format::Extended | Format::Raw => {
+        Format::Line | Format::Long | Format::Extended | Format::Raw | Format::Custom => {
             for (index, table) in tables.iter().enumerate() {
                 write_table(out, style, top, table, total)?;
                 let is_last = index + 1 == tables.len();
@@ -57,9 +57,10 @@ fn write_table(
     }
     let is_empty = match &table.rows {
         TableRows::Records(rows) => {
-            // `raw` has nothing to show of many flows in one.
-            let format = if style.format == Format::Raw { Format::Line } else { style.format };
-            let mut writer = TableWriter::new(&Style { format, ..*style });
+            // `raw` and `fmt:` have nothing to show of many flows in one.
+            let is_of_flows = matches!(style.format, Format::Raw | Format::Custom);
+            let format = if is_of_flows { Format::Line } else { style.format };
+            let mut writer = TableWriter::new(&Style { format, ..style.clone() });
             writer.header(out)?;
             let mut text = Vec::new();
             for (tuple, record) in rows {

@@ -1,5 +1,6 @@
-//! The four lines below an answer.
+//! The four lines below an answer, five where counters were scaled.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -25,7 +26,21 @@ pub(crate) struct Summary {
     pub(crate) bytes_read: u64,
     /// Row groups that could not be read.
     pub(crate) blocks_skipped: u64,
+    /// The smallest and the largest rate counters were multiplied by.
+    pub(crate) rates: Option<(i64, i64)>,
     pub(crate) wall: Duration,
+}
+
+/// The smallest and the largest of some rates.
+pub(crate) struct RatesText(pub(crate) (i64, i64));
+
+impl fmt::Display for RatesText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            (min, max) if min == max => write!(f, "{max}"),
+            (min, max) => write!(f, "{min} to {max}"),
+        }
+    }
 }
 
 /// Writes the summary, where the style has one.
@@ -49,6 +64,9 @@ pub(crate) fn write_summary(out: &mut dyn Write, style: &Style, summary: &Summar
         write!(out, ", events: {}", matched.events)?;
     }
     writeln!(out)?;
+    if let Some(rates) = summary.rates {
+        writeln!(out, "Scaled: packets and bytes are multiplied by sampling rates of {}", RatesText(rates))?;
+    }
     write_window(out, style, summary.span)?;
     writeln!(
         out,

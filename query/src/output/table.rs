@@ -30,7 +30,7 @@ pub(super) struct TableWriter {
 
 impl TableWriter {
     pub(super) fn new(style: &Style) -> Self {
-        Self { style: *style, calendar: Calendar::new(style.zone), is_empty: true }
+        Self { style: style.clone(), calendar: Calendar::new(style.zone), is_empty: true }
     }
 
     fn address_width(&self) -> usize {

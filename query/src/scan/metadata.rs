@@ -46,6 +46,12 @@ fn footer(file: &File) -> Result<Vec<u8>, ReadError> {
     Ok(footer)
 }
 
-fn within(what: &'static str, unit: &'static str, found: u64, limit: u64) -> Result<(), ReadError> {
+/// That a number read from a file is within a limit.
+pub(super) fn within(
+    what: &'static str,
+    unit: &'static str,
+    found: u64,
+    limit: u64,
+) -> Result<(), ReadError> {
     if found > limit { Err(ReadError::TooLarge { what, unit, found, limit }) } else { Ok(()) }
 }

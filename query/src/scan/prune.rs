@@ -7,6 +7,7 @@ use parquet::file::statistics::Statistics;
 use crate::batch::FileColumn;
 use crate::columns::ColumnRef;
 use crate::filter::{Comparator, Predicate, Test};
+use crate::scaling::SCALED_COLUMNS;
 
 /// A row group and what its file calls columns beyond the table.
 #[derive(Clone, Copy)]
@@ -24,21 +25,23 @@ impl Group<'_> {
     }
 }
 
-/// False only where the statistics prove that no row matches.
-pub(super) fn may_match(predicate: &Predicate, group: Group<'_>) -> bool {
+/// False only where the statistics prove that no row matches, with counters
+/// multiplied by up to `rate_max`.
+pub(super) fn may_match(predicate: &Predicate, group: Group<'_>, rate_max: i64) -> bool {
     match predicate {
         Predicate::Constant(value) => *value,
         // What can't match may still be what is asked for.
         Predicate::Not(_) => true,
-        Predicate::And(all) => all.iter().all(|one| may_match(one, group)),
-        Predicate::Or(all) => all.iter().any(|one| may_match(one, group)),
-        Predicate::Test(test) => test_may_match(test, group),
+        Predicate::And(all) => all.iter().all(|one| may_match(one, group, rate_max)),
+        Predicate::Or(all) => all.iter().any(|one| may_match(one, group, rate_max)),
+        Predicate::Test(test) => test_may_match(test, group, rate_max),
     }
 }
 
-fn test_may_match(test: &Test, group: Group<'_>) -> bool {
+fn test_may_match(test: &Test, group: Group<'_>, rate_max: i64) -> bool {
+    let scaled = |column| scaled_range(group, column, rate_max);
     match test {
-        Test::Int { column, comparator, value } => range(group, *column).is_none_or(|(min, max)| {
+        Test::Int { column, comparator, value } => scaled(*column).is_none_or(|(min, max)| {
             let value = *value;
             match comparator {
                 Comparator::Eq => min <= value && value <= max,
@@ -49,8 +52,9 @@ fn test_may_match(test: &Test, group: Group<'_>) -> bool {
                 Comparator::Ge => max >= value,
             }
         }),
-        Test::IntIn { column, values } => range(group, *column)
-            .is_none_or(|(min, max)| min <= max && values.range(min..=max).next().is_some()),
+        Test::IntIn { column, values } => {
+            scaled(*column).is_none_or(|(min, max)| min <= max && values.range(min..=max).next().is_some())
+        }
         Test::Address { column, nets, is_inside: true } => {
             address_range(group, *column).is_none_or(|(min, max)| {
                 nets.iter().map(|net| net.bounds()).any(|(low, high)| low <= max && min <= high)
@@ -82,6 +86,25 @@ pub(super) fn range(group: Group<'_>, column: ColumnRef) -> Option<(i64, i64)> {
         Statistics::Int64(range) => Some((*range.min_opt()?, *range.max_opt()?)),
         _ => None,
     }
+}
+
+/// As [`range`], of a counter that is multiplied by 1 to `rate_max`.
+fn scaled_range(group: Group<'_>, column: ColumnRef, rate_max: i64) -> Option<(i64, i64)> {
+    let (min, max) = range(group, column)?;
+    if rate_max == 1 || !SCALED_COLUMNS.iter().any(|&id| column == id) {
+        return Some((min, max));
+    }
+    (min >= 0).then(|| (min, max.saturating_mul(rate_max)))
+}
+
+/// Whether the file has the column at all.
+pub(super) fn has_column(group: Group<'_>, column: ColumnId) -> bool {
+    group.metadata.columns().iter().any(|chunk| chunk.column_path().parts() == [column.name()])
+}
+
+/// NULLs of a column; `None` where the file does not tell.
+pub(super) fn null_count(group: Group<'_>, column: ColumnId) -> Option<u64> {
+    group.statistics(column.into())?.null_count_opt()
 }
 
 /// Smallest and largest address; `None` where the file does not tell in full.

@@ -11,6 +11,7 @@ mod rows;
 mod sequence;
 mod statistics;
 mod support;
+mod tables;
 mod times;
 mod usage;
 mod values;

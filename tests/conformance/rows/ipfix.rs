@@ -32,20 +32,8 @@ pub(super) const ROWS: &[Row] = &[
         Partly("all are kept as received; only domains, samplers and interfaces have an effect"),
     ),
     row("IPX-10", "§3.4.2.2", M, "an options template without scope is rejected", Met),
-    row(
-        "IPX-11",
-        "§4",
-        M,
-        "the options templates of the standard are recognised by their elements",
-        NotYet("sampling rates and boot times are recognised, the templates of §4 are not"),
-    ),
-    row(
-        "IPX-12",
-        "§4.1–§4.3",
-        E,
-        "what the exporter says it lost is told",
-        Partly("it is kept with the options data; no counter and no question shows it"),
-    ),
+    row("IPX-11", "§4", M, "the options templates of the standard are recognised by their elements", Met),
+    row("IPX-12", "§4.1–§4.3", E, "what the exporter says it lost is told", Met),
     row("IPX-13", "§4.4", E, "options about flow keys are accepted", Met),
     row("IPX-14", "§5.2", S, "times of 32 bits belong to the era of today", Met),
     row(

@@ -1,6 +1,6 @@
 //! NetFlow v5 (Cisco's description of the export datagram) and v9 (RFC 3954).
 
-use super::Status::{Met, Partly};
+use super::Status::Met;
 use super::{E, M, Row, S, row};
 
 pub(super) const ROWS: &[Row] = &[
@@ -63,7 +63,7 @@ pub(super) const ROWS: &[Row] = &[
         "RFC 3954 §8",
         E,
         "sampling rates come from options data, of an interface, a sampler or all",
-        Partly("they are stored with each flow; no question scales by them yet"),
+        Met,
     ),
     row(
         "V9-21",
