@@ -96,6 +96,8 @@ pub(crate) struct Report {
     /// Sequence number, and which counter of the sender it is from: observation
     /// domain, source id, or engine type and id of v5.
     pub(crate) sequence: Option<(u32, u32)>,
+    /// Records the header of v9 speaks of.
+    pub(crate) record_count: Option<usize>,
     pub(crate) templates_learned: u64,
     pub(crate) templates_evicted: u64,
     /// Withdrawals, ignored over UDP (RFC 7011 §8.4).

@@ -1,9 +1,10 @@
 //! NetFlow v9: packets, FlowSets and padding.
 
+use flow_tests::packet::Value;
 use flow_tests::packet::v9::{Message, OPTIONS_TEMPLATE_SET, TEMPLATE_SET};
 use serde_json::json;
 
-use crate::collect::{check, check_rejected, collect, v9};
+use crate::collect::{check, check_rejected, collect, v4, v9};
 
 const PROTOCOL: [(u16, u16); 1] = [(4, 1)];
 
@@ -134,4 +135,31 @@ fn v9_19_a_template_of_empty_records_is_refused_and_the_rest_is_read() {
     let packet = with_template().template(257, &[(8, 0)]).data(256, &protocols(&[6])).encode();
     let collected = check(&[packet], json!([{"protocol": 6}]));
     assert_eq!(collected.count("templates_refused_total{reason=\"template_empty\"}"), 1);
+}
+
+/// Records of 24 octets; Cisco's NX-OS pads by 24 to 36.
+fn padded_by_a_record(count: u16) -> Vec<u8> {
+    let record = Value::new().ipv4(v4(1)).ipv4(v4(2)).uint(3, 4).uint(120, 4).uint(0, 8).encode();
+    let records = [record, vec![0; 24]];
+    let fields = [(8, 4), (12, 4), (2, 4), (1, 4), (34_000, 8)];
+    v9().template(256, &fields).data_unpadded(256, &records).with_count(count).encode()
+}
+
+#[test]
+fn v9_16_zeros_as_long_as_a_record_are_padding_where_the_header_has_no_such_record() {
+    let collected = check(&[padded_by_a_record(2)], json!([{"src_addr": "192.0.2.1", "packets": 3}]));
+    assert_eq!(collected.count("trailing_bytes_total"), 0);
+}
+
+#[test]
+fn v9_16_a_record_of_zeros_the_header_speaks_of_is_one() {
+    let expected = json!([{"src_addr": "192.0.2.1"}, {"src_addr": "0.0.0.0", "packets": 0}]);
+    check(&[padded_by_a_record(3)], expected);
+}
+
+#[test]
+fn v9_16_records_beyond_the_count_of_the_header_are_no_padding() {
+    let packet =
+        v9().template(256, &[(4, 1)]).data(256, &[vec![6], vec![17], vec![0], vec![1]]).with_count(1);
+    check(&[packet.encode()], json!([{"protocol": 6}, {"protocol": 17}, {"protocol": 0}, {"protocol": 1}]));
 }

@@ -44,7 +44,7 @@ fn header<'a>(
     let version = report.version;
     let (uptime_ms, sets) = if version == 9 {
         // The count of records is no bound to rely on (RFC 3954 §5.1).
-        reader.u16("record count")?;
+        report.record_count = Some(reader.u16("record count")?.into());
         (Some(reader.u32("sysUptime")?), None)
     } else {
         let length = usize::from(reader.u16("message length")?);
@@ -100,6 +100,26 @@ struct Message {
 }
 
 /// What became of a data set.
+/// Records that may still come by the header of their packet; v9 only.
+#[derive(Debug, Clone, Copy)]
+struct Room(Option<usize>);
+
+impl Room {
+    /// Cisco's NX-OS pads FlowSets with 24 to 36 zeros, which can be a record or more.
+    /// What is zero to the end, and more than the header speaks of, is padding.
+    fn without_padding<'a>(self, template: &Template, body: Reader<'a>) -> Reader<'a> {
+        let Some(room) = self.0.filter(|_| !template.is_variable()) else { return body };
+        let record_bytes = template.record_bytes_min;
+        let n_sent = body.remaining() / record_bytes;
+        if n_sent <= room {
+            return body;
+        }
+        let end = body.rest().iter().rposition(|&octet| octet != 0).map_or(0, |last| last + 1);
+        let n = end.div_ceil(record_bytes).max(room);
+        { body }.take("records", n * record_bytes).unwrap_or(body)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decoded {
     /// Decoded, but for octets left over that are no padding.
@@ -188,16 +208,27 @@ impl Decoder {
         report: &mut Report,
     ) -> Result<(), DecodeError> {
         for set in SetIter::new(body) {
+        // Records the header speaks of and that did not come yet.
+        let mut n_left = report.record_count;
             let set = set?;
             match SetKind::of(message.grammar, set.id) {
-                SetKind::Templates { is_options } => self.learn(set, is_options, message, report)?,
+                SetKind::Templates { is_options } => {
+                    let n_templates = self.learn(set, is_options, message, report)?;
+                    n_left = n_left.map(|n_left| n_left.saturating_sub(n_templates));
+                }
                 SetKind::Data { template_id } => {
                     if message.facts_before.is_none() && self.sessions.is_options(&message.key, template_id) {
                         let session = self.sessions.get_mut(&message.key);
                         message.facts_before = session.map(|session| (session.rates.clone(), session.init));
                     }
-                    match self.decode_set(template_id, set.body, message.key, &message.context, sink)? {
-                        Decoded::Whole { trailing_bytes } => report.trailing_bytes += trailing_bytes,
+                    let rows = sink.rows();
+                    let room = Room(n_left);
+                    match self.decode_set(template_id, set.body, room, message.key, &message.context, sink)? {
+                        Decoded::Whole { trailing_bytes } => {
+                            report.trailing_bytes += trailing_bytes;
+                            let n_records = sink.rows().0 + sink.rows().1 - rows.0 - rows.1;
+                            n_left = n_left.map(|n_left| n_left.saturating_sub(n_records));
+                        }
                         // Whatever its id comes to mean later, this data is not of it.
                         Decoded::TemplateWithdrawn => {
                             report.outcome =
@@ -216,14 +247,17 @@ impl Decoder {
     }
 
     fn learn(
+    /// Learns the templates of a set; returns how many records it has.
         &mut self,
         mut set: Set<'_>,
         is_options: bool,
         message: &mut Message,
         report: &mut Report,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<usize, DecodeError> {
+        let mut n_records = 0;
         while let Some(record) = next_record(&mut set.body, message.grammar, is_options)? {
             let definition = match record {
+            n_records += 1;
                 TemplateRecord::Define(definition) => definition,
                 TemplateRecord::Withdraw { template_id } => {
                     self.withdraw(template_id, is_options, message, report);
@@ -255,7 +289,7 @@ impl Decoder {
                 Err(error) => report.template_errors.push(error),
             }
         }
-        Ok(())
+        Ok(n_records)
     }
 
     /// Withdraws one template of a stream, or all of a kind.
@@ -286,6 +320,7 @@ impl Decoder {
         sink: &mut FlowSink,
     ) -> Result<Decoded, DecodeError> {
         let key = match self.sessions.find(&key, template_id, context, self.lifetimes) {
+        room: Room,
             Lookup::Known(key) => key,
             Lookup::Withdrawn => return Ok(Decoded::TemplateWithdrawn),
             Lookup::Expired => return Ok(Decoded::TemplateExpired),
@@ -300,6 +335,7 @@ impl Decoder {
         let plan = &template.plan;
         let trailing_bytes = if template.definition.n_scope.is_some() {
             run::for_records(template, body, &mut self.scratch, |records| {
+        let body = room.without_padding(template, body);
                 for row in 0..records.len() {
                     if let Some(rate) = run::record_rate(&plan.sampling, records, row) {
                         rates.learn(run::rate_scope(&plan.sampling, records, row), rate);
@@ -328,7 +364,8 @@ impl Decoder {
         let &(key, template_id) = self.ready.front()?;
         let set = self.waiting.take(key, template_id)?;
         let rows = (sink.flows.rows(), sink.options.rows());
-        let result = self.decode_set(template_id, Reader::new(&set.bytes), key, &set.context, sink);
+        let result =
+            self.decode_set(template_id, Reader::new(&set.bytes), Room(None), key, &set.context, sink);
         // Evicted between its coming and now, or of another start of the exporter.
         let result = result.and_then(|done| match done {
             Decoded::Whole { .. } => Ok(()),
