@@ -47,6 +47,8 @@ pub(crate) enum RateScope {
     Sampler(u64),
     /// What came in by this interface.
     Interface(u64),
+    /// Records of this template.
+    Template(u64),
 }
 
 /// Sampling rates of one domain, learned from options data.
@@ -55,6 +57,15 @@ pub(crate) struct SamplingRates {
     pub(crate) domain: Option<i64>,
     pub(crate) samplers: HashMap<u64, i64>,
     pub(crate) interfaces: HashMap<u64, i64>,
+    pub(crate) templates: HashMap<u64, i64>,
+}
+
+/// What is known of the rates of a set's records.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SetRates<'a> {
+    pub(crate) rates: &'a SamplingRates,
+    /// That of their template.
+    pub(crate) of_template: Option<i64>,
 }
 
 impl SamplingRates {
@@ -76,7 +87,13 @@ impl SamplingRates {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.domain.is_none() && self.samplers.is_empty() && self.interfaces.is_empty()
+        let parts = [&self.samplers, &self.interfaces, &self.templates];
+        self.domain.is_none() && parts.iter().all(|rates| rates.is_empty())
+    }
+
+    /// What holds for the records of a template.
+    pub(crate) fn of_set(&self, template_id: u16) -> SetRates<'_> {
+        SetRates { rates: self, of_template: self.templates.get(&template_id.into()).copied() }
     }
 
     /// Whether the rate depends on the interface.
@@ -88,9 +105,10 @@ impl SamplingRates {
         self.samplers.get(&id).copied()
     }
 
-    /// Learns a rate; beyond the bound only known samplers and interfaces change.
+    /// Learns a rate; beyond the bound only those known change.
     pub(crate) fn learn(&mut self, scope: RateScope, rate: i64) {
-        let is_full = self.samplers.len() + self.interfaces.len() >= limits::SAMPLERS_PER_DOMAIN_MAX;
+        let is_full = self.samplers.len() + self.interfaces.len() + self.templates.len()
+            >= limits::SAMPLERS_PER_DOMAIN_MAX;
         let (rates, id) = match scope {
             RateScope::Domain => {
                 self.domain = Some(rate);
@@ -98,6 +116,7 @@ impl SamplingRates {
             }
             RateScope::Sampler(id) => (&mut self.samplers, id),
             RateScope::Interface(id) => (&mut self.interfaces, id),
+            RateScope::Template(id) => (&mut self.templates, id),
         };
         if !is_full || rates.contains_key(&id) {
             rates.insert(id, rate);

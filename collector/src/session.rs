@@ -292,6 +292,7 @@ impl Sessions {
                 rate: session.rates.domain,
                 samplers: by_number(&session.rates.samplers),
                 interfaces: by_number(&session.rates.interfaces),
+                template_rates: by_number(&session.rates.templates),
                 init_micros: session.init.map(|init| init.0),
                 heard_micros: session.heard_at.0,
                 templates,
@@ -323,7 +324,8 @@ impl Sessions {
             let domain = state.rate.map(|rate| (RateScope::Domain, rate));
             let samplers = state.samplers.iter().map(|&(id, rate)| (RateScope::Sampler(id), rate));
             let interfaces = state.interfaces.iter().map(|&(id, rate)| (RateScope::Interface(id), rate));
-            for (scope, rate) in domain.into_iter().chain(samplers).chain(interfaces) {
+            let templates = state.template_rates.iter().map(|&(id, rate)| (RateScope::Template(id), rate));
+            for (scope, rate) in domain.into_iter().chain(samplers).chain(interfaces).chain(templates) {
                 if rate > 0 {
                     session.rates.learn(scope, rate);
                 }

@@ -65,6 +65,8 @@ pub(crate) struct SessionState {
     pub(crate) rate: Option<i64>,
     pub(crate) samplers: Vec<(u64, i64)>,
     pub(crate) interfaces: Vec<(u64, i64)>,
+    #[serde(default)]
+    pub(crate) template_rates: Vec<(u64, i64)>,
     pub(crate) init_micros: Option<i64>,
     /// When its last message came.
     pub(crate) heard_micros: i64,
@@ -307,6 +309,7 @@ mod tests {
             rate: Some(10),
             samplers: vec![(1, 2)],
             interfaces: vec![(3, 4)],
+            template_rates: vec![(256, 5)],
             init_micros: Some(5),
             heard_micros: 6,
             templates,

@@ -37,6 +37,50 @@ fn ipx_09_scopes_beyond_the_list_are_kept_too() {
     check_scope(32_000, &[7]);
 }
 
+/// The rates of a flow of template 256 and one of 257, after a rate of 100 with these
+/// scopes was told.
+#[track_caller]
+fn check_rate(scopes: &[(Field, u64)], expected: [Option<u64>; 2]) {
+    let mut fields: Vec<_> = scopes.iter().map(|&(field, _)| field).collect();
+    let n_scope = u16::try_from(fields.len()).unwrap();
+    fields.push(Field::iana(34, 4));
+    let record = scopes.iter().fold(Value::new(), |record, &(field, value)| match field.length {
+        16 => record.uint(0, 8).uint(value, 8),
+        0 => record,
+        length => record.uint(value, usize::from(length)),
+    });
+    let options = with_options(ipfix(), n_scope, &fields, record.uint(100, 4));
+    let flow = [Field::iana(4, 1), Field::iana(10, 4)];
+    let flows = ipfix().templates(&[(256, &flow), (257, &flow)]);
+    let flows = flows.data(256, &[vec![6, 0, 0, 0, 9]]).data(257, &[vec![6, 0, 0, 0, 9]]).encode();
+    let collected = collect(&[options, flows]);
+    assert_eq!(collected.column("sampling_rate"), expected.map(|rate| json!(rate)), "{scopes:?}");
+}
+
+#[test]
+fn ipx_09_a_rate_of_exporter_process_or_domain_is_that_of_all() {
+    for (element, length) in [(149, 4), (144, 4), (143, 4), (130, 4), (131, 16)] {
+        check_rate(&[(Field::iana(element, length), 7)], [Some(100); 2]);
+    }
+    check_rate(&[(Field::iana(149, 4), 7), (Field::iana(144, 4), 1)], [Some(100); 2]);
+    check_rate(&[(Field::iana(36, 0), 0)], [Some(100); 2]);
+}
+
+#[test]
+fn ipx_09_a_rate_of_a_template_is_that_of_its_records() {
+    check_rate(&[(Field::iana(145, 2), 257)], [None, Some(100)]);
+    check_rate(&[(Field::iana(149, 4), 7), (Field::iana(145, 2), 256)], [Some(100), None]);
+}
+
+#[test]
+fn ipx_09_a_rate_of_a_part_no_record_names_is_that_of_none() {
+    for element in [141, 14, 138, 148, 32_000] {
+        check_rate(&[(Field::iana(element, 4), 9)], [None; 2]);
+    }
+    check_rate(&[(Field::iana(10, 4), 9), (Field::iana(141, 4), 1)], [None; 2]);
+    check_rate(&[(Field::enterprise(9, 1, 4), 9)], [None; 2]);
+}
+
 #[test]
 fn ipx_10_options_without_scope_are_malformed() {
     let fields = [Field::iana(149, 4), Field::iana(36, 2)];

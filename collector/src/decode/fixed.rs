@@ -185,7 +185,7 @@ impl Fixed {
                 &template.plan,
                 records,
                 &context,
-                &SamplingRates::default(),
+                SamplingRates::default().of_set(0),
                 &mut Unfolding::new(Templates::default(), context.time),
                 &mut sink.flows,
             );

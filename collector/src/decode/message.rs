@@ -337,8 +337,9 @@ impl Decoder {
             run::for_records(template, body, &mut self.scratch, |records| {
         let body = room.without_padding(template, body);
                 for row in 0..records.len() {
-                    if let Some(rate) = run::record_rate(&plan.sampling, records, row) {
-                        rates.learn(run::rate_scope(&plan.sampling, records, row), rate);
+                    let rate = run::record_rate(&plan.sampling, records, row);
+                    if let Some((rate, scope)) = rate.zip(run::rate_scope(&plan.sampling, records, row)) {
+                        rates.learn(scope, rate);
                     }
                     let init_time = plan.init.and_then(|field| run::init_time(records.field(row, field)));
                     *init = init_time.or(*init);
@@ -352,6 +353,7 @@ impl Decoder {
             });
             sink.lists_kept += unfolding.n_kept;
             trailing_bytes
+            let rates = rates.of_set(template_id);
         };
         Ok(Decoded::Whole { trailing_bytes: trailing_bytes? })
     }

@@ -62,6 +62,34 @@ pub(crate) struct SamplingFields {
     pub(crate) sampler: Option<FieldIndex>,
     /// ingressInterface (10): of a flow, or the scope of a rate in options data.
     pub(crate) interface: Option<FieldIndex>,
+    /// Scope of a rate in options data: templateId (145).
+    pub(crate) template: Option<FieldIndex>,
+    /// Whether a rate in options data is of a part of the domain that no record names.
+    pub(crate) is_of_unknown_part: bool,
+}
+
+impl SamplingFields {
+    /// Elements that stand for everything a domain exports, as scopes: the exporter's
+    /// address, metering and exporting process, and the domain itself.
+    const WHOLE_DOMAIN: [u16; 5] = [130, 131, 143, 144, 149];
+
+    /// Notes what a rate with these scopes is about (RFC 7011 §3.4.2.1). A sampler is
+    /// named beside the scopes, and so is every flow it made.
+    fn narrow(&mut self, scopes: &[FieldSpecifier]) {
+        let is_part = |field: &FieldSpecifier| {
+            // Juniper's SRX sends scopes of no octets.
+            field.length > 0 && (field.key.pen != 0 || !Self::WHOLE_DOMAIN.contains(&field.key.id))
+        };
+        let mut parts = scopes.iter().enumerate().filter(|(_, field)| is_part(field));
+        let only = parts.next().filter(|_| parts.next().is_none());
+        let of_element = |id| {
+            let found = only.filter(|(_, field)| field.key == ElementKey::iana(id));
+            found.map(|(index, _)| index as FieldIndex)
+        };
+        (self.interface, self.template) = (of_element(10), of_element(145));
+        let is_known = self.interface.or(self.template).is_some();
+        self.is_of_unknown_part = !is_known && scopes.iter().any(is_part);
+    }
 }
 
 /// A compiled template.
@@ -187,7 +215,7 @@ impl Plan {
     pub(crate) fn compile_options(specifiers: &[FieldSpecifier], n_scope: u16) -> Self {
         let fields = Fields::new(specifiers);
         let mut plan = Self { sampling: sampling_fields(&fields), init: fields.iana(160), ..Self::default() };
-        plan.sampling.interface = plan.sampling.interface.filter(|&index| index < n_scope);
+        plan.sampling.narrow(specifiers.get(..usize::from(n_scope)).unwrap_or(specifiers));
         plan.add_others(&fields);
         plan
     }
@@ -386,6 +414,8 @@ mod tests {
     #[test]
     fn one_counter_family_is_taken_and_the_rest_kept() {
         check(&[(0, 1, 8), (0, 2, 8), (0, 85, 8), (0, 86, 8)], "packets=2 bytes=1 other=85 other=86");
+        template: None,
+        is_of_unknown_part: false,
         check(&[(0, 85, 8), (0, 86, 8)], "packets=86 bytes=85");
         check(&[(0, 1, 8), (0, 86, 8)], "bytes=1 other=86");
         check(&[(0, 23, 4), (0, 24, 4)], "packets=24 bytes=23");

@@ -28,14 +28,37 @@ impl Announced<'_> {
         if let Some(interval) = number(self.interval) {
             // Nokia sends 1 of (1 + 999); Cisco's NCS sends 305 alone and means the rate.
             return Some(match number(self.space) {
-                Some(space) => interval.checked_add(space)? / interval,
+                Some(space) => ratio(interval.checked_add(space)?, interval),
                 None => interval,
             });
         }
         if let (Some(size), Some(population)) = (number(self.size), number(self.population)) {
-            return Some(population / size).filter(|&rate| rate > 0);
+            return Some(ratio(population, size));
         }
         let probability = float(self.probability)?;
         (probability > 0.0 && probability <= 1.0).then(|| (1.0 / probability).round() as i64)
+    }
+}
+
+/// One number by another, both above 0, to the nearest whole number and at least 1.
+fn ratio(of: i64, by: i64) -> i64 {
+    let is_up = of % by >= by - of % by;
+    (of / by + i64::from(is_up)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_rounded() {
+        let check = |of, by, expected| assert_eq!(ratio(of, by), expected, "{of} by {by}");
+        check(1_000, 1, 1_000);
+        check(7, 2, 4);
+        check(10, 3, 3);
+        check(11, 3, 4);
+        check(1, 100, 1);
+        check(i64::MAX, 1, i64::MAX);
+        check(i64::MAX, i64::MAX - 1, 1);
     }
 }

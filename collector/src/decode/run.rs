@@ -19,7 +19,7 @@ use super::time::append_missing_times;
 use super::value::{self, TimeBase};
 use super::wire::{Reader, uint};
 use crate::flow::FlowBatch;
-use crate::sampling::{RateScope, SamplingPolicy, SamplingRates, SamplingSource};
+use crate::sampling::{RateScope, SamplingPolicy, SamplingSource, SetRates};
 
 /// What all records of a message have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +187,7 @@ pub(crate) fn append_flows(
     plan: &Plan,
     records: Records<'_>,
     context: &MessageContext,
-    rates: &SamplingRates,
+    rates: SetRates<'_>,
     unfolding: &mut Unfolding<'_>,
     batch: &mut FlowBatch,
 ) {
@@ -410,18 +410,21 @@ pub(crate) fn record_rate(fields: &SamplingFields, records: Records<'_>, row: us
     announced.rate()
 }
 
-/// What the rate in an options data record is about.
-pub(crate) fn rate_scope(fields: &SamplingFields, records: Records<'_>, row: usize) -> RateScope {
+/// What the rate in an options data record is about; `None` for a part of the domain
+/// that no record names.
+pub(crate) fn rate_scope(fields: &SamplingFields, records: Records<'_>, row: usize) -> Option<RateScope> {
     let number = |field: Option<FieldIndex>| uint(records.field(row, field?));
-    let interface = || number(fields.interface).map(RateScope::Interface);
-    number(fields.sampler).map(RateScope::Sampler).or_else(interface).unwrap_or(RateScope::Domain)
+    let part = number(fields.sampler).map(RateScope::Sampler);
+    let part = part.or_else(|| number(fields.interface).map(RateScope::Interface));
+    let part = part.or_else(|| number(fields.template).map(RateScope::Template));
+    part.or_else(|| (!fields.is_of_unknown_part).then_some(RateScope::Domain))
 }
 
 fn append_sampling(
     fields: &SamplingFields,
     records: Records<'_>,
     context: &MessageContext,
-    rates: &SamplingRates,
+    SetRates { rates, of_template }: SetRates<'_>,
     batch: &mut FlowBatch,
 ) {
     let header = context.header_rate.map(|rate| (i64::from(rate), SamplingSource::Header));
@@ -439,7 +442,8 @@ fn append_sampling(
     let of_domain = rates.domain().map(|rate| (rate, SamplingSource::Domain));
     let is_by_row = has_own || fields.interface.is_some() && rates.interfaces_differ();
     if !is_by_row {
-        let Some((rate, source)) = forced.or(of_domain).or(of_all) else { return };
+        let of_template = of_template.map(|rate| (rate, SamplingSource::Sampler));
+        let Some((rate, source)) = forced.or(of_template).or(of_domain).or(of_all) else { return };
         batch.int64(ColumnId::SamplingRate).push_n(rate, records.n);
         batch.variable(ColumnId::SamplingSource).push_n(source.name().as_bytes(), records.n);
         return;
@@ -448,7 +452,7 @@ fn append_sampling(
         let of_record = || Some((record_rate(fields, records, row)?, SamplingSource::Record));
         let of_sampler = || rates.of_sampler(number(row, fields.sampler)?);
         let of_interface = || rates.of_interface(number(row, fields.interface)?);
-        let of_part = || Some((of_sampler().or_else(of_interface)?, SamplingSource::Sampler));
+        let of_part = || Some((of_sampler().or_else(of_interface).or(of_template)?, SamplingSource::Sampler));
         let told = || of_record().or_else(of_part).or(of_domain).or(of_all);
         let rate = forced.or_else(told);
         batch.int64(ColumnId::SamplingRate).push(rate.map(|(rate, _)| rate));

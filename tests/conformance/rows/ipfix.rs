@@ -29,7 +29,7 @@ pub(super) const ROWS: &[Row] = &[
         "§3.4.2.1",
         S,
         "scopes: domain, processes, template, line card, exporter address, interface",
-        Partly("all are kept as received; only domains, samplers and interfaces have an effect"),
+        Met,
     ),
     row("IPX-10", "§3.4.2.2", M, "an options template without scope is rejected", Met),
     row("IPX-11", "§4", M, "the options templates of the standard are recognised by their elements", Met),
