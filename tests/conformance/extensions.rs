@@ -98,6 +98,26 @@ fn l2_01_a_frame_fills_what_its_record_leaves_free() {
 }
 
 #[test]
+fn app_01_a_selector_has_any_width() {
+    for width in 1..=8 {
+        let octets = Value::new().uint(13, 1).uint(80, width).encode();
+        let length = u16::try_from(octets.len()).unwrap();
+        let expected = json!({"application_id": 13_u64 << 32 | 80, "other": null});
+        check_ipfix_value(Field::iana(95, length), &octets, expected);
+    }
+}
+
+#[test]
+fn app_01_a_selector_beyond_the_column_is_kept_as_received() {
+    for octets in [&[13, 1, 0, 0, 0, 0][..], &[13], &[13, 0, 0, 0, 0, 0, 0, 0, 0, 1], &[20, 0, 0, 0, 9, 1]] {
+        let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        let length = u16::try_from(octets.len()).unwrap();
+        let expected = json!({"protocol": 6, "application_id": null, "other": {"95": hex}});
+        check_ipfix_value(Field::iana(95, length), octets, expected);
+    }
+}
+
+#[test]
 fn l2_01_a_frame_cut_off_says_what_is_there() {
     check_frame(
         &FRAME[..34],

@@ -362,7 +362,7 @@ pub(super) fn fits(column: &Column, source: &Source, length: u16) -> bool {
     }
     length == VARIABLE
         || match column.kind {
-            Kind::Int32 | Kind::Int64 if source.part == Part::ApplicationId => (2..=5).contains(&length),
+            Kind::Int32 | Kind::Int64 if source.part == Part::ApplicationId => (2..=9).contains(&length),
             Kind::Int32 | Kind::Int64 | Kind::Timestamp => is_uint,
             Kind::Address => matches!(length, 4 | 16),
             Kind::Mac => length == 6,

@@ -104,11 +104,7 @@ pub(crate) fn integer(read: Read, bytes: &[u8], time: TimeBase) -> Option<i64> {
         Read::LowOctet => (bytes.len() <= 2).then(|| uint(bytes).map(|value| value as i64 & 0xff))?,
         Read::Low24Bits => uint(bytes).map(|value| value as i64 & 0xff_ffff),
         Read::MillisToMicros => i64::try_from(uint(bytes)?).ok()?.checked_mul(1_000),
-        Read::ApplicationId => {
-            let (&engine, selector) = bytes.split_first()?;
-            let selector = u32::try_from(uint(selector)?).ok()?;
-            Some(i64::from(engine) << 32 | i64::from(selector))
-        }
+        Read::ApplicationId => application_id(bytes),
         Read::Seconds => match bytes.len() {
             4 => wall(secs_to_wall(time.export, uint(bytes)? as u32)),
             _ => None,
@@ -148,6 +144,16 @@ pub(crate) fn boolean(bytes: &[u8]) -> Option<bool> {
         2 => Some(false),
         _ => None,
     }
+}
+
+/// `engine << 32 | selector` of an application, 1 and 1 to 8 octets (RFC 6759 §4.1).
+/// `None` where that loses something: a selector above 2³²−1, or one that begins with
+/// an enterprise number (engine 20).
+pub(crate) fn application_id(bytes: &[u8]) -> Option<i64> {
+    const PANA_L7_PEN: u8 = 20;
+    let (&engine, selector) = bytes.split_first()?;
+    let selector = u32::try_from(uint(selector)?).ok()?;
+    (engine != PANA_L7_PEN).then(|| i64::from(engine) << 32 | i64::from(selector))
 }
 
 /// The address a field of 4 or 16 octets holds.
@@ -205,6 +211,10 @@ mod tests {
         check(Read::Low24Bits, &[1, 0, 0, 0, 0, 0, 3, 0xf2], Some(1010));
         check(Read::ApplicationId, &[13, 1, 0xdf], Some(13 << 32 | 479));
         check(Read::ApplicationId, &[20, 0, 0, 0, 9, 0, 0, 0, 1], None);
+        check(Read::ApplicationId, &[20, 0, 0, 0, 9, 1], None);
+        check(Read::ApplicationId, &[13, 0, 0, 0, 0, 0, 0, 1, 0xdf], Some(13 << 32 | 479));
+        check(Read::ApplicationId, &[13, 1, 0, 0, 0, 0], None);
+        check(Read::ApplicationId, &[13], None);
         check(Read::Seconds, &(EXPORT_SECS as u32).to_be_bytes(), Some(micros));
         check(Read::Seconds, &[1, 2], None);
         check(Read::Millis, &(EXPORT_SECS as u64 * 1_000 + 5).to_be_bytes(), Some(micros + 5_000));

@@ -51,7 +51,7 @@ pub(super) const ROWS: &[Row] = &[
         "RFC 6759 §4.1",
         E,
         "an application id is an engine and a selector of any width; names come with options data",
-        Partly("selectors of 1 to 4 octets; wider ones are kept as received and have no name"),
+        Met,
     ),
     row("L2-1", "RFC 7133", E, "frames sent in sections are parsed, within limits of their own", Met),
     row("NAT-1", "RFC 8158", E, "events are told from flows, also where they count no packets", Met),
