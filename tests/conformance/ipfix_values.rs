@@ -54,6 +54,23 @@ fn ipx_15_booleans_fill_no_number() {
 }
 
 #[test]
+fn ipx_15_only_1_and_2_mean_something() {
+    for (octets, expected) in [
+        (&[1][..], "= 01 dataRecordsReliability true"),
+        (&[2], "= 02 dataRecordsReliability false"),
+        (&[0], "= 00 dataRecordsReliability invalid"),
+        (&[3], "= 03 dataRecordsReliability invalid"),
+        (&[0, 1], "= 0001 dataRecordsReliability invalid"),
+    ] {
+        let length = u16::try_from(octets.len()).unwrap();
+        let message = ipfix().template(256, &[Field::iana(276, length)]).data(256, &[octets.to_vec()]);
+        let collected = crate::collect::collect(&[message.encode()]);
+        let text = flow_tests::query::flowdump(collected.root(), &["-o", "raw"]).stdout;
+        assert!(text.contains(&format!("element 276 {expected}\n")), "{text}");
+    }
+}
+
+#[test]
 fn ipx_16_text_is_utf_8() {
     let name = "Jörg 日本";
     let octets = Value::new().variable(name.as_bytes()).encode();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flow_common::addr::{Addr16, Mac};
 use flow_common::column::{COLUMNS, Column, ColumnId, Kind, Unit};
-use flow_common::element::ElementKey;
+use flow_common::element::{AbstractDataType, ElementKey};
 use flow_common::proto::{Protocol, TcpFlags};
 use ipnet::IpNet;
 
@@ -266,9 +266,19 @@ fn other(out: &mut Vec<u8>, (key, octets): (i64, &[u8]), names: &Names) -> io::R
     write!(out, " = ")?;
     write_hex(out, octets)?;
     let (element, _) = ElementKey::from_other_key(key);
+    let known = element.lookup();
     let told = || names.element(key).map(one_line);
-    let name = element.lookup().map(|known| known.name.to_owned()).or_else(told);
+    let name = known.map(|known| known.name.to_owned()).or_else(told);
     name.map_or(Ok(()), |name| write!(out, " {name}"))?;
+    if known.is_some_and(|known| known.data_type == AbstractDataType::Boolean) {
+        // Anything else is no value (RFC 7011 §6.1.5).
+        let text = match octets {
+            [1] => " true",
+            [2] => " false",
+            _ => " invalid",
+        };
+        write!(out, "{text}")?;
+    }
     writeln!(out)
 }
 
