@@ -125,7 +125,8 @@ pub(crate) struct Report {
     pub(crate) waits_for: Option<u16>,
 }
 
-/// How often a stream did with templates what it should not (RFC 7011 §8.1).
+/// How often an exporter did with templates what it should not, most of it in streams
+/// alone (RFC 7011 §8.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Misuses {
     /// Defined again, unchanged.
@@ -134,6 +135,8 @@ pub(crate) struct Misuses {
     pub(crate) redefined: u64,
     /// Withdrawn without being known.
     pub(crate) unknown: u64,
+    /// Of biflows without a direction (RFC 5103 §4).
+    pub(crate) undirected: u64,
 }
 
 /// What one call of [`Decoder::decode_ready`] did.

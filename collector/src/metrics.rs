@@ -85,6 +85,7 @@ metrics! {
     withdrawals_unknown "flowcap_template_withdrawals_unknown_total" "template withdrawals by a stream of templates it had not defined";
     templates_withdrawn "flowcap_templates_withdrawn_total" "templates withdrawn by a stream";
     templates_repeated "flowcap_templates_repeated_total" "templates that a stream defined again, unchanged";
+    templates_undirected "flowcap_templates_undirected_total" "templates of biflows without a direction, whose records count for nothing";
     templates_redefined "flowcap_templates_redefined_total" "templates that a stream defined anew without withdrawing them";
     sets_reserved "flowcap_sets_reserved_total" "sets with a reserved id, stepped over";
     trailing_bytes "flowcap_trailing_bytes_total" "octets behind the last record of a datagram that are no padding";

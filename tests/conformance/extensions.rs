@@ -30,7 +30,39 @@ fn bif_02_elements_of_the_future_are_treated_alike() {
 
 #[test]
 fn bif_02_reversible_elements_are_the_other_direction() {
-    check_ipfix_value(Field::reverse(1, 4), &[0, 0, 0, 40], json!({"out_bytes": 40, "other": null}));
+    let record = Value::new().uint(53, 2).uint(40, 4).encode();
+    let message = ipfix().template(256, &[Field::iana(11, 2), Field::reverse(1, 4)]).data(256, &[record]);
+    check(&[message.encode()], json!([{"out_bytes": 40, "other": null, "contributes": null}]));
+}
+
+/// Counters of both directions and a key that has none.
+fn undirected() -> Collected {
+    let fields = [Field::iana(4, 1), Field::iana(1, 4), Field::reverse(1, 4)];
+    let record = Value::new().uint(6, 1).uint(1_500, 4).uint(40, 4).encode();
+    let expected = json!([{
+        "protocol": 6, "bytes": null, "out_bytes": null, "contributes": 0,
+        "other": {"1": "000005dc", "29305:1": "00000028"},
+    }]);
+    check(&[ipfix().template(256, &fields).data(256, &[record]).encode()], expected)
+}
+
+#[test]
+fn bif_01_a_biflow_without_direction_is_kept_and_counts_for_nothing() {
+    let collected = undirected();
+    let totals = totals(&collected);
+    assert!(totals.contains("total flows: 0, total bytes: 0, total packets: 0,"), "{totals}");
+    assert_eq!(collected.count("templates_undirected_total"), 1);
+}
+
+#[test]
+fn bif_01_an_interface_or_a_key_of_an_enterprise_may_have_a_direction() {
+    for key in [Field::iana(10, 4), Field::iana(239, 4), Field::enterprise(6_876, 880, 4)] {
+        let record = Value::new().uint(1, 4).uint(1_500, 4).uint(40, 4).encode();
+        let message = ipfix().template(256, &[key, Field::iana(1, 4), Field::reverse(1, 4)]);
+        let expected = json!([{"bytes": 1_500, "out_bytes": 40, "contributes": null}]);
+        let collected = check(&[message.data(256, &[record]).encode()], expected);
+        assert_eq!(collected.count("templates_undirected_total"), 0);
+    }
 }
 
 fn biflow() -> Collected {
@@ -66,6 +98,26 @@ fn app_01_an_application_is_engine_and_selector() {
 }
 
 #[test]
+fn app_01_a_selector_has_any_width() {
+    for width in 1..=8 {
+        let octets = Value::new().uint(13, 1).uint(80, width).encode();
+        let length = u16::try_from(octets.len()).unwrap();
+        let expected = json!({"application_id": 13_u64 << 32 | 80, "other": null});
+        check_ipfix_value(Field::iana(95, length), &octets, expected);
+    }
+}
+
+#[test]
+fn app_01_a_selector_beyond_the_column_is_kept_as_received() {
+    for octets in [&[13, 1, 0, 0, 0, 0][..], &[13], &[13, 0, 0, 0, 0, 0, 0, 0, 0, 1], &[20, 0, 0, 0, 9, 1]] {
+        let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        let length = u16::try_from(octets.len()).unwrap();
+        let expected = json!({"protocol": 6, "application_id": null, "other": {"95": hex}});
+        check_ipfix_value(Field::iana(95, length), octets, expected);
+    }
+}
+
+#[test]
 fn app_01_a_selector_with_an_enterprise_number_is_kept_as_received() {
     let octets = [20, 0, 0, 0, 9, 0, 0, 0, 1];
     let expected = json!({"protocol": 6, "application_id": null, "other": {"95": "140000000900000001"}});
@@ -95,26 +147,6 @@ fn l2_01_a_frame_fills_what_its_record_leaves_free() {
             "packets": 1, "bytes": 28, "layer2_bytes": 60, "min_ttl": 64, "in_src_mac": "02:00:00:00:00:01",
         }),
     );
-}
-
-#[test]
-fn app_01_a_selector_has_any_width() {
-    for width in 1..=8 {
-        let octets = Value::new().uint(13, 1).uint(80, width).encode();
-        let length = u16::try_from(octets.len()).unwrap();
-        let expected = json!({"application_id": 13_u64 << 32 | 80, "other": null});
-        check_ipfix_value(Field::iana(95, length), &octets, expected);
-    }
-}
-
-#[test]
-fn app_01_a_selector_beyond_the_column_is_kept_as_received() {
-    for octets in [&[13, 1, 0, 0, 0, 0][..], &[13], &[13, 0, 0, 0, 0, 0, 0, 0, 0, 1], &[20, 0, 0, 0, 9, 1]] {
-        let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
-        let length = u16::try_from(octets.len()).unwrap();
-        let expected = json!({"protocol": 6, "application_id": null, "other": {"95": hex}});
-        check_ipfix_value(Field::iana(95, length), octets, expected);
-    }
 }
 
 #[test]

@@ -222,6 +222,17 @@ fn inf_01_an_element_outside_the_registry_is_none() {
 }
 
 #[test]
+fn inf_02_counters_that_are_no_deltas_say_so() {
+    for (element, kind) in
+        [(1, json!(null)), (23, json!("post")), (85, json!("total")), (231, json!("initiator"))]
+    {
+        let expected = json!({"bytes": 200, "counter_kind": kind});
+        check_ipfix_value(Field::iana(element, 4), &[0, 0, 0, 200], expected);
+    }
+    check_ipfix_value(Field::iana(7, 2), &[0, 80], json!({"bytes": null, "counter_kind": null}));
+}
+
+#[test]
 fn inf_02_totals_never_mix_with_deltas() {
     let fields = [Field::iana(85, 8), Field::iana(86, 8), Field::iana(1, 4), Field::iana(2, 4)];
     let record = Value::new().uint(90_000, 8).uint(900, 8).uint(1_500, 4).uint(2, 4).encode();

@@ -37,6 +37,10 @@ pub(crate) enum DecodeError {
     TemplateRepeated { template_id: u16 },
     #[error("template {template_id} was withdrawn and is not known")]
     WithdrawalUnknown { template_id: u16 },
+    #[error(
+        "template {template_id} has reverse elements and no key with a direction, its records count for nothing"
+    )]
+    BiflowUndirected { template_id: u16 },
 }
 
 /// The name of an error in metrics.
@@ -59,11 +63,12 @@ pub(crate) enum Reason {
     TemplateRedefined,
     TemplateRepeated,
     WithdrawalUnknown,
+    BiflowUndirected,
 }
 
 impl Reason {
     /// All of them, in order of their number, with their labels.
-    pub(crate) const ALL: [(Self, &'static str); 16] = [
+    pub(crate) const ALL: [(Self, &'static str); 17] = [
         (Self::Truncated, "truncated"),
         (Self::UnsupportedVersion, "unsupported_version"),
         (Self::RecordCount, "record_count"),
@@ -80,6 +85,7 @@ impl Reason {
         (Self::TemplateRedefined, "template_redefined"),
         (Self::TemplateRepeated, "template_repeated"),
         (Self::WithdrawalUnknown, "withdrawal_unknown"),
+        (Self::BiflowUndirected, "biflow_undirected"),
     ];
 }
 
@@ -102,6 +108,7 @@ impl DecodeError {
             Self::TemplateRedefined { .. } => Reason::TemplateRedefined,
             Self::TemplateRepeated { .. } => Reason::TemplateRepeated,
             Self::WithdrawalUnknown { .. } => Reason::WithdrawalUnknown,
+            Self::BiflowUndirected { .. } => Reason::BiflowUndirected,
         }
     }
 }

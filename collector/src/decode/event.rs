@@ -23,6 +23,8 @@ pub(crate) enum EventKind {
     Plain,
     /// One event of a firewall's connection, with counters that are told again.
     Connection,
+    /// No event, but counters of two directions of which nothing tells which is which.
+    Undirected,
 }
 
 /// Values of firewallEvent (233).
@@ -45,6 +47,7 @@ pub(super) fn append_contributes(kind: EventKind, n: usize, batch: &mut FlowBatc
         let has_counted =
             COUNTERS.iter().any(|&column| batch.integer(column, row).is_some_and(|count| count > 0));
         let contributes = match (kind, firewall_event) {
+            (EventKind::Undirected, _) => Some(0),
             _ if !is_event => None,
             (EventKind::Connection, Some(TEARDOWN)) => Some(1),
             (EventKind::Connection, Some(UPDATE)) => Some(i32::from(has_counted)),

@@ -4,6 +4,7 @@
 use flow_common::time::{Timestamp, secs_to_wall};
 
 use super::error::DecodeError;
+use super::event::EventKind;
 use super::list::Unfolding;
 use super::run::{self, MessageContext};
 use super::template::{Grammar, TEMPLATE_ID_MIN, Template, TemplateRecord, next_record};
@@ -99,7 +100,6 @@ struct Message {
     facts_before: Option<(SamplingRates, Option<Timestamp>)>,
 }
 
-/// What became of a data set.
 /// Records that may still come by the header of their packet; v9 only.
 #[derive(Debug, Clone, Copy)]
 struct Room(Option<usize>);
@@ -120,6 +120,7 @@ impl Room {
     }
 }
 
+/// What became of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decoded {
     /// Decoded, but for octets left over that are no padding.
@@ -207,9 +208,9 @@ impl Decoder {
         sink: &mut FlowSink,
         report: &mut Report,
     ) -> Result<(), DecodeError> {
-        for set in SetIter::new(body) {
         // Records the header speaks of and that did not come yet.
         let mut n_left = report.record_count;
+        for set in SetIter::new(body) {
             let set = set?;
             match SetKind::of(message.grammar, set.id) {
                 SetKind::Templates { is_options } => {
@@ -246,8 +247,8 @@ impl Decoder {
         Ok(())
     }
 
-    fn learn(
     /// Learns the templates of a set; returns how many records it has.
+    fn learn(
         &mut self,
         mut set: Set<'_>,
         is_options: bool,
@@ -256,8 +257,8 @@ impl Decoder {
     ) -> Result<usize, DecodeError> {
         let mut n_records = 0;
         while let Some(record) = next_record(&mut set.body, message.grammar, is_options)? {
-            let definition = match record {
             n_records += 1;
+            let definition = match record {
                 TemplateRecord::Define(definition) => definition,
                 TemplateRecord::Withdraw { template_id } => {
                     self.withdraw(template_id, is_options, message, report);
@@ -281,6 +282,10 @@ impl Decoder {
             }
             match Template::new(definition) {
                 Ok(template) => {
+                    if template.plan.events == Some(EventKind::Undirected) {
+                        let misuse = DecodeError::BiflowUndirected { template_id };
+                        report.note_misuse(misuse, |misuses| &mut misuses.undirected);
+                    }
                     let (undo, n_evicted) = self.sessions.define(message.key, template, &message.context);
                     message.undo.push(undo);
                     report.templates_evicted += n_evicted as u64;
@@ -315,12 +320,12 @@ impl Decoder {
         &mut self,
         template_id: u16,
         body: Reader<'_>,
+        room: Room,
         key: SessionKey,
         context: &MessageContext,
         sink: &mut FlowSink,
     ) -> Result<Decoded, DecodeError> {
         let key = match self.sessions.find(&key, template_id, context, self.lifetimes) {
-        room: Room,
             Lookup::Known(key) => key,
             Lookup::Withdrawn => return Ok(Decoded::TemplateWithdrawn),
             Lookup::Expired => return Ok(Decoded::TemplateExpired),
@@ -330,12 +335,12 @@ impl Decoder {
         let uptime_ms = session.uptime.of(context.time);
         let (templates, rates, init) = session.split(&key, context, self.lifetimes);
         let Some(template) = templates.get(template_id) else { return Ok(Decoded::TemplateUnknown) };
+        let body = room.without_padding(template, body);
         let time = TimeBase { uptime_ms, init: *init, ..context.time };
         let context = MessageContext { time, policy: self.policy, ..*context };
         let plan = &template.plan;
         let trailing_bytes = if template.definition.n_scope.is_some() {
             run::for_records(template, body, &mut self.scratch, |records| {
-        let body = room.without_padding(template, body);
                 for row in 0..records.len() {
                     let rate = run::record_rate(&plan.sampling, records, row);
                     if let Some((rate, scope)) = rate.zip(run::rate_scope(&plan.sampling, records, row)) {
@@ -348,12 +353,12 @@ impl Decoder {
             })
         } else {
             let mut unfolding = Unfolding::new(templates, time);
+            let rates = rates.of_set(template_id);
             let trailing_bytes = run::for_records(template, body, &mut self.scratch, |records| {
                 run::append_flows(plan, records, &context, rates, &mut unfolding, &mut sink.flows);
             });
             sink.lists_kept += unfolding.n_kept;
             trailing_bytes
-            let rates = rates.of_set(template_id);
         };
         Ok(Decoded::Whole { trailing_bytes: trailing_bytes? })
     }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use flow_common::column::{COLUMNS, Column, ColumnId, Kind, Part, Source};
-use flow_common::element::{AbstractDataType, ElementKey, VMWARE_PEN};
+use flow_common::element::{AbstractDataType, ElementKey, REVERSE_PEN, VMWARE_PEN};
 
 use super::event::EventKind;
 use super::list::ListKind;
@@ -112,6 +112,8 @@ pub(crate) struct Plan {
     pub(crate) lists: Vec<(FieldIndex, ListKind)>,
     /// How often the template has an element, by element; empty where there are no lists.
     pub(crate) n_fields: Vec<(ElementKey, u16)>,
+    /// What the counters are if they are no deltas, as in the column `counter_kind`.
+    pub(crate) counter_kind: Option<&'static str>,
     /// Whether a field tells when a flow began or ended.
     pub(crate) has_flow_time: bool,
     /// What kind of events its records are, if they have a field for one.
@@ -191,19 +193,26 @@ impl Plan {
         let mut fields = Fields::new(specifiers);
         let mut plan = Self { sampling: sampling_fields(&fields), init: fields.iana(160), ..Self::default() };
         let mut families: HashMap<ColumnId, u8> = HashMap::new();
+        let is_undirected = is_undirected(specifiers);
         for column in COLUMNS {
             match column.id {
                 ColumnId::MplsLabels => plan.add_labels(column, &mut fields),
                 ColumnId::SamplingRate => plan.sampling.rate.iter().for_each(|&index| fields.claim(index)),
+                id if is_undirected && COUNTER_PAIRS.as_flattened().contains(&id) => {}
                 _ => {
                     let family = counter_family(column.id, &fields, &mut families);
                     plan.add_column(column, family, &mut fields);
                 }
             }
         }
+        let family = families.get(&ColumnId::Bytes).copied().filter(|_| !is_undirected);
+        plan.counter_kind = family.and_then(counter_kind);
         plan.has_flow_time =
             plan.ops.iter().any(|op| matches!(op.column, ColumnId::FlowStart | ColumnId::FlowEnd));
-        plan.events = plan.event_kind(families.get(&ColumnId::Bytes).copied());
+        plan.events = match is_undirected {
+            true => Some(EventKind::Undirected),
+            false => plan.event_kind(family),
+        };
         plan.add_section(&fields);
         plan.add_lists(specifiers);
         plan.add_others(&fields);
@@ -334,6 +343,29 @@ impl Plan {
     }
 }
 
+/// Whether a template has elements of the reverse direction and no key that has a
+/// direction (RFC 5103 §4). A key of an enterprise could be anything.
+fn is_undirected(specifiers: &[FieldSpecifier]) -> bool {
+    let has_direction = |field: &FieldSpecifier| match field.key.pen {
+        0 => field.key.lookup().is_some_and(|element| {
+            let name = element.name.to_ascii_lowercase();
+            ["source", "destination", "ingress", "egress", "direction"].iter().any(|word| name.contains(word))
+        }),
+        pen => pen != REVERSE_PEN,
+    };
+    specifiers.iter().any(|field| field.key.pen == REVERSE_PEN) && !specifiers.iter().any(has_direction)
+}
+
+/// What the counters of a family are called, if they are no deltas.
+fn counter_kind(family: u8) -> Option<&'static str> {
+    match family {
+        2 => Some("post"),
+        3 => Some("total"),
+        4 => Some("initiator"),
+        _ => None,
+    }
+}
+
 /// The family a counter column takes: the first of which either column of its
 /// pair finds a field; 0 for columns that are no counters.
 fn counter_family(column: ColumnId, fields: &Fields<'_>, families: &mut HashMap<ColumnId, u8>) -> u8 {
@@ -382,6 +414,8 @@ fn sampling_fields(fields: &Fields<'_>) -> SamplingFields {
         probability: fields.iana(311),
         sampler: fields.iana(48).or_else(|| fields.iana(302)),
         interface: fields.iana(10),
+        template: None,
+        is_of_unknown_part: false,
     }
 }
 
@@ -414,8 +448,6 @@ mod tests {
     #[test]
     fn one_counter_family_is_taken_and_the_rest_kept() {
         check(&[(0, 1, 8), (0, 2, 8), (0, 85, 8), (0, 86, 8)], "packets=2 bytes=1 other=85 other=86");
-        template: None,
-        is_of_unknown_part: false,
         check(&[(0, 85, 8), (0, 86, 8)], "packets=86 bytes=85");
         check(&[(0, 1, 8), (0, 86, 8)], "bytes=1 other=86");
         check(&[(0, 23, 4), (0, 24, 4)], "packets=24 bytes=23");
@@ -425,8 +457,8 @@ mod tests {
         );
         check(&[(0, 231, 4), (0, 232, 4)], "bytes=231 out_bytes=232");
         check(
-            &[(0, 1, 4), (0, 2, 4), (29305, 1, 4), (29305, 2, 4)],
-            "packets=2 bytes=1 out_packets=2 out_bytes=1",
+            &[(0, 7, 2), (0, 1, 4), (0, 2, 4), (29305, 1, 4), (29305, 2, 4)],
+            "src_port=7 packets=2 bytes=1 out_packets=2 out_bytes=1",
         );
     }
 
@@ -465,7 +497,9 @@ mod tests {
                     Kind::Labels => 3,
                     _ => 2,
                 };
-                let plan = Plan::compile(&specifiers(&[(source.key.pen, source.key.id, length)]));
+                // A key with a direction, for reverse elements.
+                let plan =
+                    Plan::compile(&specifiers(&[(source.key.pen, source.key.id, length), (0, 239, 1)]));
                 let is_reached = plan.ops.iter().any(|op| op.column == column.id)
                     || column.id == ColumnId::MplsLabels && plan.labels == [0]
                     || source.part == Part::TunnelKey && plan.tunnel_key.is_some()

@@ -223,6 +223,9 @@ pub(crate) fn append_flows(
     if !plan.lists.is_empty() {
         append_lists(plan, records, unfolding, batch);
     }
+    if let Some(kind) = plan.counter_kind {
+        batch.variable(ColumnId::CounterKind).push_n(kind.as_bytes(), records.n);
+    }
     append_missing_times(plan.has_flow_time, records.n, context, batch);
     if let Some(kind) = plan.events {
         append_contributes(kind, records.n, batch);

@@ -135,7 +135,7 @@ fn what_a_stream_should_not_do_is_noted() {
     let mut session = Session::new();
     let mut check = |transport, payload: &[u8], repeated, redefined, unknown| {
         let report = session.decode(transport, payload);
-        assert_eq!(report.n_misuses, Misuses { repeated, redefined, unknown });
+        assert_eq!(report.n_misuses, Misuses { repeated, redefined, unknown, undirected: 0 });
         assert_eq!(report.misuses.len(), usize::from(repeated + redefined + unknown > 0));
     };
     check(TCP, &template(256, 7), 0, 0, 0);

@@ -319,6 +319,7 @@ impl Decode {
         metrics.templates_withdrawn.add(report.templates_withdrawn);
         metrics.templates_repeated.add(report.n_misuses.repeated);
         metrics.templates_redefined.add(report.n_misuses.redefined);
+        metrics.templates_undirected.add(report.n_misuses.undirected);
         metrics.withdrawals_unknown.add(report.n_misuses.unknown);
         metrics.sets_reserved.add(report.sets_reserved);
         metrics.trailing_bytes.add(report.trailing_bytes);

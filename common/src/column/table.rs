@@ -88,6 +88,8 @@ columns! {
         "flows the exporter aggregated into this record; NULL is one";
     Layer2Bytes = 35 "layer2_bytes" Int64 { unit: Bytes, sources: &[ie(352), ie(312)], raw: "layer 2 bytes" }
         "octets including layer 2 headers";
+    CounterKind = 36 "counter_kind" Text { raw: "counter kind" }
+        "what packets and bytes are where they are no deltas (1, 2): post (23, 24), total since the flow began (85, 86), initiator (231, 298)";
 
     // routing
     InIf = 40 "in_if" Int64 { sources: &[ie(10)], filter: &["in if"], tags: &["in"], stat: "inif", stat_both: "if",
@@ -231,7 +233,7 @@ columns! {
     PortBlockSize = 134 "port_block_size" Int32 { sources: &[ie(364)], filter: &["nat pblock size"], tags: &["pbsize"], raw: "pblock size" }
         "number of ports of a NAT port block";
     Contributes = 135 "contributes" Int32 { filter: &["contributes"], raw: "contributes" }
-        "whether sums count the record: 0 an event, or a total told before by updates; 1 counted by the rule of firewall events; NULL is a flow like any other";
+        "whether sums count the record: 0 an event, a total told before by updates, or a biflow without direction; 1 counted by the rule of firewall events; NULL is a flow like any other";
 
     // application and latency
     ApplicationId = 150 "application_id" Int64 { sources: &[part(ie(95), ApplicationId)], tags: &["nbid"], stat: "nbar", title: "Nbar", raw: "app ID" }
