@@ -6,7 +6,6 @@
 //! teardown has the total, and for a connection too short for an update it is all
 //! there is. So a teardown counts (1) unless an update of its connection was seen.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -15,6 +14,7 @@ use flow_common::limits;
 
 use super::run::MessageContext;
 use crate::flow::FlowBatch;
+use crate::hash::HashMap;
 
 /// What the events of a template are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
