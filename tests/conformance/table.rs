@@ -173,5 +173,5 @@ fn what_is_met_only_grows() {
 }
 
 /// Rows met when this was last written: a change that meets fewer is a mistake.
-const MUSTS_MET_MIN: usize = 40;
-const SHOULDS_MET_MIN: usize = 20;
+const MUSTS_MET_MIN: usize = 41;
+const SHOULDS_MET_MIN: usize = 22;

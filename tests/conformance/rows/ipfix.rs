@@ -63,7 +63,7 @@ pub(super) const ROWS: &[Row] = &[
         "§8.2",
         MAY,
         "the export time orders what is done with templates",
-        NotYet("the order of arrival does"),
+        Deviation("the order of arrival does: the clock of an exporter may be set back at any time"),
     ),
     row("IPX-32", "§8.4", M, "UDP: withdrawals are ignored", Met),
     row(
@@ -143,12 +143,6 @@ pub(super) const ROWS: &[Row] = &[
         ),
     ),
     row("IPX-54", "§11.4", S, "connections and handshakes are limited, and limits can be set", Met),
-    row(
-        "IPX-55",
-        "§11.6",
-        S,
-        "failed authentication, strangers and resets are logged",
-        Partly("strangers are counted and logged; nothing is authenticated yet"),
-    ),
+    row("IPX-55", "§11.6", S, "failed authentication, strangers and resets are logged", Met),
     row("IPX-56", "§11.7", E, "lengths of message, sets and values must agree", Met),
 ];
