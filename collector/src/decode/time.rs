@@ -34,6 +34,12 @@ pub(super) fn append_missing_times(
         export if export.secs() == 0 => (context.received_at.0, "received"),
         export => (export.0, "export"),
     };
+    if !has_field && batch.filled(ColumnId::EventTime) <= first {
+        batch.int64(ColumnId::FlowStart).push_n(of_message, n);
+        batch.int64(ColumnId::FlowEnd).push_n(of_message, n);
+        batch.variable(ColumnId::TimeSource).push_n(source.as_bytes(), n);
+        return;
+    }
     for row in first..first + n {
         if !lacks(batch, row) {
             batch.variable(ColumnId::TimeSource).push(None);
