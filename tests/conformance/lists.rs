@@ -190,6 +190,19 @@ fn str_02_malformed_lists_reject_no_message() {
 }
 
 #[test]
+fn str_02_fields_of_no_octets_are_stepped_over_but_not_any_number() {
+    let list = sub_template(ALL_OF, 300, &[0, 7, 0, 9]);
+    for (n_empty, n_kept, vlan) in [(2, 0, json!("0007")), (100, 1, json!(null))] {
+        let mut inner = vec![Field::iana(58, 2)];
+        inner.resize(1 + n_empty, Field::iana(83, 0));
+        let message = ipfix().templates(&[(300, &inner), (256, &[Field::iana(SUB_TEMPLATE, VARIABLE)])]);
+        let collected = collect(&[message.data(256, &[Value::new().variable(&list).encode()]).encode()]);
+        assert_eq!(collected.count("lists_kept_as_received_total"), n_kept);
+        assert_eq!(collected.flows[0]["other"]["58"], vlan, "{n_empty}");
+    }
+}
+
+#[test]
 fn str_02_records_in_fields_of_fixed_length_are_told_apart() {
     let fields = [Field::iana(4, 1), Field::iana(BASIC, 7)];
     let record = |vlan: u8| [&[6][..], &basic(ALL_OF, 58, 2, &[0, vlan])].concat();

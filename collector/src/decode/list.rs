@@ -233,7 +233,12 @@ fn for_groups(
     let mut records = |template_id, content: &[u8]| match content {
         // A list of no records needs no template.
         [] => Some(()),
-        _ => each(&templates.get(template_id)?.definition.fields, content),
+        _ => {
+            let template = templates.get(template_id)?;
+            let n_fields = template.definition.fields.len();
+            let is_dense = n_fields <= limits::LIST_FIELDS_PER_OCTET_MAX * template.record_bytes_min;
+            is_dense.then(|| each(&template.definition.fields, content))?
+        }
     };
     match kind {
         ListKind::Basic => {
