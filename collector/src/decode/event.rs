@@ -103,7 +103,8 @@ impl Connections {
                 let key = (context.peer, context.domain, id);
                 match event {
                     CREATE => self.create(key, at),
-                    UPDATE if counts == 1 => self.update(key, at),
+                    // One that counts nothing says as well that updates are sent.
+                    UPDATE => self.update(key, at),
                     TEARDOWN if counts == 1 && self.teardown(key, at) => {
                         contributes = Some(0);
                         batch.set_int32(ColumnId::Contributes, row, 0);
@@ -181,6 +182,8 @@ mod tests {
     const C: i64 = CREATE;
     const T: i64 = TEARDOWN;
     const U: i64 = UPDATE;
+    /// An update that counts nothing.
+    const IDLE: i64 = 105;
 
     /// Events of connection 7 at their times, and which of them count.
     #[track_caller]
@@ -201,10 +204,11 @@ mod tests {
         let mut found = Vec::new();
         for &(event, at) in events {
             let mut batch = FlowBatch::default();
-            batch.int32(ColumnId::FirewallEvent).push(Some(event as i32));
+            let event_sent = if event == IDLE { U } else { event };
+            batch.int32(ColumnId::FirewallEvent).push(Some(event_sent as i32));
             batch.int64(ColumnId::FlowId).push(Some(7));
             batch.int64(ColumnId::EventTime).push(Some(at));
-            batch.int64(ColumnId::Bytes).push(Some(i64::from(event != C)));
+            batch.int64(ColumnId::Bytes).push(Some(i64::from(event != C && event != IDLE)));
             append_contributes(EventKind::Connection, 1, &mut batch);
             batch.add_rows(1);
             let n_events = connections.settle(&context, 0..1, &mut batch);
@@ -221,6 +225,7 @@ mod tests {
         check(&[(C, 0), (U, 60), (U, 120), (U, 130), (T, 130)], &[0, 1, 1, 1, 0]);
         check(&[(T, 5)], &[1]);
         check(&[(U, 60), (T, 70)], &[1, 0]);
+        check(&[(C, 0), (IDLE, 60), (T, 70), (U, 70)], &[0, 0, 0, 1]);
     }
 
     #[test]
