@@ -29,8 +29,6 @@ pub(crate) enum Status {
     Partly(&'static str),
     /// Deliberately not; what is done instead.
     Deviation(&'static str),
-    /// Nothing of it, or nothing that can be tested; what is missing.
-    NotYet(&'static str),
 }
 
 /// One requirement.

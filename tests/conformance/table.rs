@@ -67,8 +67,8 @@ fn share(rows: &[Row], level: Level) -> (usize, usize) {
 
 fn render(rows: &[Row], tests: &[String]) -> String {
     let mut out = HEAD.to_owned();
-    out.push_str("| level | met | partly | declared deviation | not yet | share met |\n");
-    out.push_str("|---|---:|---:|---:|---:|---:|\n");
+    out.push_str("| level | met | partly | declared deviation | share met |\n");
+    out.push_str("|---|---:|---:|---:|---:|\n");
     for level in [Level::Must, Level::Should, Level::May, Level::Engineering] {
         let of_level: Vec<_> = rows.iter().filter(|row| row.levels.contains(&level)).collect();
         let (n_met, n_all) = share(rows, level);
@@ -76,11 +76,10 @@ fn render(rows: &[Row], tests: &[String]) -> String {
         let percent = 100 * n_met / n_all.max(1);
         writeln!(
             out,
-            "| {} | {n_met} | {} | {} | {} | {n_met} of {n_all}, {percent} % |",
+            "| {} | {n_met} | {} | {} | {n_met} of {n_all}, {percent} % |",
             level.name(),
             n("partly"),
-            n("deviation"),
-            n("not yet")
+            n("deviation")
         )
         .unwrap();
     }
@@ -93,7 +92,7 @@ fn render_row(out: &mut String, row: &Row, tests: &[&str]) {
     let levels: Vec<_> = row.levels.iter().map(|level| level.name()).collect();
     let status = match row.status {
         Status::Met => "**met**".to_owned(),
-        Status::Partly(missing) | Status::NotYet(missing) | Status::Deviation(missing) => {
+        Status::Partly(missing) | Status::Deviation(missing) => {
             format!("{}: {missing}", status_name(row.status))
         }
     };
@@ -108,7 +107,6 @@ const fn status_name(status: Status) -> &'static str {
         Status::Met => "met",
         Status::Partly(_) => "partly",
         Status::Deviation(_) => "deviation",
-        Status::NotYet(_) => "not yet",
     }
 }
 
@@ -131,7 +129,7 @@ fn every_row_that_is_met_has_tests_and_no_other_needs_them() {
         match row.status {
             Status::Met => assert!(n_tests >= TESTS_MIN, "{} has {n_tests} tests", row.id),
             Status::Partly(_) => {}
-            Status::NotYet(_) | Status::Deviation(_) => {
+            Status::Deviation(_) => {
                 assert_eq!(n_tests, 0, "{} is not met but has tests", row.id);
             }
         }

@@ -1,7 +1,7 @@
 //! IPFIX (RFC 7011).
 
 use super::Level::{Engineering, May, Must, Should};
-use super::Status::{Deviation, Met, NotYet, Partly};
+use super::Status::{Deviation, Met};
 use super::{E, Level, M, MAY, Row, S, row};
 
 const MUST_AND_FORMAT: &[Level] = &[Must, Engineering];
