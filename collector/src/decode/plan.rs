@@ -231,9 +231,15 @@ impl Plan {
 
     fn add_column(&mut self, column: &'static Column, family: u8, fields: &mut Fields<'_>) {
         let sources = column.sources.iter().filter(|source| source.family == family);
-        let mut candidates = sources
+        let candidates = sources
             .filter_map(|source| Some((source, fields.find(source.key)?)))
             .filter(|&(source, index)| fits(column, source, fields.length(index)));
+        let mut candidates: Vec<_> = candidates.collect();
+        if column.kind == Kind::Address {
+            // Of two packet headers in one record, one in the other, the outer comes first.
+            candidates.sort_by_key(|&(_, index)| index);
+        }
+        let mut candidates = candidates.into_iter();
         let Some((source, field)) = candidates.next() else { return };
         let alternates: Box<[_]> = match WITH_ALTERNATES.contains(&column.id) {
             true => candidates.map(|(_, index)| index).collect(),
@@ -479,6 +485,7 @@ mod tests {
     #[test]
     fn alternates_and_shared_fields() {
         check(&[(0, 8, 4), (0, 27, 16)], "src_addr=8 other=27");
+        check(&[(0, 27, 16), (0, 4, 1), (0, 8, 4), (0, 4, 1)], "src_addr=27 protocol=4 other=8 other=4#1");
         check(&[(0, 32, 2)], "icmp_type=32 icmp_code=32");
         check(&[(0, 152, 8), (0, 22, 4)], "flow_start=152 other=22");
         check(&[(0, 351, 8)], "vni=351 other=351");
