@@ -56,9 +56,10 @@ pub const fn uptime_to_wall(export: Timestamp, uptime_ms: u32, stamp_ms: u32) ->
 }
 
 /// Uptime in milliseconds, modulo 2³², of an exporter that started at `init`
-/// (element 160, systemInitTimeMilliseconds) and now says `export`.
+/// (element 160, systemInitTimeMilliseconds) and now says `export`. Either may be
+/// anything.
 pub const fn uptime_since(init: Timestamp, export: Timestamp) -> u32 {
-    (export.0 - init.0).div_euclid(1_000) as u32
+    export.0.wrapping_sub(init.0).div_euclid(1_000) as u32
 }
 
 /// Wall time of seconds counted in 32 bits since 1970: the one of its eras that
@@ -90,6 +91,17 @@ pub const fn ntp_to_wall(export: Timestamp, ntp: u64, ignored_bits: u32) -> Time
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_exporter_may_start_at_any_time() {
+        let export = Timestamp::from_secs(1_700_000_000);
+        assert_eq!(uptime_since(Timestamp::from_secs(1_699_999_990), export), 10_000);
+        assert_eq!(uptime_since(Timestamp::from_secs(1_700_000_010), export), 0_u32.wrapping_sub(10_000));
+        for init in [i64::MIN, -1, i64::MAX] {
+            uptime_since(Timestamp(init), export);
+            uptime_since(export, Timestamp(init));
+        }
+    }
 
     #[test]
     fn uptime_arithmetic_survives_the_wrap_on_both_sides() {
