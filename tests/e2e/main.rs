@@ -14,3 +14,4 @@ mod oracle;
 mod restart;
 mod rotation;
 mod streams;
+mod unlike_nfdump;
