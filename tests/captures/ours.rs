@@ -12,14 +12,19 @@ use serde_json::Value;
 use crate::record::{Decoded, Record, canonical, from_hex, other_name};
 
 /// Columns that are about the collector, not about what was sent.
-const OWN: [&str; 4] = ["received", "sampling_source", "contributes", "time_source"];
+const OWN: [&str; 5] = ["received", "sampling_source", "contributes", "time_source", "counter_kind"];
 
 /// Decodes a capture; also says how many datagrams were not decoded.
 pub(crate) fn decode(pcap: &Path) -> (Decoded<Record>, u64) {
     let finished = decode_capture(pcap);
+    // Names come from options data; here only what the records say counts.
+    let names = finished.directory.path().join(".flowcap/names.table");
+    if names.exists() {
+        std::fs::remove_file(names).unwrap();
+    }
     let mut decoded = Decoded::default();
     for file in files(finished.directory.path()) {
-        let output = flowdump(&file, &["-o", "ndjson"]);
+        let output = flowdump(&file, &["-o", "ndjson", "--no-scale"]);
         assert_eq!(output.code, 0, "{}", output.stderr);
         let records = output.stdout.lines().map(|line| record(&serde_json::from_str(line).unwrap()));
         match file.extension().is_some_and(|extension| extension == "options") {
