@@ -5,12 +5,14 @@ use std::io::Cursor;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 
+use flow_common::limits;
 use flow_common::time::Timestamp;
 
 use crate::capture::Capture;
 use crate::config;
 use crate::datagram::{Datagram, ListenerId, Transport};
 use crate::decode::{Decoder, FlowSink};
+use crate::framing::{self, Framer};
 use crate::sampling::SamplingPolicy;
 use crate::state::{Listeners, Snapshot};
 
@@ -95,3 +97,29 @@ pub fn read_capture(input: &[u8]) {
         let _ = capture.for_datagrams(|_| ControlFlow::Continue(()));
     }
 }
+
+/// Reads `input` as a stream of octets: the first octets say how long the pieces
+/// are in which the rest comes. Any pieces give the same messages as all at once.
+pub fn read_stream(input: &[u8]) {
+    let (pieces, stream) = input.split_at(input.len().min(PIECES));
+    let read = |lengths: &mut dyn Iterator<Item = usize>| {
+        let (mut framer, mut messages, mut rest) = (Framer::default(), Vec::new(), stream);
+        let mut result = Ok(());
+        while !rest.is_empty() && result.is_ok() {
+            let (piece, tail) = rest.split_at(lengths.next().unwrap_or(1).clamp(1, rest.len()));
+            result = framer.read(piece, |message| messages.push(message.to_vec()));
+            rest = tail;
+        }
+        (messages, result, framer.offset())
+    };
+    let whole = read(&mut std::iter::once(stream.len()));
+    let split = read(&mut pieces.iter().map(|&length| usize::from(length)).cycle());
+    assert_eq!(whole, split);
+    let (messages, result, offset) = whole;
+    assert_eq!(messages.iter().map(Vec::len).sum::<usize>() as u64, offset);
+    assert!(result.is_err() || stream.len() as u64 - offset <= limits::DATAGRAM_BYTES_MAX as u64);
+    assert!(messages.iter().all(|message| message.len() >= framing::HEADER_BYTES));
+}
+
+/// Octets of an input of [`read_stream`] that say how it comes in pieces.
+const PIECES: usize = 8;
