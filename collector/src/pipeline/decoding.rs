@@ -488,3 +488,53 @@ fn count_noted(metrics: &Metrics, noted: Noted) {
     metrics.exporter_packets_lost.add(noted.packets_lost);
     metrics.facts_refused.add(noted.refused);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::datagram::{Block, ListenerId, Transport};
+
+    /// A v9 export packet of one record, with its template.
+    const PAYLOAD: [u8; 40] = [
+        0, 9, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 7, // header
+        0, 0, 0, 12, 1, 0, 0, 1, 0, 4, 0, 1, // template 256: the protocol
+        1, 0, 0, 8, 6, 0, 0, 0, // one record, padded
+    ];
+
+    #[test]
+    fn what_was_received_earlier_closes_no_slot() {
+        let check = |stamps: &[i64], expected: &[(bool, i64)]| {
+            let queue = Queue::new(limits::QUEUE_BYTES_MAX, 1);
+            for &secs in stamps {
+                let received_at = Timestamp::from_secs(secs);
+                let mut block = Block::new(received_at);
+                let (peer, listener) = (SocketAddr::from(([192, 0, 2, 1], 1)), ListenerId(0));
+                let transport = Transport::Udp;
+                block.push(Datagram { payload: &PAYLOAD, peer, listener, transport, received_at });
+                queue.push(block);
+            }
+            queue.finish();
+            let (sender, receiver) = sync_channel(100);
+            let metrics = Arc::new(Metrics::default());
+            metrics.datagrams_in_flight.add(stamps.len() as u64);
+            Decode::new(&Config::default(), metrics, sender, None)
+                .with_state(Listeners::default(), None)
+                .run(&queue);
+            let files = receiver.iter().filter_map(|message| match message {
+                ToWriter::Batch { slot, .. } => Some((false, slot.start().secs())),
+                ToWriter::Late { slot, .. } => Some((true, slot.start().secs())),
+                _ => None,
+            });
+            let mut files: Vec<_> = files.collect();
+            files.sort_unstable();
+            assert_eq!(files, expected, "{stamps:?}");
+        };
+        // Slots of 300 s; the third came to another thread before the second.
+        check(&[590, 601, 599, 602], &[(false, 300), (false, 600), (true, 300)]);
+        // The clock was set back: that is the time now.
+        check(&[601, 200, 201], &[(false, 0), (false, 600)]);
+    }
+}
