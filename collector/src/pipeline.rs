@@ -41,7 +41,7 @@ use crate::socket::{BindError, Listener, Receiver};
 use crate::state::{Listeners, Snapshot};
 use crate::stream::connection::Shared;
 use crate::stream::tls::Identity;
-use crate::stream::{Protocol, StreamListener, Streams};
+use crate::stream::{Protocol, StreamBounds, StreamListener, Streams, affordable};
 use crate::writer::Store;
 
 /// A collector could not start.
@@ -160,6 +160,7 @@ pub fn start(
     let run_streams = |streams: StreamThread| {
         let (queue, clock, metrics) = (Arc::clone(&queue), Arc::clone(&clock), Arc::clone(&metrics));
         let bounds = config.streams.bounds;
+        let bounds = StreamBounds { connections: affordable(bounds.connections), ..bounds };
         spawn("streams", move || streams.run(Shared::new(queue, clock, metrics, bounds)))
     };
     let streams = streams.map(run_streams).transpose()?;

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flow_common::limits;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::Type;
 
 pub(crate) use self::end::End;
@@ -110,6 +111,29 @@ impl Default for StreamBounds {
             closing: Duration::from_secs(limits::CLOSING_SECS_MAX),
         }
     }
+}
+
+/// Of so many connections, how many there are file descriptors for. The limit is
+/// raised as far as it may be: without descriptors no file could be written.
+pub(crate) fn affordable(connections: usize) -> usize {
+    let needed = connections as u64 + limits::DESCRIPTORS_RESERVED;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return connections };
+    let raised = needed.min(hard);
+    let granted = if soft >= needed {
+        soft
+    } else if setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() {
+        raised
+    } else {
+        soft
+    };
+    let affordable =
+        usize::try_from(granted.saturating_sub(limits::DESCRIPTORS_RESERVED)).unwrap_or(usize::MAX);
+    if affordable < connections {
+        tracing::warn!(
+            "at most {affordable} connections, not {connections}: the limit of open files is {granted}"
+        );
+    }
+    connections.min(affordable)
 }
 
 /// A bound socket on which connections come in.

@@ -164,6 +164,10 @@ pub const DISORDER_SECS_MAX: i64 = 60;
 /// whole, so all of them at most twice 128 MiB.
 pub const CONNECTIONS_MAX: usize = 2_048;
 
+/// File descriptors that connections leave to everything else: a dozen sockets, the
+/// files of a slot, those of a reload.
+pub const DESCRIPTORS_RESERVED: u64 = 64;
+
 /// Connections of one address: routers with several line cards and their
 /// reconnecting, and no single address takes all there are.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;

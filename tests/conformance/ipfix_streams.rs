@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flow_collector::{Config, Protocol, StreamBounds, Streams};
 use flow_common::limits;
-use flow_tests::daemon::{Daemon, decode_capture};
+use flow_tests::daemon::{Daemon, decode_capture, decode_capture_with};
 use flow_tests::packet::ipfix::{Field, Message};
 use flow_tests::tls::Authority;
 use serde_json::json;
@@ -370,7 +370,9 @@ fn file_01_messages_of_a_file_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.ipfix");
     std::fs::write(&path, [template(), data(6), ipfix().withdraw(256).encode(), data(17)].concat()).unwrap();
-    let collected = Collected::of(decode_capture(&path));
+    // Who exported them is not in a file, so `--allow` has nothing to say.
+    let config = Config { allow: vec!["192.0.2.0/24".parse().unwrap()], ..Config::default() };
+    let collected = Collected::of(decode_capture_with(&path, config));
     check_flows(&collected, &json!([{"protocol": 6, "received": "2026-11-21T12:30:00.000Z"}]));
     assert_eq!(collected.n_rejected("template_withdrawn"), 1);
 }

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use super::echoing::EchoSender;
 use super::writing::ToWriter;
 use crate::config::Config;
-use crate::datagram::{Datagram, TransportSession};
+use crate::datagram::{Datagram, Transport, TransportSession};
 use crate::decode::{DecodeError, Decoder, FlowSink, Outcome, Reason, Report};
 use crate::facts::{Facts, Noted, Tables};
 use crate::log::LogLimit;
@@ -175,7 +175,8 @@ impl Decode {
 
     fn datagram(&mut self, datagram: &Datagram<'_>) {
         let exporter = datagram.peer.ip().to_canonical();
-        if !self.is_allowed(exporter) {
+        // A file does not say who exported it.
+        if datagram.transport != Transport::File && !self.is_allowed(exporter) {
             self.metrics.datagrams_in_flight.subtract(1);
             self.reject(exporter, DecodeError::NotAllowed, datagram.received_at);
             return;
@@ -495,7 +496,7 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     use super::*;
-    use crate::datagram::{Block, ListenerId, Transport};
+    use crate::datagram::{Block, ListenerId};
 
     /// A v9 export packet of one record, with its template.
     const PAYLOAD: [u8; 40] = [
