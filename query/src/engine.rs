@@ -345,7 +345,8 @@ impl<'a> Reader<'a> {
         let mut info = Info::default();
         for path in files {
             let Some(file) = self.open(path) else { continue };
-            self.unscaled_rate = self.unscaled_rate.max(file.own_rate_max());
+            let told = self.tables.rates(path).max;
+            self.unscaled_rate = self.unscaled_rate.max(file.own_rate_max()).max(Some(told));
             if let Some(reports) = self.tables.new_reports(path) {
                 info.reports.extend(reports.iter().cloned());
             }

@@ -13,7 +13,7 @@ use super::{FileInfo, Format, RowWriter, Style};
 use crate::batch::{Batch, Cells};
 use crate::columns::ColumnRef;
 use crate::message::is_control;
-use crate::names::{NAME_COLUMNS, NameCells, Names};
+use crate::names::{NAME_COLUMNS, NameCells, NameColumn, Names};
 use crate::zone::Calendar;
 
 pub(super) struct JsonWriter {
@@ -46,6 +46,9 @@ impl RowWriter for JsonWriter {
         let columns: Vec<_> = columns.map(|(name, kind, column)| (name, kind, batch.cells(column))).collect();
         let names = Arc::clone(&self.names);
         let names = NameCells::new(&names, batch);
+        // A column an operator called so has the key.
+        let is_free = |column: &NameColumn| batch.extra().iter().all(|one| one.name != column.name);
+        let joined: Vec<_> = NAME_COLUMNS.iter().enumerate().filter(|(_, column)| is_free(column)).collect();
         for row in 0..batch.rows() {
             self.list.begin_object(out)?;
             for (name, kind, cells) in &columns {
@@ -55,9 +58,9 @@ impl RowWriter for JsonWriter {
                 self.list.key(out, name)?;
                 write_cell(out, &mut self.calendar, *kind, *cells, row)?;
             }
-            for (index, column) in NAME_COLUMNS.iter().enumerate() {
+            for (index, column) in &joined {
                 // A name the flow itself tells is a column and printed already.
-                if let Some(name) = names.joined(index, row) {
+                if let Some(name) = names.joined(*index, row) {
                     self.list.key(out, column.name)?;
                     write_string(out, name)?;
                 }

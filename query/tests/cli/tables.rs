@@ -154,6 +154,52 @@ fn rates_of_the_side_table_hold_by_their_time() {
     check_packets(&bench, &[], &["3"; 4], "");
 }
 
+/// What a comparison means.
+type Judge = fn(i64, i64) -> bool;
+
+/// Every comparison of a counter, judged row by row without the program's code, in
+/// row groups of all sizes: statistics must hide no match.
+#[test]
+fn filters_on_scaled_counters_find_all_there_is() {
+    let mut rows = Vec::new();
+    for packets in [0, 1, 3, 50, 1_000] {
+        for rate in [None, Some(1), Some(10), Some(1_000)] {
+            let row = flow(0).int(ColumnId::Packets, packets);
+            rows.push((
+                packets * rate.unwrap_or(7),
+                match rate {
+                    Some(rate) => row.int(ColumnId::SamplingRate, rate),
+                    None => row,
+                },
+            ));
+        }
+    }
+    let bench = Bench::empty();
+    put(&bench, &[rate(RateScope::Domain, 0, 0, 7)]);
+    for group_rows in [1, 3, 7, 100] {
+        let all: Vec<_> = rows.iter().map(|(_, row)| row.clone()).collect();
+        write(&bench.path("a.parquet"), &all, &Fixture { group_rows, ..Fixture::default() });
+        for value in [0, 1, 3, 7, 10, 21, 30, 500, 3_000, 7_000, 50_000, 1_000_000] {
+            let judges: [(&str, Judge); 6] = [
+                ("=", |a, b| a == b),
+                ("!=", |a, b| a != b),
+                ("<", |a, b| a < b),
+                ("<=", |a, b| a <= b),
+                (">", |a, b| a > b),
+                (">=", |a, b| a >= b),
+            ];
+            for (word, judge) in judges {
+                let expected: Vec<_> = rows.iter().map(|row| row.0).filter(|&it| judge(it, value)).collect();
+                let filter = format!("packets {word} {value}");
+                let (_, stdout, _) = bench.run_raw(&["-r", "@", "-o", "csv", &filter]);
+                let packets = |line: &str| line.split(',').nth(7).unwrap().parse::<i64>().unwrap();
+                let found: Vec<_> = stdout.lines().skip(1).map(packets).collect();
+                assert_eq!(found, expected, "{filter}, groups of {group_rows}");
+            }
+        }
+    }
+}
+
 #[test]
 fn samplers_and_interfaces_have_their_own() {
     let sampler = |id: u8| flow(0).set(ColumnId::Other, Cell::Other(vec![(48, vec![id])]));
