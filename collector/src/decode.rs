@@ -39,7 +39,7 @@ pub(crate) use self::run::MessageContext;
 use self::run::Scratch;
 pub(crate) use self::template::{Definition, FieldSpecifier, Template};
 pub(crate) use self::time::Uptime;
-pub(crate) use self::value::TimeBase;
+pub(crate) use self::value::{TimeBase, application_id};
 use self::wire::Reader;
 pub(crate) use self::wire::uint;
 use crate::datagram::{Datagram, Transport};

@@ -3,11 +3,11 @@
 
 use flow_common::addr::Addr16;
 use flow_common::column::{COLUMNS, ColumnId};
-use flow_common::element::{ElementKey, REVERSE_PEN};
+use flow_common::element::{ElementKey, REVERSE_PEN, Semantics};
 use flow_common::tables::{NameKind, RateScope, Report};
 use flow_common::time::Timestamp;
 
-use crate::decode::{Announced, uint};
+use crate::decode::{Announced, application_id, uint};
 use crate::flow::FlowBatch;
 
 /// One thing a record says.
@@ -63,6 +63,12 @@ const COUNTS: [(u16, Report); 9] = [
 /// What such statistics are about, the more particular first (RFC 7011 §4.1–§4.3).
 const COUNT_SCOPES: [u16; 6] = [10, 141, 143, 144, 130, 149];
 
+/// Elements that tell a sampling rate.
+const RATES: [u16; 5] = [34, 50, 305, 309, 311];
+
+/// ingressInterface, as a key of `other`.
+const INTERFACE: i64 = ElementKey::iana(10).to_other_key(0);
+
 /// Elements of RFC 5610 §3 and RFC 7011 §4.4.
 const TEMPLATE_ID: u16 = 145;
 const FLOW_KEYS: u16 = 173;
@@ -80,6 +86,18 @@ const RATE: u8 = 2;
 const ELEMENT: u8 = 4;
 const FLOW_KEY: u8 = 8;
 const COUNT: u8 = 16;
+
+/// Whether an element before a rate names a part of what the domain exports: an
+/// identifier, but not of the exporter, its processes or the domain itself, nor of how
+/// it samples. Of an element no registry knows it may be so.
+fn is_part(key: i64) -> bool {
+    const WHOLE_OR_MODE: [u16; 7] = [130, 131, 143, 144, 149, 49, 304];
+    let (element, _) = ElementKey::from_other_key(key);
+    match element.lookup() {
+        Some(known) => known.semantics == Semantics::Identifier && !WHOLE_OR_MODE.contains(&known.id),
+        None => true,
+    }
+}
 
 /// An options data record in a batch.
 #[derive(Clone, Copy)]
@@ -111,15 +129,11 @@ impl<'a> OptionsRecord<'a> {
         Timestamp(self.batch.integer(ColumnId::Received, self.row).unwrap_or_default())
     }
 
-    /// Place and octets of the first field of an IANA element.
-    fn find(&self, id: u16) -> Option<(usize, &'a [u8])> {
-        let key = ElementKey::iana(id).to_other_key(0);
-        let mut fields = self.batch.other_at(self.row).enumerate();
-        fields.find_map(|(index, (found, octets))| (found == key).then_some((index, octets)))
-    }
-
+    /// Octets of the first field of an IANA element; empty where there is none.
     fn octets(&self, id: u16) -> &'a [u8] {
-        self.find(id).map_or(&[][..], |(_, octets)| octets)
+        let key = ElementKey::iana(id).to_other_key(0);
+        let mut fields = self.batch.other_at(self.row);
+        fields.find(|&(found, _)| found == key).map_or(&[][..], |(_, octets)| octets)
     }
 
     fn number(&self, id: u16) -> Option<i64> {
@@ -221,9 +235,9 @@ impl<'a> OptionsRecord<'a> {
     }
 
     fn rate(&self) -> Option<Told<'a>> {
-        let at = |ids: &[u16]| ids.iter().find_map(|&id| self.find(id));
+        let first = [34, 50].into_iter().map(|id| self.octets(id)).find(|octets| !octets.is_empty());
         let announced = Announced {
-            rate: at(&[34, 50]).map_or(&[], |(_, octets)| octets),
+            rate: first.unwrap_or_default(),
             interval: self.octets(305),
             space: self.octets(306),
             size: self.octets(309),
@@ -231,17 +245,26 @@ impl<'a> OptionsRecord<'a> {
             probability: self.octets(311),
         };
         let rate = announced.rate()?;
-        let place =
-            [34, 50, 305, 309, 311].iter().filter_map(|&id| self.find(id)).map(|(place, _)| place).min()?;
         if let Some(id) = self.number(48).or_else(|| self.number(302)) {
             return Some(Told::Rate { scope: RateScope::Sampler, id, rate });
         }
-        // An interface is what the rate is about if it stands before it, as scopes do.
-        let interface = self.find(10).filter(|&(before, _)| before < place).and_then(|_| self.number(10));
-        Some(match interface {
-            Some(id) => Told::Rate { scope: RateScope::Interface, id, rate },
-            None => Told::Rate { scope: RateScope::Domain, id: 0, rate },
-        })
+        let (scope, id) = self.rate_scope()?;
+        Some(Told::Rate { scope, id, rate })
+    }
+
+    /// What a rate without a sampler is about: scopes stand before it, and a row does
+    /// not say how many. `None` for a part of the domain that no flow record names.
+    fn rate_scope(&self) -> Option<(RateScope, i64)> {
+        let is_rate = |key: i64| RATES.iter().any(|&id| key == ElementKey::iana(id).to_other_key(0));
+        let before = self.batch.other_at(self.row).take_while(|&(key, _)| !is_rate(key));
+        // Juniper's SRX sends scopes of no octets.
+        let parts = before.filter(|(_, octets)| !octets.is_empty()).filter(|&(key, _)| is_part(key));
+        let mut parts = parts.map(|(key, _)| key);
+        match (parts.next(), parts.next()) {
+            (None, _) => Some((RateScope::Domain, 0)),
+            (Some(INTERFACE), None) => Some((RateScope::Interface, self.number(10)?)),
+            _ => None,
+        }
     }
 
     fn flow_keys(&self) -> Option<Told<'a>> {
@@ -249,11 +272,4 @@ impl<'a> OptionsRecord<'a> {
         let scope = (TEMPLATE_ID, self.number(TEMPLATE_ID)?);
         Some(Told::Count { report: Report::FlowKeys, scope, element: FLOW_KEYS, value })
     }
-}
-
-/// `engine << 32 | selector`, as in the column `application_id` (RFC 6759 §4).
-fn application_id(octets: &[u8]) -> Option<i64> {
-    let (&engine, selector) = octets.split_first()?;
-    let selector = u32::try_from(uint(selector)?).ok()?;
-    Some(i64::from(engine) << 32 | i64::from(selector))
 }

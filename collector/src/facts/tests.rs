@@ -71,6 +71,7 @@ fn names_are_told_by_their_elements() {
     // No number, no name, no text.
     check_names(&[&[(0, 82, b"a")], &[(0, 10, &[1])], &[(0, 10, &[1]), (0, 82, b"\0\0")]], &[]);
     check_names(&[&[(0, 95, &[20, 0, 0, 0, 9, 0, 0, 0, 1]), (0, 96, b"a")]], &[]);
+    check_names(&[&[(0, 95, &[20, 0, 0, 0, 9]), (0, 96, b"a")]], &[]);
 }
 
 #[test]
@@ -151,6 +152,14 @@ fn what_a_rate_is_about() {
     check(&[(0, 144, &[1]), (0, 34, &[10])], Some((RateScope::Domain, 0, 10)));
     check(&[(0, 10, &[3]), (0, 34, &[10])], Some((RateScope::Interface, 3, 10)));
     check(&[(0, 302, &[3]), (0, 305, &[1]), (0, 306, &[99])], Some((RateScope::Sampler, 3, 100)));
+    check(&[(0, 144, &[1]), (0, 40, &[9]), (0, 36, &[60]), (0, 34, &[10])], Some((RateScope::Domain, 0, 10)));
+    check(&[(0, 143, &[1]), (0, 304, &[1]), (0, 305, &[10])], Some((RateScope::Domain, 0, 10)));
+    check(&[(0, 10, &[]), (0, 34, &[10])], Some((RateScope::Domain, 0, 10)));
+    // A template, a line card, what no registry knows, a part of a part: rows do not name it.
+    check(&[(0, 145, &[1, 0]), (0, 34, &[10])], None);
+    check(&[(0, 141, &[1]), (0, 34, &[10])], None);
+    check(&[(9, 1, &[1]), (0, 34, &[10])], None);
+    check(&[(0, 10, &[1]), (0, 141, &[1]), (0, 34, &[10])], None);
     check(&[(0, 144, &[1]), (0, 34, &[0])], None);
     check(&[(0, 144, &[1]), (0, 35, &[1])], None);
 }
