@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::types::{ArrowPrimitiveType, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{
-    ArrayRef, BinaryArray, FixedSizeBinaryArray, Int32Array, ListArray, MapArray, PrimitiveArray,
-    RecordBatch, StringArray, StructArray, TimestampMicrosecondArray, new_null_array,
+    ArrayRef, BinaryArray, FixedSizeBinaryArray, ListArray, MapArray, PrimitiveArray, RecordBatch,
+    StringArray, StructArray, new_null_array,
 };
 use arrow_buffer::{ArrowNativeType, Buffer as ArrowBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Schema};
@@ -13,7 +13,7 @@ use flow_common::column::{COLUMNS, ExtraColumn, Kind};
 use flow_common::schema;
 
 use crate::extra;
-use crate::flow::{Buffer, FlowBatch, Lists, Maps, Variable};
+use crate::flow::{Buffer, Fixed, FlowBatch, Lists, Maps, Variable};
 
 /// Turns a batch into one record batch of the files' schema: the table's columns,
 /// then `extra`.
@@ -29,24 +29,21 @@ pub(crate) fn to_record_batch(
             return Ok(new_null_array(&schema::data_type(column.kind), rows));
         }
         buffer.pad_to(rows);
-        to_array(buffer, column.kind)
+        to_array(buffer, column.kind, rows)
     });
     let arrays = arrays.chain(extra.into_iter().map(Ok)).collect::<Result<_, _>>()?;
     RecordBatch::try_new(Arc::clone(schema), arrays)
 }
 
-fn to_array(buffer: Buffer, kind: Kind) -> Result<ArrayRef, ArrowError> {
+fn to_array(buffer: Buffer, kind: Kind, rows: usize) -> Result<ArrayRef, ArrowError> {
     Ok(match buffer {
-        Buffer::Int32(fixed) => Arc::new(Int32Array::try_new(fixed.values.into(), nulls(fixed.valid))?),
+        Buffer::Int32(fixed) => Arc::new(primitive::<Int32Type>(fixed, rows)?),
         Buffer::Int64(fixed) if kind == Kind::Timestamp => {
-            let array = TimestampMicrosecondArray::try_new(fixed.values.into(), nulls(fixed.valid))?;
-            Arc::new(array.with_timezone("UTC"))
+            Arc::new(primitive::<TimestampMicrosecondType>(fixed, rows)?.with_timezone("UTC"))
         }
-        Buffer::Int64(fixed) => {
-            Arc::new(PrimitiveArray::<Int64Type>::try_new(fixed.values.into(), nulls(fixed.valid))?)
-        }
-        Buffer::Address(fixed) => fixed_size(fixed.values, fixed.valid)?,
-        Buffer::Mac(fixed) => fixed_size(fixed.values, fixed.valid)?,
+        Buffer::Int64(fixed) => Arc::new(primitive::<Int64Type>(fixed, rows)?),
+        Buffer::Address(fixed) => fixed_size(fixed, rows)?,
+        Buffer::Mac(fixed) => fixed_size(fixed, rows)?,
         Buffer::Variable(variable) => match kind {
             Kind::Text => {
                 let (offsets, bytes, nulls) = parts(variable);
@@ -64,7 +61,19 @@ fn nulls(valid: Vec<bool>) -> Option<NullBuffer> {
     (!valid.is_empty()).then(|| NullBuffer::from(valid))
 }
 
-fn fixed_size<const N: usize>(values: Vec<[u8; N]>, valid: Vec<bool>) -> Result<ArrayRef, ArrowError> {
+fn primitive<T: ArrowPrimitiveType>(
+    fixed: Fixed<T::Native>,
+    rows: usize,
+) -> Result<PrimitiveArray<T>, ArrowError> {
+    let (values, valid) = fixed.into_rows(rows);
+    PrimitiveArray::try_new(values.into(), nulls(valid))
+}
+
+fn fixed_size<const N: usize>(fixed: Fixed<[u8; N]>, rows: usize) -> Result<ArrayRef, ArrowError>
+where
+    [u8; N]: Default,
+{
+    let (values, valid) = fixed.into_rows(rows);
     let bytes = ArrowBuffer::from_vec(values.into_flattened());
     Ok(Arc::new(FixedSizeBinaryArray::try_new(N as i32, bytes, nulls(valid))?))
 }

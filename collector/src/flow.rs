@@ -4,17 +4,11 @@
 //! nothing until the batch is written, when what is missing becomes NULL. This
 //! module knows no Arrow: `batch` turns the buffers into arrays.
 
-use std::ops::BitOr;
+mod fixed;
 
 use flow_common::column::{COLUMNS, ColumnId, Kind};
 
-/// Values of fixed width with their NULLs.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Fixed<T> {
-    pub(crate) values: Vec<T>,
-    /// One per value, or empty while all are valid.
-    pub(crate) valid: Vec<bool>,
-}
+pub(crate) use self::fixed::Fixed;
 
 /// Values of variable width with their NULLs.
 #[derive(Debug, Clone, Default)]
@@ -53,87 +47,6 @@ pub(crate) enum Buffer {
     Variable(Variable),
     Lists(Lists),
     Maps(Maps),
-}
-
-impl<T: Copy + Default> Fixed<T> {
-    pub(crate) fn push(&mut self, value: Option<T>) {
-        match value {
-            Some(value) => {
-                self.values.push(value);
-                if !self.valid.is_empty() {
-                    self.valid.push(true);
-                }
-            }
-            None => self.push_nulls(1),
-        }
-    }
-
-    /// Appends values that are all present.
-    #[inline]
-    pub(crate) fn extend(&mut self, values: impl Iterator<Item = T>) {
-        self.values.extend(values);
-        if !self.valid.is_empty() {
-            self.valid.resize(self.values.len(), true);
-        }
-    }
-
-    /// Appends values that are all present and none above `max`, as `convert` makes
-    /// them; `None`, and nothing is appended, if one may be above.
-    #[inline]
-    pub(crate) fn extend_up_to<V>(
-        &mut self,
-        values: impl Iterator<Item = V>,
-        max: V,
-        convert: impl Fn(V) -> T,
-    ) -> Option<()>
-    where
-        V: Copy + Default + Ord + BitOr<Output = V>,
-    {
-        let before = self.values.len();
-        let mut bits = V::default();
-        self.extend(values.map(|value| {
-            bits = bits | value;
-            convert(value)
-        }));
-        // All bits seen make a number that no value exceeds.
-        if bits > max {
-            self.truncate(before);
-            return None;
-        }
-        Some(())
-    }
-
-    pub(crate) fn push_n(&mut self, value: T, n: usize) {
-        self.values.resize(self.values.len() + n, value);
-        if !self.valid.is_empty() {
-            self.valid.resize(self.values.len(), true);
-        }
-    }
-
-    /// Appends NULLs until there are `rows` values.
-    #[inline]
-    fn pad_to(&mut self, rows: usize) {
-        if self.values.len() < rows {
-            self.push_nulls(rows - self.values.len());
-        }
-    }
-
-    #[cold]
-    fn push_nulls(&mut self, n: usize) {
-        self.valid.resize(self.values.len(), true);
-        self.values.resize(self.values.len() + n, T::default());
-        self.valid.resize(self.values.len(), false);
-    }
-
-    pub(crate) fn truncate(&mut self, n: usize) {
-        self.values.truncate(n);
-        self.valid.truncate(n);
-    }
-
-    fn get(&self, row: usize) -> Option<T> {
-        let is_valid = self.valid.is_empty() || self.valid.get(row).copied().unwrap_or(false);
-        self.values.get(row).copied().filter(|_| is_valid)
-    }
 }
 
 impl Variable {
@@ -218,10 +131,10 @@ impl Buffer {
 
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Int32(fixed) => fixed.values.len(),
-            Self::Int64(fixed) => fixed.values.len(),
-            Self::Address(fixed) => fixed.values.len(),
-            Self::Mac(fixed) => fixed.values.len(),
+            Self::Int32(fixed) => fixed.len(),
+            Self::Int64(fixed) => fixed.len(),
+            Self::Address(fixed) => fixed.len(),
+            Self::Mac(fixed) => fixed.len(),
             Self::Variable(variable) => variable.ends.len(),
             Self::Lists(lists) => lists.ends.len(),
             Self::Maps(maps) => maps.ends.len(),
@@ -256,6 +169,46 @@ impl Buffer {
                 maps.ends.truncate(rows);
                 maps.keys.truncate(end_of(&maps.ends));
                 maps.values.truncate(maps.keys.len());
+            }
+        }
+    }
+
+    /// Octets it uses.
+    fn bytes(&self) -> usize {
+        let variable =
+            |variable: &Variable| variable.bytes.len() + 4 * variable.ends.len() + variable.valid.len();
+        match self {
+            Self::Int32(fixed) => fixed.bytes(),
+            Self::Int64(fixed) => fixed.bytes(),
+            Self::Address(fixed) => fixed.bytes(),
+            Self::Mac(fixed) => fixed.bytes(),
+            Self::Variable(values) => variable(values),
+            Self::Lists(lists) => 4 * (lists.items.len() + lists.ends.len()),
+            Self::Maps(maps) => 8 * maps.keys.len() + variable(&maps.values) + 4 * maps.ends.len(),
+        }
+    }
+
+    /// Makes room for so many rows, each with one octet or entry where its length varies.
+    fn reserve(&mut self, rows: usize) {
+        let variable = |variable: &mut Variable| {
+            variable.bytes.reserve(rows);
+            variable.ends.reserve(rows);
+            variable.valid.reserve(rows);
+        };
+        match self {
+            Self::Int32(fixed) => fixed.reserve(rows),
+            Self::Int64(fixed) => fixed.reserve(rows),
+            Self::Address(fixed) => fixed.reserve(rows),
+            Self::Mac(fixed) => fixed.reserve(rows),
+            Self::Variable(values) => variable(values),
+            Self::Lists(lists) => {
+                lists.items.reserve(rows);
+                lists.ends.reserve(rows);
+            }
+            Self::Maps(maps) => {
+                maps.keys.reserve(rows);
+                variable(&mut maps.values);
+                maps.ends.reserve(rows);
             }
         }
     }
@@ -319,10 +272,7 @@ impl FlowBatch {
     /// Whether `column` has no value for some record from `row` on.
     pub(crate) fn has_nulls_from(&self, column: ColumnId, row: usize) -> bool {
         match &self.buffers[column as usize] {
-            Buffer::Int64(fixed) => {
-                fixed.values.len() <= row
-                    || fixed.valid.get(row..).is_some_and(|valid| valid.contains(&false))
-            }
+            Buffer::Int64(fixed) => fixed.has_nulls_from(row),
             _ => true,
         }
     }
@@ -337,22 +287,15 @@ impl FlowBatch {
             return;
         }
         buffer.pad_to(row + 1);
-        if let Buffer::Int64(fixed) = buffer
-            && let Some(slot) = fixed.values.get_mut(row)
-        {
-            *slot = value;
-            if let Some(valid) = fixed.valid.get_mut(row) {
-                *valid = true;
-            }
+        if let Buffer::Int64(fixed) = buffer {
+            fixed.set(row, value);
         }
     }
 
     /// Changes the number of a record that has one.
     pub(crate) fn set_int32(&mut self, column: ColumnId, row: usize, value: i32) {
-        if let Buffer::Int32(fixed) = &mut self.buffers[column as usize]
-            && let Some(slot) = fixed.values.get_mut(row)
-        {
-            *slot = value;
+        if let Buffer::Int32(fixed) = &mut self.buffers[column as usize] {
+            fixed.set(row, value);
         }
     }
 
@@ -391,6 +334,16 @@ impl FlowBatch {
     /// Octets of variable-width values held.
     pub(crate) fn variable_bytes(&self) -> usize {
         self.buffers.iter().map(Buffer::variable_bytes).sum()
+    }
+
+    /// Octets used by all columns.
+    pub(crate) fn bytes(&self) -> usize {
+        self.buffers.iter().map(Buffer::bytes).sum()
+    }
+
+    /// Makes room for so many records, whatever their template.
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        self.buffers.iter_mut().for_each(|buffer| buffer.reserve(rows));
     }
 
     /// Buffers in order of the column table.

@@ -302,9 +302,20 @@ fn append_tunnel_key(
 
 fn append_section(section: &Section, records: Records<'_>, batch: &mut FlowBatch) {
     let is_free = |column: &ColumnId| section.columns.contains(column);
+    if records.fields(section.field).all(|octets| octets.len() < section::HEADER_BYTES_MIN) {
+        // Packets all the same, if of nothing else.
+        if is_free(&ColumnId::Packets) {
+            batch.int64(ColumnId::Packets).push_n(1, records.n);
+        }
+        return;
+    }
     let headers: Vec<_> =
         records.fields(section.field).map(|octets| Headers::parse(section.kind, octets)).collect();
+    // Where no packet has the header, the column stays as it is.
     for (column, of) in section::INTEGERS.iter().filter(|(column, _)| is_free(column)) {
+        if headers.iter().all(|headers| of(headers).is_none()) {
+            continue;
+        }
         match column.column().kind {
             Kind::Int32 => {
                 let values =
@@ -315,9 +326,15 @@ fn append_section(section: &Section, records: Records<'_>, batch: &mut FlowBatch
         }
     }
     for (column, of) in section::ADDRESSES.iter().filter(|(column, _)| is_free(column)) {
+        if headers.iter().all(|headers| of(headers).is_none()) {
+            continue;
+        }
         headers.iter().for_each(|headers| batch.address(*column).push(of(headers)));
     }
     for (column, of) in section::MACS.iter().filter(|(column, _)| is_free(column)) {
+        if headers.iter().all(|headers| of(headers).is_none()) {
+            continue;
+        }
         headers.iter().for_each(|headers| batch.mac(*column).push(of(headers)));
     }
 }

@@ -19,6 +19,9 @@ pub(crate) enum SectionKind {
     Ip,
 }
 
+/// Octets of the smallest header there is: an Ethernet frame's.
+pub(crate) const HEADER_BYTES_MIN: usize = 14;
+
 /// Elements that are sections, first choice first.
 pub(crate) const SECTIONS: [(u16, SectionKind); 3] =
     [(315, SectionKind::Frame), (104, SectionKind::Frame), (313, SectionKind::Ip)];

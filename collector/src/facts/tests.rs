@@ -27,6 +27,14 @@ fn exporter(n: u32) -> Addr16 {
     Addr16::from_v4(n.to_be_bytes())
 }
 
+/// The same records, as if another exporter had sent them.
+fn set_exporter(batch: &mut FlowBatch, addr: Addr16) {
+    let column = batch.address(ColumnId::ExporterAddr);
+    let n = column.len();
+    column.truncate(0);
+    column.push_n(addr.0, n);
+}
+
 fn tell(facts: &mut Facts, addr: Addr16, received_secs: i64, fields: Fields<'_>) -> Noted {
     let mut batch = FlowBatch::default();
     append(&mut batch, addr, received_secs, fields);
@@ -202,7 +210,7 @@ fn a_flood_pushes_nothing_honest_out() {
     }
     // More than fits, from senders that send no flow record.
     for n in 2..240 {
-        batch.address(ColumnId::ExporterAddr).values.fill(exporter(n).0);
+        set_exporter(&mut batch, exporter(n));
         facts.observe(&batch, 0..batch.rows());
     }
     assert!(facts.bytes <= limits::FACTS_BYTES_MAX);
@@ -210,7 +218,7 @@ fn a_flood_pushes_nothing_honest_out() {
     assert!(facts.exporters.contains_key(&honest) && !facts.exporters.contains_key(&exporter(2)));
     // And from senders that do: then nothing new is taken, until they are quiet.
     for n in 400..640 {
-        batch.address(ColumnId::ExporterAddr).values.fill(exporter(n).0);
+        set_exporter(&mut batch, exporter(n));
         facts.observe(&batch, 0..batch.rows());
         facts.touch(exporter(n), Timestamp::from_secs(NOON));
     }
