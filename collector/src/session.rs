@@ -44,7 +44,7 @@ fn by_number(rates: &HashMap<u64, i64>) -> Vec<(u64, i64)> {
 /// A template and its use.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    template: Template,
+    template: Box<Template>,
     /// When it came.
     receipts: Receipts,
     /// Number of this definition, so that a queue entry for an older one is known stale.
@@ -414,7 +414,7 @@ impl Sessions {
                 Undo::Defined { before: Some(entry), .. } => {
                     let Entry { template, receipts, has_decoded, was_used, is_withdrawn, .. } = *entry;
                     let id = template.definition.id;
-                    self.insert(*key, template, receipts);
+                    self.insert(*key, *template, receipts);
                     let session = self.sessions.get_mut(key);
                     if let Some(entry) = session.and_then(|session| session.templates.get_mut(&id)) {
                         (entry.has_decoded, entry.was_used) = (has_decoded, was_used);
@@ -441,7 +441,8 @@ impl Sessions {
         self.n_templates += 1;
         self.template_bytes += template.bytes();
         let (has_decoded, was_used, is_withdrawn) = (Cell::new(false), Cell::new(false), false);
-        let entry = Entry { template, receipts, generation, has_decoded, was_used, is_withdrawn };
+        let entry =
+            Entry { template: Box::new(template), receipts, generation, has_decoded, was_used, is_withdrawn };
         if key.transport.is_stream() {
             self.of_stream.entry(key.transport).or_default().insert(key);
         }

@@ -53,8 +53,12 @@ pub(crate) struct Waiting {
     bytes: usize,
 }
 
-/// Memory a set takes beside its octets.
-const SET_OVERHEAD_BYTES: usize = size_of::<WaitingSet>() + size_of::<(u64, TemplateKey)>() + 64;
+/// Memory a set takes beside its octets: itself, its place in the order, and a place
+/// of its own in the map, of which half is free after it has grown.
+const SET_OVERHEAD_BYTES: usize = size_of::<WaitingSet>()
+    + 2 * size_of::<(u64, TemplateKey)>()
+    + 2 * size_of::<(TemplateKey, VecDeque<WaitingSet>)>()
+    + 64;
 
 impl Waiting {
     /// Datagrams with at least one set waiting.
@@ -92,11 +96,8 @@ impl Waiting {
             }
             self.bytes += bytes.len() + SET_OVERHEAD_BYTES;
             self.order.push_back((datagram, (key, template_id)));
-            self.sets.entry((key, template_id)).or_default().push_back(WaitingSet {
-                datagram,
-                context,
-                bytes,
-            });
+            let sets = self.sets.entry((key, template_id)).or_insert_with(|| VecDeque::with_capacity(1));
+            sets.push_back(WaitingSet { datagram, context, bytes });
         }
         self.drop_stale_order();
         self.give_up(None)

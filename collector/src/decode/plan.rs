@@ -155,27 +155,39 @@ pub(super) const PADDING_OCTETS: ElementKey = ElementKey::iana(210);
 /// Fields of a template by element, and which are spoken for.
 struct Fields<'a> {
     fields: &'a [FieldSpecifier],
-    first: HashMap<ElementKey, FieldIndex>,
+    /// In order of elements, then of fields.
+    by_element: Vec<(ElementKey, FieldIndex)>,
     is_claimed: Vec<bool>,
 }
 
 impl<'a> Fields<'a> {
     fn new(fields: &'a [FieldSpecifier]) -> Self {
-        let mut first = HashMap::with_capacity(fields.len());
-        for (index, field) in fields.iter().enumerate() {
-            first.entry(field.key).or_insert(index as FieldIndex);
-        }
-        Self { fields, first, is_claimed: vec![false; fields.len()] }
+        let elements = fields.iter().enumerate().map(|(index, field)| (field.key, index as FieldIndex));
+        let mut by_element: Vec<_> = elements.collect();
+        by_element.sort_unstable();
+        Self { fields, by_element, is_claimed: vec![false; fields.len()] }
+    }
+
+    /// The first field of an element.
+    fn first(&self, key: ElementKey) -> Option<FieldIndex> {
+        let at = self.by_element.partition_point(|&(element, _)| element < key);
+        self.by_element.get(at).filter(|(element, _)| *element == key).map(|&(_, index)| index)
+    }
+
+    /// Fields of the same element before this one.
+    fn n_before(&self, key: ElementKey, index: FieldIndex) -> u16 {
+        let below = |limit| self.by_element.partition_point(|&entry| entry < limit);
+        (below((key, index)) - below((key, 0))) as u16
     }
 
     /// The first field of an element, if no column has it yet.
     fn find(&self, key: ElementKey) -> Option<FieldIndex> {
-        let index = *self.first.get(&key)?;
+        let index = self.first(key)?;
         (!self.is_claimed[usize::from(index)]).then_some(index)
     }
 
     fn iana(&self, id: u16) -> Option<FieldIndex> {
-        self.first.get(&ElementKey::iana(id)).copied()
+        self.first(ElementKey::iana(id))
     }
 
     fn claim(&mut self, index: FieldIndex) {
@@ -216,6 +228,7 @@ impl Plan {
         plan.add_section(&fields);
         plan.add_lists(specifiers);
         plan.add_others(&fields);
+        plan.ops.shrink_to_fit();
         plan
     }
 
@@ -249,7 +262,7 @@ impl Plan {
             // Two columns share the field: it is claimed when both had their turn.
             Part::HighOctet => {}
             Part::TunnelKey => {
-                self.tunnel_key = Some((field, fields.first.get(&TUNNEL_TYPE).copied()));
+                self.tunnel_key = Some((field, fields.first(TUNNEL_TYPE)));
                 fields.claim(field);
                 return;
             }
@@ -313,11 +326,9 @@ impl Plan {
 
     /// Everything that no column takes whole, in template order, repetitions numbered.
     fn add_others(&mut self, fields: &Fields<'_>) {
-        let mut seen: HashMap<ElementKey, u16> = HashMap::new();
+        self.others.reserve_exact(fields.fields.len());
         for (index, field) in fields.fields.iter().enumerate() {
-            let occurrence = seen.entry(field.key).or_default();
-            let key = field.key.to_other_key(*occurrence);
-            *occurrence = occurrence.saturating_add(1);
+            let key = field.key.to_other_key(fields.n_before(field.key, index as FieldIndex));
             // Fields of no octets say nothing, and a template could have any number of them.
             if field.key == PADDING_OCTETS || field.length == 0 {
                 continue;
