@@ -42,6 +42,17 @@ impl Decoding {
         self.sink.flows.rows()
     }
 
+    /// Octets the records take in the buffers of their columns.
+    pub fn held_bytes(&self) -> usize {
+        self.sink.flows.bytes() + self.sink.options.bytes()
+    }
+
+    /// Makes room for so many records of each kind, so that none of them has to.
+    pub fn reserve(&mut self, rows: usize) {
+        self.sink.flows.reserve(rows);
+        self.sink.options.reserve(rows);
+    }
+
     /// Forgets the records, keeps the memory.
     pub fn clear(&mut self) {
         self.sink.flows.truncate(0);
