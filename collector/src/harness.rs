@@ -27,7 +27,11 @@ impl Decoding {
     /// Decodes one payload as sent from port `port`, received at `received_secs`
     /// since the epoch; returns how many records are held now.
     pub fn decode(&mut self, payload: &[u8], port: u16, received_secs: i64) -> usize {
-        let peer = SocketAddr::from(([192, 0, 2, 1], port));
+        self.decode_from(payload, SocketAddr::from(([192, 0, 2, 1], port)), received_secs)
+    }
+
+    /// As [`Self::decode`], from any exporter.
+    pub fn decode_from(&mut self, payload: &[u8], peer: SocketAddr, received_secs: i64) -> usize {
         let received_at = Timestamp::from_secs(received_secs);
         let transport = Transport::Udp;
         let datagram = Datagram { payload, peer, listener: ListenerId(0), transport, received_at };
@@ -35,6 +39,11 @@ impl Decoding {
         while self.decoder.decode_ready(&mut self.sink).is_some() {}
         self.decoder.expire(received_at);
         self.sink.flows.rows() + self.sink.options.rows()
+    }
+
+    /// Templates held.
+    pub fn n_templates(&self) -> usize {
+        self.decoder.n_templates()
     }
 
     /// Flow records held.

@@ -78,6 +78,8 @@ pub(crate) struct Session {
     pub(crate) uptime: Uptime,
     /// Messages since its first template came, that one included.
     n_messages: u64,
+    /// When the first of them came; before all others for what a restart remembers.
+    since: Timestamp,
     /// When the last of them came.
     heard_at: Timestamp,
 }
@@ -161,9 +163,10 @@ struct Ticket {
     generation: u64,
 }
 
-/// All sessions. Templates are bounded by number and by octets; first to go are
-/// those that never decoded anything, then those longest unused (second chance),
-/// so forged templates can't push out the ones that work.
+/// All sessions. Templates are bounded by number and by octets. First to go are those
+/// that never decoded anything, but for some that came last; then those that did,
+/// longest unused first (second chance), and last those of established sessions. So
+/// neither forged templates nor forged data for them push out the ones that work.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     sessions: HashMap<SessionKey, Session>,
@@ -171,6 +174,7 @@ pub(crate) struct Sessions {
     of_stream: HashMap<Transport, HashSet<SessionKey>>,
     untried: VecDeque<Ticket>,
     proven: VecDeque<Ticket>,
+    established: VecDeque<Ticket>,
     /// Ports that v9 templates of an exporter come from.
     ports: HashMap<SessionKey, Vec<u16>>,
     n_templates: usize,
@@ -391,10 +395,13 @@ impl Sessions {
     ) -> (Undo, usize) {
         let id = template.definition.id;
         // The first template makes the session, so its message is the first.
-        let n_messages = self.sessions.get(&key).map_or(1, |session| session.n_messages);
+        let (n_messages, since) = match self.sessions.get(&key) {
+            Some(session) => (session.n_messages, session.since),
+            None => (1, context.received_at),
+        };
         let (before, n_evicted) = self.insert(key, template, Receipts::new(Header::of(context), n_messages));
         if let Some(session) = self.sessions.get_mut(&key) {
-            (session.n_messages, session.heard_at) = (n_messages, context.received_at);
+            (session.n_messages, session.since, session.heard_at) = (n_messages, since, context.received_at);
         }
         (Undo::Defined { id, before: before.map(Box::new) }, n_evicted)
     }
@@ -470,21 +477,18 @@ impl Sessions {
 
     /// Evicts one template; false if none is left.
     fn evict_one(&mut self) -> bool {
-        while let Some(ticket) = self.untried.pop_front() {
+        self.evict_untried(limits::TEMPLATES_UNTRIED_MIN)
+            || self.evict_proven()
+            || self.evict_established()
+            || self.evict_untried(0)
+    }
+
+    /// Evicts the oldest template that never decoded anything, if there are more of them.
+    fn evict_untried(&mut self, n_kept: usize) -> bool {
+        while self.untried.len() > n_kept {
+            let Some(ticket) = self.untried.pop_front() else { break };
             match self.entry_of(ticket) {
                 Some(entry) if entry.has_decoded.get() => self.proven.push_back(ticket),
-                Some(_) => {
-                    self.remove(&ticket.key, ticket.template_id);
-                    return true;
-                }
-                None => {}
-            }
-        }
-        while let Some(ticket) = self.proven.pop_front() {
-            match self.entry_of(ticket) {
-                Some(entry) if entry.was_used.take() => {
-                    self.proven.push_back(ticket);
-                }
                 Some(_) => {
                     self.remove(&ticket.key, ticket.template_id);
                     return true;
@@ -495,16 +499,56 @@ impl Sessions {
         false
     }
 
+    /// Evicts a template that decoded something, but not since it was last looked at.
+    fn evict_proven(&mut self) -> bool {
+        while let Some(ticket) = self.proven.pop_front() {
+            let is_established = self.is_established(&ticket.key);
+            match self.entry_of(ticket) {
+                Some(_) if is_established => self.established.push_back(ticket),
+                Some(entry) if entry.was_used.take() => self.proven.push_back(ticket),
+                Some(_) => {
+                    self.remove(&ticket.key, ticket.template_id);
+                    return true;
+                }
+                None => {}
+            }
+        }
+        false
+    }
+
+    /// The same among established sessions.
+    fn evict_established(&mut self) -> bool {
+        while let Some(ticket) = self.established.pop_front() {
+            match self.entry_of(ticket) {
+                Some(entry) if entry.was_used.take() => self.established.push_back(ticket),
+                Some(_) => {
+                    self.remove(&ticket.key, ticket.template_id);
+                    return true;
+                }
+                None => {}
+            }
+        }
+        false
+    }
+
+    /// Whether a session has been sending for long enough.
+    fn is_established(&self, key: &SessionKey) -> bool {
+        let established_secs =
+            |session: &Session| session.heard_at.secs().saturating_sub(session.since.secs());
+        self.sessions.get(key).is_some_and(|session| established_secs(session) >= limits::ESTABLISHED_SECS)
+    }
+
     /// An exporter that redefines its templates all the time leaves a stale ticket
     /// each time; both queues together stay within twice the bound.
     fn drop_stale_tickets(&mut self) {
-        if self.untried.len() + self.proven.len() <= 2 * limits::TEMPLATES_MAX {
+        if self.untried.len() + self.proven.len() + self.established.len() <= 2 * limits::TEMPLATES_MAX {
             return;
         }
-        let (mut untried, mut proven) = (std::mem::take(&mut self.untried), std::mem::take(&mut self.proven));
-        untried.retain(|&ticket| self.entry_of(ticket).is_some());
-        proven.retain(|&ticket| self.entry_of(ticket).is_some());
-        (self.untried, self.proven) = (untried, proven);
+        let mut queues = [&mut self.untried, &mut self.proven, &mut self.established].map(std::mem::take);
+        for queue in &mut queues {
+            queue.retain(|&ticket| self.entry_of(ticket).is_some());
+        }
+        [self.untried, self.proven, self.established] = queues;
     }
 
     fn entry_of(&mut self, ticket: Ticket) -> Option<&mut Entry> {

@@ -76,6 +76,16 @@ pub const SEQUENCE_HOLES_MAX: usize = 8;
 /// Sampling rate an operator may set; nfcapd's.
 pub const SAMPLING_RATE_MAX: u32 = 10_000_000;
 
+/// Templates that never decoded anything among which a new one is not the first to
+/// go: an eighth, so that whoever fills the table with templates and data for them
+/// can't keep new exporters out.
+pub const TEMPLATES_UNTRIED_MIN: usize = TEMPLATES_MAX / 8;
+
+/// Time after which a session that still sends is established, seconds: its templates
+/// in use go last. A sender of forged templates would have to come back to each of
+/// them a minute later, and be remembered until then.
+pub const ESTABLISHED_SECS: i64 = 60;
+
 /// Memory held by templates: 256 MiB. The largest template alone stays far below.
 pub const TEMPLATES_BYTES_MAX: usize = 256 << 20;
 
