@@ -24,9 +24,19 @@ pub(crate) fn to_record_batch(
 ) -> Result<RecordBatch, ArrowError> {
     let rows = batch.rows();
     let extra = extra::take(&mut batch, extra);
+    // Most columns of most batches: those of a kind share one array.
+    let mut nulls: Vec<(Kind, ArrayRef)> = Vec::new();
+    let mut null_array = |kind| match nulls.iter().find(|(known, _)| *known == kind) {
+        Some((_, array)) => Arc::clone(array),
+        None => {
+            let array = new_null_array(&schema::data_type(kind), rows);
+            nulls.push((kind, Arc::clone(&array)));
+            array
+        }
+    };
     let arrays = COLUMNS.iter().zip(batch.into_buffers()).map(|(column, mut buffer)| {
         if buffer.len() == 0 {
-            return Ok(new_null_array(&schema::data_type(column.kind), rows));
+            return Ok(null_array(column.kind));
         }
         buffer.pad_to(rows);
         to_array(buffer, column.kind, rows)

@@ -6,6 +6,8 @@
 
 mod fixed;
 
+use std::sync::LazyLock;
+
 use flow_common::column::{COLUMNS, ColumnId, Kind};
 
 pub(crate) use self::fixed::Fixed;
@@ -224,6 +226,13 @@ impl Buffer {
     }
 }
 
+/// Columns with values of variable width.
+static VARIABLE_COLUMNS: LazyLock<Vec<usize>> = LazyLock::new(|| {
+    let is_variable = |kind| matches!(kind, Kind::Text | Kind::Binary | Kind::Labels | Kind::Other);
+    let columns = COLUMNS.iter().enumerate().filter(|(_, column)| is_variable(column.kind));
+    columns.map(|(index, _)| index).collect()
+});
+
 /// Records decoded and not yet written.
 #[derive(Debug, Clone)]
 pub(crate) struct FlowBatch {
@@ -333,7 +342,9 @@ impl FlowBatch {
 
     /// Octets of variable-width values held.
     pub(crate) fn variable_bytes(&self) -> usize {
-        self.buffers.iter().map(Buffer::variable_bytes).sum()
+        // Asked after every datagram: most columns need no look.
+        let buffers = VARIABLE_COLUMNS.iter().filter_map(|&column| self.buffers.get(column));
+        buffers.map(Buffer::variable_bytes).sum()
     }
 
     /// Octets used by all columns.
