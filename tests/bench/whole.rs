@@ -19,6 +19,10 @@ fn main() {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         status.lines().find_map(|line| line.strip_prefix(name)).map(|rest| rest.trim().to_owned())
     };
-    println!("{:?} at most, {}", bytes("VmHWM:"), summary.metrics.check_laws().map(|()| "laws hold").unwrap_or("laws broken"));
+    println!(
+        "{:?} at most, {}",
+        bytes("VmHWM:"),
+        summary.metrics.check_laws().map(|()| "laws hold").unwrap_or("laws broken")
+    );
     let _ = std::fs::remove_dir_all(root);
 }
