@@ -12,6 +12,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// `nf5`, `ipfix+nf9`, `sflow5` and so on.
     pub(crate) protocol: String,
+    /// Records of flows and of options that the manifest counts.
+    pub(crate) n_records: (usize, usize),
     /// Everything of the capture without `.pcap`.
     stem: PathBuf,
 }
@@ -48,10 +50,12 @@ pub(crate) fn cases(directory: &Path) -> Vec<Case> {
     let head = lines.next().unwrap();
     let at = |name: &str| head.iter().position(|column| *column == name).unwrap();
     let (pcap, protocol) = (at("pcap"), at("protocol"));
+    let (flows, options) = (at("records"), at("opt_records"));
     lines
         .map(|line| {
             let name = line[pcap].strip_suffix(".pcap").unwrap().to_owned();
-            Case { stem: directory.join(&name), name, protocol: line[protocol].to_owned() }
+            let n_records = (line[flows].parse().unwrap(), line[options].parse().unwrap());
+            Case { stem: directory.join(&name), name, protocol: line[protocol].to_owned(), n_records }
         })
         .collect()
 }

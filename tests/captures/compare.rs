@@ -28,6 +28,13 @@ impl Differences {
         self.0.entry((kind, field.to_owned(), how)).or_insert_with(example).0 += 1;
     }
 
+    /// Numbers of records.
+    pub(crate) fn add_count(&mut self, kind: &'static str, ours: usize, theirs: usize) {
+        if ours != theirs {
+            self.add(kind, "count", How::Value, &ours.to_string(), &theirs.to_string());
+        }
+    }
+
     /// Fields of a pair of records, both under our names.
     pub(crate) fn add_pair(&mut self, kind: &'static str, ours: &Record, theirs: &Record) {
         for (field, value) in ours {

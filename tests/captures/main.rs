@@ -75,9 +75,15 @@ fn report(case: &Case) -> Report {
         ours.options.len(),
         if n_undecoded > 0 { format!(", {n_undecoded} datagrams not decoded") } else { String::new() },
     );
+    let (n_flows, n_options) = case.n_records;
     if !case.is_supported() {
+        let _ = writeln!(report.text, "  not supported; {n_flows} + {n_options} options by the manifest");
         return report;
     }
+    let mut differences = Differences::default();
+    differences.add_count("flow", ours.flows.len(), n_flows);
+    differences.add_count("option", ours.options.len(), n_options);
+    report.add(case, "manifest", &differences);
     let alone = against_tshark(case, &ours, &mut report);
     against_nfdump(case, &ours.flows, alone.as_deref(), &mut report);
     if let Some(answer) = origin::compare(case, &ours) {

@@ -56,6 +56,7 @@ const SINCE_BOOT: &str = "it has milliseconds since boot as they were sent; we h
 const SECOND: &str =
     "logstash takes a fraction from the next second, so is 1 s late, and 2³² ms where the uptime wrapped";
 const SCOPE: &str = "scope type 1 (system, RFC 3954 §6.1) is taken for element 1 (octets) by telegraf";
+const V1_LONG: &str = "27 records in a datagram, where NetFlow v1 allows 24; nfdump drops it";
 const NO_TEXT: &str =
     "a text of zeros and other octets, made up; tshark ends it at its first zero, we at its last";
 const H3C: &str =
@@ -63,6 +64,18 @@ const H3C: &str =
 
 /// All of them. The first that fits counts.
 pub(crate) const REASONS: &[Reason] = &[
+    reason("manifest", "*/IPFIX_Netscaler_with_variable_length_fields_b8a7", "flow count", Value, WAITED),
+    reason("manifest", "network-analytics*", "flow count", Value, WAITED),
+    reason("manifest", "*/src_tests_dos_edge_cases_session", "flow count", Value, WAITED),
+    reason("manifest", "calmh__ipfix/src_parser_test_session", "flow count", Value, MALFORMED),
+    reason(
+        "manifest",
+        "*/src_tests_pending_flows_session",
+        "flow count",
+        Value,
+        "NetFlow v9 redefines template 256 as 4 octets; the manifest reads IPFIX by it too, we and nfdump do not",
+    ),
+    reason("manifest", "live/softflowd_v1", "flow count", Value, V1_LONG),
     // tshark
     reason(
         "tshark",
@@ -167,13 +180,7 @@ pub(crate) const REASONS: &[Reason] = &[
     reason("nfdump", "nf7 *", "flow bytes", Value, V7_SCALES),
     reason("nfdump", "nf7 *", "flow src_mask", Ours, V5_MASKS),
     reason("nfdump", "nf7 *", "flow dst_mask", Ours, V5_MASKS),
-    reason(
-        "nfdump 1.7.1",
-        "nf1 *",
-        "flow record",
-        Ours,
-        "27 records in a datagram, where NetFlow v1 allows 24; nfdump drops it",
-    ),
+    reason("nfdump 1.7.1", "nf1 *", "flow record", Ours, V1_LONG),
     reason("nfdump*", "*", "flow src_port", Ours, ICMP_PORTS),
     reason("nfdump*", "*", "flow dst_port", Ours, ICMP_PORTS),
     reason(
