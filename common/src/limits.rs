@@ -20,9 +20,9 @@ pub const FIREWALL_CONNECTIONS_MAX: usize = 1 << 18;
 /// Lists within lists, levels. RFC 6313 sets no bound; exporters seen nest two deep.
 pub const LIST_DEPTH_MAX: usize = 4;
 
-/// Fields that records in a list may have for each octet of theirs. Fields of no octets
-/// are legal and useless; 1,023 of them would cost as many steps for each octet.
-pub const LIST_FIELDS_PER_OCTET_MAX: usize = 8;
+/// Fields of a template for each octet of its smallest record. Fields of no octets are
+/// legal and useless; 1,023 of them would cost as many steps for each octet received.
+pub const FIELDS_PER_OCTET_MAX: usize = 8;
 
 /// Templates held at a time, over all sessions and domains: 10,000 exporters
 /// with 4 each, and room.

@@ -137,6 +137,16 @@ fn v9_19_a_template_of_empty_records_is_refused_and_the_rest_is_read() {
     assert_eq!(collected.count("templates_refused_total{reason=\"template_empty\"}"), 1);
 }
 
+#[test]
+fn v9_19_fields_of_no_octets_are_legal_but_not_any_number() {
+    // Each octet of data would cost a step for each of them.
+    let of = |n_empty| [vec![(4, 1)], vec![(82, 0); n_empty]].concat();
+    let packet = |n_empty| v9().template(256, &of(n_empty)).data(256, &protocols(&[6])).encode();
+    check(&[packet(7)], json!([{"protocol": 6}]));
+    let collected = check(&[packet(8)], json!([]));
+    assert_eq!(collected.count("templates_refused_total{reason=\"template_fields\"}"), 1);
+}
+
 /// Records of 24 octets; Cisco's NX-OS pads by 24 to 36.
 fn padded_by_a_record(count: u16) -> Vec<u8> {
     let record = Value::new().ipv4(v4(1)).ipv4(v4(2)).uint(3, 4).uint(120, 4).uint(0, 8).encode();

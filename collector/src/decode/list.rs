@@ -235,9 +235,7 @@ fn for_groups(
         [] => Some(()),
         _ => {
             let template = templates.get(template_id)?;
-            let n_fields = template.definition.fields.len();
-            let is_dense = n_fields <= limits::LIST_FIELDS_PER_OCTET_MAX * template.record_bytes_min;
-            is_dense.then(|| each(&template.definition.fields, content))?
+            each(&template.definition.fields, content)
         }
     };
     match kind {

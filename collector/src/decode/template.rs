@@ -74,6 +74,10 @@ impl Template {
         if record_bytes_min == 0 {
             return Err(DecodeError::TemplateEmpty { template_id: definition.id });
         }
+        let n_fields = definition.fields.len();
+        if n_fields > limits::FIELDS_PER_OCTET_MAX * record_bytes_min {
+            return Err(DecodeError::TemplateFields { template_id: definition.id, n_fields });
+        }
         let plan = match definition.n_scope {
             None => Plan::compile(&definition.fields),
             Some(n_scope) => Plan::compile_options(&definition.fields, n_scope),
