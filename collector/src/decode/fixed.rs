@@ -59,19 +59,9 @@ const REST_V5: &[(u16, u16)] = &[
     (210, 2), // padding
 ];
 
-/// What follows them in a record of v7, of Catalyst switches.
-const REST_V7: &[(u16, u16)] = &[
-    (210, 1), // which fields are not valid
-    (6, 1),   // TCP flags
-    (4, 1),   // protocol
-    (5, 1),   // type of service
-    (16, 2),  // source AS
-    (17, 2),  // destination AS
-    (9, 1),   // source mask
-    (13, 1),  // destination mask
-    (210, 2), // which fields are not valid
-    (130, 4), // router whose work the switch did: the exporter it stands for
-];
+/// What follows those in a record of v7, of Catalyst switches, whose padding says which
+/// fields are not valid: the router whose work the switch did, and that it stands for.
+const ROUTER_V7: &[(u16, u16)] = &[(130, 4)];
 
 /// Decoder of the versions without templates: their compiled records.
 #[derive(Debug)]
@@ -85,18 +75,18 @@ pub(crate) struct Fixed {
 impl Default for Fixed {
     fn default() -> Self {
         Self {
-            v1: record(REST_V1, 48),
-            v1_long: record(REST_V1_LONG, 52),
-            v5: record(REST_V5, 48),
-            v7: record(REST_V7, 52),
+            v1: record(&[&COMMON, REST_V1], 48),
+            v1_long: record(&[&COMMON, REST_V1_LONG], 52),
+            v5: record(&[&COMMON, REST_V5], 48),
+            v7: record(&[&COMMON, REST_V5, ROUTER_V7], 52),
         }
     }
 }
 
-/// The template of a record of so many octets.
-fn record(rest: &[(u16, u16)], record_bytes: usize) -> Template {
-    let field = |&(id, length): &(u16, u16)| FieldSpecifier { key: ElementKey::iana(id), length };
-    let fields = COMMON.iter().chain(rest).map(field).collect();
+/// The template of a record of these parts, so many octets.
+fn record(parts: &[&[(u16, u16)]], record_bytes: usize) -> Template {
+    let field = |(id, length)| FieldSpecifier { key: ElementKey::iana(id), length };
+    let fields = parts.concat().into_iter().map(field).collect();
     let definition = Definition { id: 0, n_scope: None, fields };
     let mut template = Template::new(definition).expect("a record has octets");
     assert_eq!(template.record_bytes_min, record_bytes);
