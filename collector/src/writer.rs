@@ -171,6 +171,8 @@ impl Store {
             exporters: facts.exporters,
             kernel_dropped: facts.kernel_dropped,
             elements,
+            replaces: Vec::new(),
+            journal: None,
         };
         for (key, value) in footer.to_metadata() {
             writer.append_key_value_metadata(KeyValue::new(key, value));

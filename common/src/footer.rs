@@ -157,6 +157,22 @@ pub struct Footer {
     pub kernel_dropped: u64,
     /// Columns beyond the table, in file order.
     pub elements: Vec<ExtraColumn>,
+    /// Parts of the same directory whose rows this file holds: whoever reads it
+    /// leaves them out. Only a visible file has any.
+    pub replaces: Vec<String>,
+    /// What of the journal the rows come from; replay leaves it out.
+    pub journal: Option<JournalRange>,
+}
+
+/// The half-open range `[from, to)` of positions in a journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalRange {
+    /// Which journal, in hexadecimal: positions of another mean nothing here.
+    pub id: String,
+    /// Position of the first datagram.
+    pub from: u64,
+    /// Position after the last.
+    pub to: u64,
 }
 
 /// Keys of the metadata; all begin with `flowcap.`.
@@ -170,6 +186,8 @@ mod key {
     pub(super) const EXPORTERS: &str = "flowcap.exporters";
     pub(super) const KERNEL_DROPPED: &str = "flowcap.kernel_dropped_datagrams";
     pub(super) const ELEMENTS: &str = "flowcap.elements";
+    pub(super) const REPLACES: &str = "flowcap.replaces";
+    pub(super) const JOURNAL: &str = "flowcap.journal";
 }
 
 /// Why a footer could not be read.
@@ -208,6 +226,8 @@ impl Footer {
         .into_iter()
         // Most files have none.
         .chain((!self.elements.is_empty()).then(|| (key::ELEMENTS.to_owned(), json(&self.elements))))
+        .chain((!self.replaces.is_empty()).then(|| (key::REPLACES.to_owned(), json(&self.replaces))))
+        .chain(self.journal.as_ref().map(|range| (key::JOURNAL.to_owned(), json(range))))
         .collect()
     }
 
@@ -230,6 +250,8 @@ impl Footer {
             exporters: parse(key::EXPORTERS, text(key::EXPORTERS)?)?,
             kernel_dropped: parse(key::KERNEL_DROPPED, text(key::KERNEL_DROPPED)?)?,
             elements: get(key::ELEMENTS).map_or(Ok(Vec::new()), elements)?,
+            replaces: get(key::REPLACES).map_or(Ok(Vec::new()), |text| parse(key::REPLACES, text))?,
+            journal: get(key::JOURNAL).map(|text| parse(key::JOURNAL, text)).transpose()?,
         })
     }
 
@@ -346,6 +368,8 @@ mod tests {
             exporters: exporters.take(),
             kernel_dropped: 4,
             elements: serde_json::from_str(ELEMENTS).unwrap(),
+            replaces: vec![".flowcap.197001010005.0000.part".into()],
+            journal: Some(JournalRange { id: "00c0ffee".into(), from: 7, to: u64::MAX }),
         };
         let pairs = footer.to_metadata();
         let get = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
@@ -354,5 +378,14 @@ mod tests {
         assert_eq!(Footer::from_metadata(|_| None), Err(FooterError::Missing("flowcap.schema_version")));
         let newer = |key: &str| if key == "flowcap.schema_version" { Some("99") } else { get(key) };
         assert_eq!(Footer::from_metadata(newer), Err(FooterError::TooNew(99)));
+        // A file of an earlier release, or of none that replaces anything.
+        let optional = ["flowcap.elements", "flowcap.replaces", "flowcap.journal"];
+        let earlier = |key: &str| if optional.contains(&key) { None } else { get(key) };
+        let bare = Footer { elements: Vec::new(), replaces: Vec::new(), journal: None, ..footer };
+        assert_eq!(Footer::from_metadata(earlier), Ok(bare.clone()));
+        assert_eq!(bare.to_metadata().len(), pairs.len() - optional.len());
+        let damaged =
+            |key: &str| if key == "flowcap.journal" { Some(r#"{"id":"","from":-1}"#) } else { get(key) };
+        assert!(matches!(Footer::from_metadata(damaged), Err(FooterError::Invalid { .. })));
     }
 }

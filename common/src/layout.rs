@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <root>/date=2026-11-21/hour=12/flowcap.202611211230.parquet     visible
-//! <root>/date=2026-11-21/hour=12/.flowcap.202611211235.0000.part  being written
+//! <root>/date=2026-11-21/hour=12/.flowcap.202611211235.0000.part  of the open slot
 //! <root>/.flowcap/options/date=…/hour=…/flowcap.202611211230.options  options data records
 //! <root>/.flowcap/names.table  side tables, see [`crate::tables`]
 //! ```
@@ -110,6 +110,15 @@ pub fn parse_file_name(name: &str) -> Option<(i64, u32)> {
     Some((parse_stamp(stamp)?, n))
 }
 
+/// Start of the slot, in seconds since the epoch, and number of a part; `None` for
+/// any other name, also for that of a part not yet whole.
+pub fn parse_part_name(name: &str) -> Option<(i64, u32)> {
+    let (stamp, n) = name.strip_prefix(".flowcap.")?.strip_suffix(".part")?.split_once('.')?;
+    let is_ours = n.len() == 4 || n.len() > 4 && !n.starts_with('0');
+    let n = n.parse().ok().filter(|_| is_ours && n.bytes().all(|byte| byte.is_ascii_digit()))?;
+    Some((parse_stamp(stamp)?, n))
+}
+
 /// `YYYYmmddHHMM` or `YYYYmmddHHMMSS`, UTC, as seconds since the epoch.
 fn parse_stamp(stamp: &str) -> Option<i64> {
     if !stamp.bytes().all(|byte| byte.is_ascii_digit()) || !matches!(stamp.len(), 12 | 14) {
@@ -163,6 +172,32 @@ mod tests {
             "flowcap.202611211230.0.parquet",
         ] {
             assert_eq!(parse_file_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_parts_are_the_inverse_of_their_parse() {
+        for (secs, n, name) in [
+            (NOON + 1_800, 0, ".flowcap.202611211230.0000.part"),
+            (NOON + 5, 42, ".flowcap.20261121120005.0042.part"),
+            (NOON, 12_345, ".flowcap.202611211200.12345.part"),
+        ] {
+            assert_eq!(Slot::around(Timestamp::from_secs(secs), 5).part_name(n), name);
+            assert_eq!(parse_part_name(name), Some((secs, n)));
+        }
+        for name in [
+            ".flowcap.202611211230.0000.part.tmp",
+            ".flowcap.202611211230.0000.tmp",
+            ".flowcap.202611211230.part",
+            ".flowcap.202611211230.000.part",
+            ".flowcap.202611211230.00000.part",
+            ".flowcap.202611211230.+001.part",
+            ".flowcap.202611211230.99999999999.part",
+            ".flowcap.2026112112.0000.part",
+            "flowcap.202611211230.0000.part",
+            "flowcap.202611211230.parquet",
+        ] {
+            assert_eq!(parse_part_name(name), None, "{name}");
         }
     }
 }

@@ -194,6 +194,8 @@ fn footer(rows: &[Row], fixture: &Fixture<'_>) -> Footer {
         exporters: Vec::new(),
         kernel_dropped: 0,
         elements: elements.collect(),
+        replaces: Vec::new(),
+        journal: None,
     }
 }
 
