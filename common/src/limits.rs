@@ -305,6 +305,19 @@ pub const TLS_PORT_DEFAULT: u16 = 4740;
 /// is a mistake or a trap. Links are no matter: a directory is read once.
 pub const DIRECTORY_DEPTH_MAX: usize = 32;
 
+/// Times a query lists a directory that changes meanwhile, and all directories when
+/// parts of a slot vanished before they were open. A slot closes in less time than
+/// lies between two, so the second listing stands.
+pub const LISTINGS_MAX: u32 = 64;
+
+/// Seconds a directory has not changed for when once is enough to list it: twice the
+/// coarsest clock of a file system (FAT), as a change within a tick doesn't show.
+pub const DIRECTORY_QUIET_SECS: i64 = 4;
+
+/// Descriptors a query leaves for what it reads beside the parts it holds open: a
+/// visible file and its clone, side tables, standard streams; some for the rest.
+pub const QUERY_DESCRIPTORS_RESERVED: u64 = 64;
+
 /// Footer of a Parquet file, octets. Ours has 20 KiB a row group (measured), so
 /// this is thousands of millions of records; more would only fill the memory.
 pub const FILE_FOOTER_BYTES_MAX: u64 = 256 << 20;

@@ -1,16 +1,22 @@
-//! Which files a question is about. Names alone: nothing is opened here.
+//! Which files a question is about. Names alone, but for the slots that are open:
+//! `parts` looks into those.
 
-use std::collections::{BTreeSet, HashSet};
-use std::ffi::OsStr;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use flow_common::layout::{EXTENSION, parse_file_name};
-use flow_common::limits::DIRECTORY_DEPTH_MAX;
+use flow_common::layout::{EXTENSION, parse_file_name, parse_part_name};
+use flow_common::limits::{DIRECTORY_DEPTH_MAX, DIRECTORY_QUIET_SECS, LISTINGS_MAX};
+use flow_common::time::Timestamp;
 
 use crate::message::{Failure, reason};
+
+mod parts;
+
+pub(crate) use self::parts::Found;
 
 /// Where files come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,19 +36,20 @@ pub(crate) const DEFAULT_ROOT: &str = "flows";
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     /// By directory, then in the order they were written.
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) files: Vec<Found>,
     pub(crate) errors: Vec<(PathBuf, io::Error)>,
 }
 
 impl Listing {
     fn only(mut self, is_wanted: impl Fn(&Path) -> bool) -> Self {
-        self.files.retain(|path| is_wanted(path));
+        self.files.retain(|found| is_wanted(&found.path));
         self
     }
 }
 
-/// The files of `source`, in order: with our layout, by time.
-pub(crate) fn list(source: &Source) -> Result<Listing, Failure> {
+/// The files of `source`, in order: with our layout, by time. The question was
+/// asked at `now`.
+pub(crate) fn list(source: &Source, now: Timestamp) -> Result<Listing, Failure> {
     match source {
         Source::Default => {
             let root = Path::new(DEFAULT_ROOT);
@@ -52,23 +59,23 @@ pub(crate) fn list(source: &Source) -> Result<Listing, Failure> {
                     hint: Some("start `flowcapd` here to fill it, or name files with `-r FILE|DIR`".into()),
                 });
             }
-            all_below(root)
+            all_below(root, now)
         }
-        Source::Path(path) => one_or_all(path),
-        Source::Sequence(text) => sequence(text),
+        Source::Path(path) => one_or_all(path, now),
+        Source::Sequence(text) => sequence(text, now),
     }
 }
 
-fn one_or_all(path: &Path) -> Result<Listing, Failure> {
+fn one_or_all(path: &Path, now: Timestamp) -> Result<Listing, Failure> {
     let metadata = fs::metadata(path).map_err(|error| cant_read(path, &error))?;
     if metadata.is_dir() {
-        return all_below(path);
+        return all_below(path, now);
     }
-    Ok(Listing { files: vec![path.to_owned()], errors: Vec::new() })
+    Ok(Listing { files: vec![path.to_owned().into()], errors: Vec::new() })
 }
 
 /// nfdump's `-R`: both ends included, in the order of the files.
-fn sequence(text: &str) -> Result<Listing, Failure> {
+fn sequence(text: &str, now: Timestamp) -> Result<Listing, Failure> {
     let (first, last) = match text.split_once(':') {
         Some((first, last)) if !Path::new(text).exists() => (Path::new(first), Some(Path::new(last))),
         _ => (Path::new(text), None),
@@ -77,9 +84,9 @@ fn sequence(text: &str) -> Result<Listing, Failure> {
     let low = if metadata.is_dir() { Rank::of_directory(first) } else { Rank::of_file(first) };
     let Some(last) = last else {
         if metadata.is_dir() {
-            return all_below(first);
+            return all_below(first, now);
         }
-        return Ok(all_below(root_of(first))?.only(|path| Rank::of_file(path) >= low));
+        return Ok(all_below(root_of(first), now)?.only(|path| Rank::of_file(path) >= low));
     };
     let base = first.ancestors().skip(1).find(|base| base.join(last).exists());
     let Some(base) = base else {
@@ -91,17 +98,19 @@ fn sequence(text: &str) -> Result<Listing, Failure> {
         let rank = Rank::of_file(path);
         low <= rank && (rank <= high || plain(path).starts_with(plain(&last)))
     };
-    let files = all_below(if base.as_os_str().is_empty() { Path::new(".") } else { base })?;
+    let files = all_below(if base.as_os_str().is_empty() { Path::new(".") } else { base }, now)?;
     Ok(files.only(is_inside))
 }
 
 /// Place of a file in the order: by directory, there by slot and number, so that
-/// `.2` comes before `.10`. Names of another kind come last, by their text.
+/// `.2` comes before `.10`; parts after the visible files of their slot. Names of
+/// another kind come last, by their text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank<'a> {
     directory: &'a Path,
     is_foreign: bool,
-    slot: Option<(i64, u32)>,
+    /// Start, whether it is a part, number.
+    slot: Option<(i64, bool, u32)>,
     name: &'a OsStr,
 }
 
@@ -109,7 +118,9 @@ impl<'a> Rank<'a> {
     fn of_file(path: &'a Path) -> Self {
         let path = plain(path);
         let name = path.file_name().unwrap_or_default();
-        let slot = name.to_str().and_then(parse_file_name);
+        let visible = |name| parse_file_name(name).map(|(start, n)| (start, false, n));
+        let part = |name| parse_part_name(name).map(|(start, n)| (start, true, n));
+        let slot = name.to_str().and_then(|name| visible(name).or_else(|| part(name)));
         Self { directory: path.parent().unwrap_or(Path::new("")), is_foreign: slot.is_none(), slot, name }
     }
 
@@ -134,22 +145,28 @@ pub(crate) fn root_of(file: &Path) -> &Path {
     above.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Every visible file below `root`, sorted.
-fn all_below(root: &Path) -> Result<Listing, Failure> {
+/// Every visible file below `root` and the parts of open slots, sorted.
+fn all_below(root: &Path, now: Timestamp) -> Result<Listing, Failure> {
+    parts::settled(|| walked(root, now))
+}
+
+fn walked(root: &Path, now: Timestamp) -> Result<Listing, Failure> {
     let metadata = fs::metadata(root).map_err(|error| cant_read(root, &error))?;
-    let mut walk = Walk::default();
+    let mut walk = Walk::new(now);
     walk.enter(root.to_owned(), 0, &metadata);
     walk.run().map_err(|error| cant_read(root, &error))?;
     let mut listing = walk.listing;
-    listing.files.sort_by(|a, b| Rank::of_file(a).cmp(&Rank::of_file(b)));
+    listing.files.sort_by(|a, b| Rank::of_file(&a.path).cmp(&Rank::of_file(&b.path)));
     listing.errors.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(listing)
 }
 
 /// A walk over directories, each once however many links lead to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Walk {
     listing: Listing,
+    /// When the question was asked.
+    now: Timestamp,
     /// Device and inode of the directories known.
     known: HashSet<(u64, u64)>,
     /// Directories to read, and how deep they lie.
@@ -160,15 +177,22 @@ struct Walk {
 }
 
 impl Walk {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            listing: Listing::default(),
+            now,
+            known: HashSet::new(),
+            pending: Vec::new(),
+            links: BTreeSet::new(),
+        }
+    }
+
     /// Reads all there is. An error is that of the root; others are in the listing.
     fn run(&mut self) -> io::Result<()> {
         loop {
             while let Some((directory, depth)) = self.pending.pop() {
-                match fs::read_dir(&directory) {
-                    Ok(entries) => entries.for_each(|entry| match entry {
-                        Ok(entry) => self.entry(&entry, depth + 1),
-                        Err(error) => self.failed(directory.clone(), error),
-                    }),
+                match entries(&directory, self.now) {
+                    Ok(entries) => entries.iter().for_each(|entry| self.entry(entry, depth + 1)),
                     Err(error) if depth == 0 => return Err(error),
                     Err(error) => self.failed(directory, error),
                 }
@@ -184,10 +208,13 @@ impl Walk {
     }
 
     fn entry(&mut self, entry: &DirEntry, depth: usize) {
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+        let path = entry.path();
+        if is_part(&entry.file_name()) {
+            if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                self.listing.files.push(path.into());
+            }
             return;
         }
-        let path = entry.path();
         let found = entry.file_type().and_then(|kind| {
             if kind.is_dir() {
                 self.enter(path.clone(), depth, &entry.metadata()?);
@@ -217,7 +244,7 @@ impl Walk {
 
     fn file(&mut self, path: PathBuf) {
         if path.extension().is_some_and(|extension| extension == EXTENSION) {
-            self.listing.files.push(path);
+            self.listing.files.push(path.into());
         }
     }
 
@@ -229,12 +256,60 @@ impl Walk {
     }
 }
 
+/// What a directory holds at an instant, hidden names left out but for parts.
+fn entries(directory: &Path, now: Timestamp) -> io::Result<Vec<DirEntry>> {
+    let changed_secs = || fs::metadata(directory).map(|metadata| metadata.mtime());
+    let read = || {
+        let entries = fs::read_dir(directory)?.map(|entry| entry.map(|entry| (entry.file_name(), entry)));
+        let is_of_interest = |entry: &io::Result<(OsString, _)>| {
+            entry.as_ref().map_or(true, |(name, _)| !is_hidden(name) || is_part(name))
+        };
+        entries.filter(is_of_interest).collect()
+    };
+    Ok(still(now, changed_secs, read)?.into_values().collect())
+}
+
+/// What `read` finds when nothing changes meanwhile.
+///
+/// A directory is not read at an instant: of a slot that closes meanwhile neither
+/// parts nor file may show. So it is read until it is the same twice (no name is used
+/// again), unless it had not changed for a while.
+fn still<T>(
+    now: Timestamp,
+    changed_secs: impl Fn() -> io::Result<i64>,
+    mut read: impl FnMut() -> io::Result<BTreeMap<OsString, T>>,
+) -> io::Result<BTreeMap<OsString, T>> {
+    let mut before: Option<BTreeMap<OsString, T>> = None;
+    for _ in 0..LISTINGS_MAX {
+        let changed = changed_secs()?;
+        let found = read()?;
+        let is_quiet = changed.saturating_add(DIRECTORY_QUIET_SECS) < now.secs();
+        if is_quiet && changed_secs()? == changed
+            || before.is_some_and(|before| before.keys().eq(found.keys()))
+        {
+            return Ok(found);
+        }
+        before = Some(found);
+    }
+    Err(io::Error::other(format!("it changed each of {LISTINGS_MAX} times it was listed")))
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+fn is_part(name: &OsStr) -> bool {
+    name.to_str().and_then(parse_part_name).is_some()
+}
+
 fn cant_read(path: &Path, error: &io::Error) -> Failure {
     Failure::Failed { message: format!("can't read `{}`: {}", path.display(), reason(error)), hint: None }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -245,6 +320,9 @@ mod tests {
             "flows/date=2026-11-21/hour=12/flowcap.202611211200.1.parquet",
             "flows/date=2026-11-21/hour=12/flowcap.202611211200.2.parquet",
             "./flows/date=2026-11-21/hour=12/flowcap.202611211200.10.parquet",
+            "flows/date=2026-11-21/hour=12/.flowcap.202611211200.0000.part",
+            "./flows/date=2026-11-21/hour=12/.flowcap.202611211200.9999.part",
+            "flows/date=2026-11-21/hour=12/.flowcap.202611211200.10000.part",
             "flows/date=2026-11-21/hour=12/flowcap.20261121120030.parquet",
             "flows/date=2026-11-21/hour=12/flowcap.202611211201.parquet",
             "flows/date=2026-11-21/hour=12/a.parquet",
@@ -260,7 +338,7 @@ mod tests {
     /// What a walk makes of a directory that was there when it was listed.
     #[track_caller]
     fn check(directory: &Path, depth: usize, expected: Result<usize, io::ErrorKind>) {
-        let mut walk = Walk { pending: vec![(directory.to_owned(), depth)], ..Walk::default() };
+        let mut walk = Walk { pending: vec![(directory.to_owned(), depth)], ..Walk::new(Timestamp(0)) };
         let found = walk.run().map(|()| walk.listing.errors.len()).map_err(|error| error.kind());
         assert_eq!(found, expected, "{} at depth {depth}", directory.display());
     }
@@ -275,5 +353,28 @@ mod tests {
         check(&file, 0, Err(io::ErrorKind::NotADirectory));
         check(&file, 1, Ok(1));
         check(directory.path(), DIRECTORY_DEPTH_MAX, Ok(0));
+    }
+
+    #[test]
+    fn a_directory_that_changes_is_read_again() {
+        // What one reading after the other finds, and when the directory changed last.
+        let check = |readings: &[&str], changed: &[i64], expected: Option<&str>| {
+            let (n_read, n_asked) = (Cell::new(0), Cell::new(0));
+            let next = |n: &Cell<usize>| n.replace(n.get() + 1);
+            let changed_secs = || Ok(changed[next(&n_asked).min(changed.len() - 1)]);
+            let read = || {
+                let names = readings[next(&n_read) % readings.len()].split_whitespace();
+                Ok(names.map(|name| (name.into(), ())).collect())
+            };
+            let found = still(Timestamp::from_secs(100), changed_secs, read).ok();
+            let found = found.map(|found| found.into_keys().collect::<Vec<_>>().join(OsStr::new(" ")));
+            assert_eq!(found.as_deref(), expected.map(OsStr::new), "{readings:?} {changed:?}");
+        };
+        check(&["a", "b"], &[90], Some("a"));
+        // A slot closed between the place of its file and those of its parts.
+        check(&["a", "", "b", "b", "c"], &[90, 100], Some("b"));
+        check(&["a", "b", "b", "c"], &[98], Some("b"));
+        check(&["a b", "b", "b"], &[98], Some("b"));
+        check(&["a", "b"], &[98], None);
     }
 }

@@ -2,13 +2,12 @@
 //! defined, as files list them in their metadata.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use flow_common::column::{COLUMNS, Column, ColumnId, ExtraColumn, Kind};
 use flow_common::limits::EXTRA_COLUMNS_KNOWN_MAX;
+use flow_common::time::Timestamp;
 
-use crate::catalog::{self, Source};
-use crate::scan::FlowFile;
+use crate::catalog::{self, Found, Source};
 
 /// A column: its position in the table, or after it in [`Columns`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,24 +110,25 @@ fn is_same_kind(a: Kind, b: Kind) -> bool {
 /// Looks for columns in the metadata of files, the newest first.
 pub(crate) struct Discovery<'a> {
     source: &'a Source,
+    now: Timestamp,
     /// Files not yet looked at, the newest last; `None` before the first is asked for.
-    files: Option<Vec<PathBuf>>,
+    files: Option<Vec<Found>>,
 }
 
 impl<'a> Discovery<'a> {
-    pub(crate) fn new(source: &'a Source) -> Self {
-        Self { source, files: None }
+    pub(crate) fn new(source: &'a Source, now: Timestamp) -> Self {
+        Self { source, now, files: None }
     }
 
     /// Adds those of the next file that has any new; false where none is left.
     ///
     /// What can't be read is passed over: the answer will name it.
     pub(crate) fn next(&mut self, columns: &mut Columns) -> bool {
-        let list = || catalog::list(self.source).map(|listing| listing.files).unwrap_or_default();
+        let list = || catalog::list(self.source, self.now).map(|listing| listing.files).unwrap_or_default();
         let files = self.files.get_or_insert_with(list);
         let known = columns.len();
-        while let Some(path) = files.pop() {
-            let Ok(file) = FlowFile::open(&path) else { continue };
+        while let Some(mut found) = files.pop() {
+            let Ok(file) = found.open() else { continue };
             for definition in file.definitions() {
                 columns.add(definition);
             }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use flow_common::limits::OUTPUT_BUFFER_BYTES;
 
 use crate::aggregate::Aggregation;
 use crate::batch::Batch;
-use crate::catalog::{self, Listing, Source};
+use crate::catalog::{self, Found, Listing, Source};
 use crate::columns::{ColumnRef, Columns};
 use crate::filter::Predicate;
 use crate::flow::{COUNTER_COLUMNS, CounterCells, Counters, KEY_COLUMNS, TIME_COLUMNS};
@@ -35,7 +35,7 @@ pub(crate) fn answer(
     if request.question == Question::Check {
         return Ok(DONE);
     }
-    let Listing { files, errors } = catalog::list(&request.source)?;
+    let Listing { files, errors } = catalog::list(&request.source, request.now)?;
     let mut reader = Reader::new(request, stderr);
     for (path, error) in errors {
         reader.cant_read(&path, &error.into());
@@ -47,7 +47,7 @@ pub(crate) fn answer(
     match &request.question {
         Question::Check => {}
         Question::Info => {
-            let info = reader.info(&files);
+            let info = reader.info(files);
             output::write_info(&mut out, &request.style, &info)?;
             reader.say_not_scaled();
         }
@@ -55,7 +55,7 @@ pub(crate) fn answer(
             let mut writer = row_writer(&request.style, &request.columns);
             writer.begin(&mut out)?;
             let mut rows = Rows { writer: &mut *writer, text: Vec::new(), out: &mut out };
-            reader.scan(&files, rows_columns(request), &mut rows)?;
+            reader.scan(files, rows_columns(request), &mut rows)?;
             writer.end(&mut out)?;
             output::write_summary(&mut out, &request.style, &reader.summary(started))?;
             reader.say_scaled();
@@ -63,7 +63,7 @@ pub(crate) fn answer(
         Question::Statistics { statistics, top } => {
             let mut aggregation = Aggregation::new(statistics);
             let columns = statistics_columns(statistics);
-            reader.scan(&files, columns, &mut aggregation)?;
+            reader.scan(files, columns, &mut aggregation)?;
             let tables = aggregation.tables(*top);
             output::write_tables(&mut out, &request.style, *top, &tables, &reader.matched)?;
             output::write_summary(&mut out, &request.style, &reader.summary(started))?;
@@ -206,8 +206,8 @@ impl<'a> Reader<'a> {
         say(self.stderr, "error", &format!("can't read `{}`: {error}", path.display()));
     }
 
-    fn open(&mut self, path: &Path) -> Option<FlowFile> {
-        match FlowFile::open(path) {
+    fn open(&mut self, found: &mut Found) -> Option<FlowFile> {
+        match found.open() {
             Ok(file) => {
                 self.processed = self.processed.saturating_add(file.rows());
                 let (first, last) = file.span();
@@ -216,9 +216,9 @@ impl<'a> Reader<'a> {
                 Some(file)
             }
             // Retired since the directories were listed: it is not there.
-            Err(error) if error.is_absence() && !self.is_named(path) => None,
+            Err(error) if error.is_absence() && !found.is_part() && !self.is_named(&found.path) => None,
             Err(error) => {
-                self.cant_read(path, &error);
+                self.cant_read(&found.path, &error);
                 None
             }
         }
@@ -232,18 +232,19 @@ impl<'a> Reader<'a> {
     /// Hands every matching row of `files` to `sink`.
     fn scan(
         &mut self,
-        files: &[PathBuf],
+        files: Vec<Found>,
         columns: BTreeSet<ColumnRef>,
         sink: &mut dyn Sink,
     ) -> io::Result<()> {
         let has_extra = !self.is_statistics() && output::has_extra(self.request.style.format);
         let predicate = Arc::clone(&self.request.predicate);
         let mut plan = Plan { columns, has_extra, predicate, scaling: None };
-        for path in files {
+        for mut found in files {
             if self.is_full() {
                 break;
             }
-            let Some(mut file) = self.open(path) else { continue };
+            let Some(mut file) = self.open(&mut found) else { continue };
+            let path = &found.path;
             if let Err(error) = file.bind(&mut self.columns, &plan) {
                 self.cant_read(path, &error);
                 continue;
@@ -341,10 +342,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Totals from footers; a file without is counted row by row.
-    fn info(&mut self, files: &[PathBuf]) -> Info {
+    fn info(&mut self, files: Vec<Found>) -> Info {
         let mut info = Info::default();
-        for path in files {
-            let Some(file) = self.open(path) else { continue };
+        for mut found in files {
+            let Some(file) = self.open(&mut found) else { continue };
+            let path = &found.path;
             let told = self.tables.rates(path).max;
             self.unscaled_rate = self.unscaled_rate.max(file.own_rate_max()).max(Some(told));
             if let Some(reports) = self.tables.new_reports(path) {
@@ -428,7 +430,7 @@ mod tests {
         let request = Request::new(args, Env { now: Timestamp(0), zone: Zone::Utc }).unwrap();
         let mut stderr = Vec::new();
         let mut reader = Reader::new(&request, &mut stderr);
-        assert!(reader.open(gone).is_none());
+        assert!(reader.open(&mut gone.to_owned().into()).is_none());
         let is_partial = reader.is_partial;
         assert_eq!((str::from_utf8(&stderr).unwrap(), is_partial), expected);
     }
@@ -437,6 +439,10 @@ mod tests {
     fn a_file_retired_since_it_was_listed_is_left_out() {
         let gone = Path::new("/none/a.parquet");
         check(Path::new("/none"), gone, ("", false));
+        // Of a part that could not be held open the rows are somewhere else by now.
+        let part = Path::new("/none/.flowcap.202611211200.0000.part");
+        let said = format!("error: can't read `{}`: no such file or directory\n", part.display());
+        check(Path::new("/none"), part, (&said, true));
         let said = "error: can't read `/none/a.parquet`: no such file or directory\n";
         check(gone, gone, (said, true));
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::Arc;
 
 use flow_common::limits::FILTER_BYTES_MAX;
+use flow_common::time::Timestamp;
 
 use crate::catalog::Source;
 use crate::cli::Args;
@@ -19,6 +20,8 @@ use crate::{Env, Zone, time_range};
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) source: Source,
+    /// When it was asked.
+    pub(crate) now: Timestamp,
     pub(crate) question: Question,
     /// Filter and window.
     pub(crate) predicate: Arc<Predicate>,
@@ -73,7 +76,7 @@ impl Request {
             (None, None) => Source::Default,
         };
         let mut columns = Columns::default();
-        let mut discovery = Discovery::new(&source);
+        let mut discovery = Discovery::new(&source, env.now);
         // Files are looked into only for a word that nothing else explains.
         let (predicate, statistics) = loop {
             match names(&args, &text, env, &columns) {
@@ -93,7 +96,7 @@ impl Request {
             discovery.all(&mut columns);
         }
         let (predicate, limit) = (Arc::new(predicate), limit.filter(|n| *n > 0));
-        Ok(Self { source, question, predicate, limit, is_scaled, style, columns })
+        Ok(Self { source, now: env.now, question, predicate, limit, is_scaled, style, columns })
     }
 }
 

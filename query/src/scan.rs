@@ -114,8 +114,12 @@ pub(crate) struct FlowFile {
 
 impl FlowFile {
     pub(crate) fn open(path: &Path) -> Result<Self, ReadError> {
+        Self::of(File::open(path)?)
+    }
+
+    /// One that was opened before.
+    pub(crate) fn of(file: File) -> Result<Self, ReadError> {
         guarded(|| {
-            let file = File::open(path)?;
             if file.metadata()?.is_dir() {
                 return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory).into());
             }

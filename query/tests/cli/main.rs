@@ -6,6 +6,7 @@ mod extra;
 mod files;
 mod hostile;
 mod info;
+mod parts;
 mod reference;
 mod rows;
 mod sequence;

@@ -136,13 +136,22 @@ pub(crate) struct Fixture<'a> {
     /// Columns the metadata lists besides.
     pub(crate) listed: Vec<(&'a str, AbstractDataType)>,
     pub(crate) ident: &'a str,
+    /// Parts whose rows it holds.
+    pub(crate) replaces: &'a [&'a str],
     pub(crate) has_footer: bool,
     pub(crate) group_rows: usize,
 }
 
 impl Default for Fixture<'_> {
     fn default() -> Self {
-        Self { extra: Vec::new(), listed: Vec::new(), ident: "edge1", has_footer: true, group_rows: 1 << 20 }
+        Self {
+            extra: Vec::new(),
+            listed: Vec::new(),
+            ident: "edge1",
+            replaces: &[],
+            has_footer: true,
+            group_rows: 1 << 20,
+        }
     }
 }
 
@@ -194,7 +203,7 @@ fn footer(rows: &[Row], fixture: &Fixture<'_>) -> Footer {
         exporters: Vec::new(),
         kernel_dropped: 0,
         elements: elements.collect(),
-        replaces: Vec::new(),
+        replaces: fixture.replaces.iter().map(|name| (*name).to_owned()).collect(),
         journal: None,
     }
 }
