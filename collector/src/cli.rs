@@ -1,9 +1,11 @@
 //! Command line of `flowcapd`: definitions and help only.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,6 +14,7 @@ Examples:
   flowcapd -p 9995 -E -l .          print every record as it arrives
   flowcapd -f export.pcap -w out    decode a capture, or an IPFIX file, instead of listening
   flowcapd -c flowcap.toml          settings from a file
+  flowcapd check -c flowcap.toml    what is wrong with them, and what they come to
   flowcapd --tcp                    IPFIX over TCP on 4739 as well
   flowcapd --tls --tls-cert us.pem --tls-key us.key --tls-ca exporters.pem
                                     over TLS on 4740, from exporters with a certificate
@@ -40,8 +43,51 @@ Exit status: 0 done, 1 failed, 2 usage.";
 ///
 /// Nothing an exporter sent is thrown away: elements without a column of their
 /// own are kept as they came, in the column `other`.
-#[derive(Debug, Clone, Default, Parser)]
+#[derive(Debug, Parser)]
 #[command(name = "flowcapd", version, max_term_width = 100, after_help = EXAMPLES)]
+struct CommandLine {
+    #[command(flatten)]
+    args: Args,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What to do instead of collecting.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Say what is wrong with the configuration, or what it comes to, and end
+    Check,
+}
+
+/// What was typed: the flags, and what to do with them; without a command: collect.
+pub fn parse(
+    typed: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<(Args, Option<Command>), clap::Error> {
+    let matches = definitions().try_get_matches_from(typed)?;
+    let CommandLine { mut args, command } = CommandLine::from_arg_matches(&matches)?;
+    args.typed = flags_typed(&matches);
+    Ok((args, command))
+}
+
+/// All flags, before a command as behind it.
+fn definitions() -> clap::Command {
+    CommandLine::command().mut_args(|flag| flag.global(true))
+}
+
+/// Long names of the flags that were typed.
+fn flags_typed(matches: &ArgMatches) -> Vec<String> {
+    let is_typed = |flag: &&clap::Arg| {
+        let id = flag.get_id().as_str();
+        matches!(matches.try_contains_id(id), Ok(true))
+            && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    let definitions = definitions();
+    let typed = definitions.get_arguments().filter(is_typed);
+    typed.filter_map(clap::Arg::get_long).map(ToOwned::to_owned).collect()
+}
+
+/// The flags.
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct Args {
     /// Read settings from this TOML file; flags win over it
     #[arg(short = 'c', long = "config", value_name = "FILE")]
@@ -138,16 +184,35 @@ pub struct Args {
     /// Say more; twice: say everything
     #[arg(short = 'v', long = "verbose", action = ArgAction::Count)]
     pub(crate) verbosity: u8,
+
+    /// Long names of those that were typed.
+    #[arg(skip)]
+    pub(crate) typed: Vec<String>,
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use flow_common::limits;
+
+    use super::*;
+
+    #[test]
+    fn flags_stand_before_a_command_as_behind_it() {
+        let check = |typed: &str, is_check: bool| {
+            let (args, command) = parse(typed.split(' ')).unwrap();
+            assert_eq!((args.ports, args.ident.as_deref()), (vec![7], Some("x")), "{typed}");
+            assert_eq!(args.typed, ["port", "ident"], "{typed}");
+            assert_eq!(matches!(command, Some(Command::Check)), is_check, "{typed}");
+        };
+        check("flowcapd -p 7 -I x", false);
+        check("flowcapd -p 7 -I x check", true);
+        check("flowcapd check -p 7 -I x", true);
+        check("flowcapd -I x check -p 7", true);
+    }
 
     #[test]
     fn definitions_are_sound() {
-        super::Args::command().debug_assert();
+        definitions().debug_assert();
         assert_eq!(limits::SLOT_SECS_DEFAULT, 300, "the help says so");
         let ports = (limits::TCP_PORT_DEFAULT, limits::TLS_PORT_DEFAULT);
         let bounds = (limits::CONNECTIONS_MAX, limits::CONNECTIONS_PER_ADDRESS_MAX, limits::HANDSHAKES_MAX);

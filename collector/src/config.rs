@@ -264,14 +264,13 @@ fn sampling_policy(rate: Option<i64>) -> Result<SamplingPolicy, UsageError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
+    use crate::cli;
     use crate::stream::{StreamBounds, TlsClients};
 
     #[track_caller]
     fn check(args: &str, expected: Result<&str, &str>) {
-        let args = Args::parse_from(std::iter::once("flowcapd").chain(args.split_whitespace()));
+        let (args, _) = cli::parse(std::iter::once("flowcapd").chain(args.split_whitespace())).unwrap();
         let config = Config::try_from(args).map(|config| {
             let source = match config.source {
                 Source::Listen(addresses) => {
@@ -287,7 +286,7 @@ mod tests {
 
     #[track_caller]
     fn check_streams(args: &str, tcp: &str, tls: &str) -> Streams {
-        let args = Args::parse_from(std::iter::once("flowcapd").chain(args.split_whitespace()));
+        let (args, _) = cli::parse(std::iter::once("flowcapd").chain(args.split_whitespace())).unwrap();
         let streams = Config::try_from(args).unwrap().streams;
         let text = |addresses: &[SocketAddr]| {
             addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")

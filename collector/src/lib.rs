@@ -13,6 +13,8 @@ mod batch;
 mod capture;
 mod cli;
 mod clock;
+#[doc(hidden)]
+pub mod command;
 mod config;
 mod datagram;
 mod decode;
@@ -41,8 +43,9 @@ mod tables;
 mod waiting;
 mod writer;
 
-pub use cli::Args;
+pub use cli::{Args, parse};
 pub use clock::SystemClock;
+pub use command::Failure;
 pub use config::{Config, Source, UsageError};
 pub use lifetime::Lifetimes;
 pub use metrics::{LawBroken, Metrics};

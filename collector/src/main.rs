@@ -1,31 +1,18 @@
-//! `flowcapd`: arguments → configuration → run until a signal → exit code.
+//! `flowcapd`: arguments → configuration → collect until a signal, or do what a
+//! subcommand says → exit code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
-use flow_collector::{Args, Config, Running, Summary, SystemClock, start};
+use flow_collector::{Args, Config, Failure, Running, Summary, SystemClock, command, parse, start};
 use flow_common::usage::in_our_words;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Why the program ends, and how.
-struct Failure {
-    code: u8,
-    message: String,
-    hint: Option<String>,
-}
-
-impl Failure {
-    fn new(code: u8, error: impl std::fmt::Display, hint: impl Into<Option<String>>) -> Self {
-        Self { code, message: error.to_string(), hint: hint.into() }
-    }
-}
-
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
+    let (args, command) = match parse(std::env::args_os()) {
+        Ok(typed) => typed,
         Err(error) if !error.use_stderr() => {
             // Help and version; a reader that has gone is no failure.
             let _ = error.print();
@@ -36,14 +23,18 @@ fn main() -> ExitCode {
             return report(&Failure::new(2, message, hint));
         }
     };
-    match run(args) {
+    let result = match command {
+        Some(command) => command::run(command, args, &mut io::stdout().lock()),
+        None => collect(args),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report(&failure),
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn run(args: Args) -> Result<(), Failure> {
+async fn collect(args: Args) -> Result<(), Failure> {
     let echo = args.echo.then(|| Box::new(io::stdout()) as Box<dyn Write + Send>);
     let config = Config::try_from(args).map_err(|error| Failure::new(2, &error, error.hint.clone()))?;
     let level = match config.verbosity {

@@ -15,10 +15,16 @@ pub fn in_our_words(rendered: &str, program: &str) -> (String, String) {
     if let Some(rest) = message.strip_prefix("unexpected argument ") {
         message = format!("unknown option {}", rest.trim_end_matches(" found"));
     }
+    if let Some(rest) = message.strip_prefix("unrecognized subcommand ") {
+        message = format!("unknown command {rest}");
+    }
     if let Some(first) = message.get(..1).map(str::to_lowercase) {
         message.replace_range(..1, &first);
     }
-    let tip = rendered.lines().find_map(|line| line.trim().strip_prefix("tip: a similar argument exists: "));
+    let tip = rendered.lines().find_map(|line| {
+        let tip = line.trim().strip_prefix("tip: a similar ")?;
+        tip.strip_prefix("argument exists: ").or_else(|| tip.strip_prefix("subcommand exists: "))
+    });
     let hint = match tip {
         Some(similar) => format!("did you mean {}?", similar.replace('\'', "`")),
         None => format!("`{program} --help` lists the options"),
@@ -122,6 +128,11 @@ mod tests {
             "error: invalid value 'x' for '--port <PORT>': invalid digit found in string\n\nFor more\n",
             "invalid value `x` for `--port <PORT>`: invalid digit found in string",
             "`flowcapd --help` lists the options",
+        );
+        check(
+            "error: unrecognized subcommand 'chek'\n\n  tip: a similar subcommand exists: 'check'\n",
+            "unknown command `chek`",
+            "did you mean `check`?",
         );
         check("", "", "`flowcapd --help` lists the options");
     }

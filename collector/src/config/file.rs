@@ -420,13 +420,11 @@ fn type_hint() -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn every_key_is_a_flag_or_a_list_of_tables() {
-        let command = Args::command();
+        let command = <Args as clap::Args>::augment_args(clap::Command::new("flowcapd"));
         for (key, ..) in KEYS.iter().filter(|(key, ..)| *key != "element") {
             assert!(command.get_arguments().any(|flag| flag.get_long() == Some(key)), "no flag --{key}");
         }

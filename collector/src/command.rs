@@ -1,0 +1,45 @@
+//! Subcommands: what `flowcapd` does instead of collecting. Each writes what it has
+//! to say to stdout, and ends.
+
+mod check;
+
+use std::io::{self, Write};
+
+use crate::cli::{Args, Command};
+use crate::config::UsageError;
+
+/// Why the program ends, and how.
+#[derive(Debug)]
+pub struct Failure {
+    /// Its exit status.
+    pub code: u8,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// Ends with `code` for this reason.
+    pub fn new(code: u8, error: impl std::fmt::Display, hint: impl Into<Option<String>>) -> Self {
+        Self { code, message: error.to_string(), hint: hint.into() }
+    }
+}
+
+impl From<UsageError> for Failure {
+    fn from(error: UsageError) -> Self {
+        Self::new(2, &error, error.hint.clone())
+    }
+}
+
+/// Does what `command` says.
+pub fn run(command: Command, args: Args, out: &mut dyn Write) -> Result<(), Failure> {
+    let text = match command {
+        Command::Check => check::check(args)?,
+    };
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // A reader that has gone has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(1, error, None)),
+        _ => Ok(()),
+    }
+}
