@@ -13,6 +13,8 @@ Examples:
   flowcapd -p 9995 -w /var/flows    one port, another directory
   flowcapd -p 9995 -E -l .          print every record as it arrives
   flowcapd -f export.pcap -w out    decode a capture, or an IPFIX file, instead of listening
+  flowcapd -n edge1,192.0.2.1,/var/flows/edge1 -n lab,198.51.100.0/24,/var/flows/lab
+                                    sources with a tree of their own, and nobody else
   flowcapd -c flowcap.toml          settings from a file
   flowcapd check -c flowcap.toml    what is wrong with them, and what they come to
   flowcapd --tcp                    IPFIX over TCP on 4739 as well
@@ -24,10 +26,15 @@ IPv4 and IPv6. Files appear whole, one per slot, as
   DIR/date=2026-11-21/hour=12/flowcap.202611211230.parquet   (UTC)
 and are read with `flowdump -r DIR`, or by anything that reads Parquet.
 
-A configuration file has the long names of the options for keys, and gives
-elements without a column one of their own, with a name that `flowdump` knows:
+A configuration file has the long names of the options for keys, names sources,
+and gives elements without a column one of their own, with a name that
+`flowdump` knows:
   port = [2055, 4739]
   write-dir = '/var/flows'
+  [[source]]
+  ident = 'edge1'
+  prefix = ['192.0.2.1', '2001:db8::/64']
+  directory = '/var/flows/edge1'
   [[element]]
   pen = 35632
   id = 180
@@ -112,6 +119,17 @@ pub struct Args {
     /// Name of this collector, written into every file [default: none]
     #[arg(short = 'I', long = "ident", value_name = "IDENT")]
     pub(crate) ident: Option<String>,
+
+    /// Write what these addresses send to a tree of their own; repeatable, the first that matches
+    /// is taken. Without `-w` and `-M`, take datagrams from nobody else
+    #[arg(short = 'n', long = "source", value_name = "IDENT,ADDR[/BITS][;ADDR],DIR",
+        action = ArgAction::Append)]
+    pub(crate) sources: Vec<String>,
+
+    /// Write what each other exporter sends to a directory of its own below this one, named by its
+    /// address
+    #[arg(short = 'M', long = "sources-dir", value_name = "DIR")]
+    pub(crate) sources_dir: Option<PathBuf>,
 
     /// Sampling rate of exporters that tell none; a negative one overrides what they tell
     #[arg(short = 's', long = "sampling", value_name = "RATE", allow_negative_numbers = true)]

@@ -2,6 +2,7 @@
 //! point can be a usage error.
 
 pub(crate) mod file;
+mod sources;
 mod streams;
 
 use std::fs;
@@ -19,6 +20,7 @@ use crate::lifetime::Lifetimes;
 use crate::sampling::SamplingPolicy;
 
 use crate::stream::Streams;
+use crate::trees::{Tree, Trees};
 
 /// Where datagrams come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct Config {
     pub slot_secs: u32,
     /// Name written into every file.
     pub ident: String,
+    /// Which exporters' rows go to a tree of their own.
+    pub trees: Trees,
     /// What the operator says of sampling rates.
     pub sampling: SamplingPolicy,
     /// Whose datagrams are taken; empty: everyone's.
@@ -78,6 +82,7 @@ impl Default for Config {
             root: PathBuf::from("flows"),
             slot_secs: limits::SLOT_SECS_DEFAULT,
             ident: "none".to_owned(),
+            trees: Trees::default(),
             sampling: SamplingPolicy::Announced,
             allow: Vec::new(),
             lifetimes: Lifetimes::default(),
@@ -156,11 +161,19 @@ impl TryFrom<Args> for Config {
             template_secs: args.template_lifetime_secs.map(i64::from),
             session_idle_secs: args.session_idle_secs.map(i64::from).or(idle_default),
         };
+        let sources = match &*args.sources {
+            [] => file.sources,
+            texts => texts.iter().map(|text| sources::source(text)).collect::<Result<_, _>>()?,
+        };
+        let own = Tree { root: default.root, ident: default.ident };
+        let ident = args.ident.unwrap_or_else(|| own.ident.clone());
+        let (home, trees) = sources::trees(args.directory, args.sources_dir, ident, sources, &own)?;
         Ok(Self {
             source,
-            root: args.directory.unwrap_or(default.root),
+            root: home.root,
             slot_secs: args.slot_secs.map_or(Ok(default.slot_secs), |secs| check_slot(secs.into()))?,
-            ident: args.ident.unwrap_or(default.ident),
+            ident: home.ident,
+            trees,
             sampling,
             streams,
             allow: args.allow.iter().map(|text| prefix(text)).collect::<Result<_, _>>()?,
@@ -190,6 +203,7 @@ impl Args {
             directory: self.directory.or(file.directory),
             slot_secs: self.slot_secs.or(file.slot_secs),
             ident: self.ident.or(file.ident),
+            sources_dir: self.sources_dir.or(file.sources_dir),
             sampling_rate: self.sampling_rate.or(file.sampling_rate),
             allow: if self.allow.is_empty() { file.allow } else { self.allow },
             template_lifetime_secs: self.template_lifetime_secs.or(file.template_lifetime_secs),

@@ -40,6 +40,7 @@ mod socket;
 mod state;
 mod stream;
 mod tables;
+mod trees;
 mod waiting;
 mod writer;
 
@@ -52,3 +53,4 @@ pub use metrics::{LawBroken, Metrics};
 pub use pipeline::{Running, StartError, Summary, start};
 pub use sampling::SamplingPolicy;
 pub use stream::{Protocol, StreamBounds, Streams, TlsClients, TlsIdentity};
+pub use trees::{NamedSource, Others, Routes, Tree, TreeId, Trees};

@@ -247,6 +247,17 @@ pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// `net.core.rmem_max`.
 pub const SOCKET_BUFFER_BYTES: usize = 16 << 20;
 
+/// Sources with a tree of their own (`-n`): nfcapd's bound of dynamic ones.
+pub const SOURCES_MAX: usize = 1_024;
+
+/// Exporters with a directory of their own (`-M`); nfcapd's. Whoever forges addresses
+/// makes so many directories and no more.
+pub const TREES_APART_MAX: usize = 1_024;
+
+/// Exporters whose tree is remembered: a walk over all sources takes microseconds.
+/// At most 4 MiB.
+pub const ROUTES_KNOWN_MAX: usize = 65_536;
+
 /// Length of a slot by default, seconds; nfcapd's.
 pub const SLOT_SECS_DEFAULT: u32 = 300;
 

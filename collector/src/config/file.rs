@@ -1,4 +1,4 @@
-//! The configuration file: TOML whose keys are the long flags, and `[[element]]`.
+//! The configuration file: TOML whose keys are the long flags, `[[source]]` and `[[element]]`.
 //!
 //! [`KEYS`] is the one list of keys. What is wrong is said with its line, and
 //! with what was meant.
@@ -14,8 +14,9 @@ use flow_common::usage::{excerpt, lower_first, nearest, neutral};
 use toml::Spanned;
 use toml::de::{DeInteger, DeString, DeTable, DeValue};
 
-use super::{UsageError, check_slot, prefix, sampling_policy};
+use super::{UsageError, check_slot, prefix, sampling_policy, sources};
 use crate::cli::Args;
+use crate::trees::NamedSource;
 
 /// What a file says.
 #[derive(Debug, Default)]
@@ -24,6 +25,8 @@ pub(crate) struct File {
     pub(super) args: Args,
     /// Columns beyond the table.
     pub(super) elements: Vec<ExtraColumn>,
+    /// Exporters with a tree of their own.
+    pub(super) sources: Vec<NamedSource>,
 }
 
 /// What is wrong, and where: octets of the text.
@@ -41,7 +44,7 @@ type Set = fn(&mut File, &Item<'_>) -> Found<()>;
 
 /// Every key at the top of a file, by its flag: an example of its value, and what
 /// takes it.
-const KEYS: [(&str, &str, Set); 21] = [
+const KEYS: [(&str, &str, Set); 23] = [
     ("port", "[2055, 4739]", |file, item| {
         file.args.ports = item.list(|item| item.number(0, u16::MAX.into()).map(|port| port as u16))?;
         Ok(())
@@ -60,6 +63,14 @@ const KEYS: [(&str, &str, Set); 21] = [
     }),
     ("ident", r#""edge1""#, |file, item| {
         file.args.ident = Some(item.text()?.to_owned());
+        Ok(())
+    }),
+    ("source", r#"[{ ident = "edge1", prefix = "192.0.2.1", directory = "edge1" }]"#, |file, item| {
+        file.sources = item.tables(&SOURCE_KEYS)?.iter().map(Table::source).collect::<Found<_>>()?;
+        Ok(())
+    }),
+    ("sources-dir", r#""/var/flows""#, |file, item| {
+        file.args.sources_dir = Some(PathBuf::from(item.text()?));
         Ok(())
     }),
     ("sampling", "1000", |file, item| {
@@ -145,7 +156,7 @@ fn read(text: &str) -> Found<File> {
     let document = DeTable::parse(text).map_err(|error| Fault {
         span: error.span().unwrap_or(0..0),
         message: lower_first(error.message()),
-        hint: "the file is TOML: `key = value` lines, then `[[element]]` tables".to_owned(),
+        hint: "the file is TOML: `key = value` lines, then tables such as `[[element]]`".to_owned(),
     })?;
     let mut file = File::default();
     for (key, value) in in_order(document.get_ref()) {
@@ -264,14 +275,14 @@ impl Item<'_> {
         }
     }
 
-    /// `[[name]]`, any number of times.
-    fn tables(&self) -> Found<Vec<Table<'_>>> {
+    /// `[[name]]` with these keys, any number of times.
+    fn tables(&self, keys: &'static Keys) -> Found<Vec<Table<'_>>> {
         let DeValue::Array(items) = self.value.get_ref() else {
             let name = self.name;
             let hint = format!("write `[[{name}]]`, once for each");
             return Err(self.fault(format!("`{name}` is a list of tables"), hint));
         };
-        let table = |value| Item { value, ..*self }.table();
+        let table = |value| Item { value, ..*self }.table(keys);
         items.iter().map(table).collect()
     }
 }
@@ -283,7 +294,7 @@ fn integer(digits: &DeInteger<'_>) -> Option<i64> {
 
 /// The columns of `[[element]]` tables.
 fn elements(item: &Item<'_>) -> Found<Vec<ExtraColumn>> {
-    let tables = item.tables()?;
+    let tables = item.tables(&ELEMENT_KEYS)?;
     if let Some(beyond) = tables.get(limits::EXTRA_COLUMNS_MAX) {
         let message = format!("more than {} elements", limits::EXTRA_COLUMNS_MAX);
         return Err(beyond.fault(message, "elements without a column are kept in `other`"));
@@ -314,29 +325,35 @@ fn elements(item: &Item<'_>) -> Found<Vec<ExtraColumn>> {
 }
 
 impl<'a> Item<'a> {
-    /// One `[[element]]`, its keys checked.
-    fn table(&self) -> Found<Table<'a>> {
+    /// One of `[[name]]`, its keys checked.
+    fn table(&self, keys: &'static Keys) -> Found<Table<'a>> {
         let DeValue::Table(table) = self.value.get_ref() else {
             return Err(self.wrong_type("tables"));
         };
         let mut items = Vec::new();
         for (key, value) in in_order(table) {
-            let Some((name, example)) = ELEMENT_KEYS.into_iter().find(|(name, _)| *name == key.get_ref())
-            else {
-                return Err(unknown_key(key, ELEMENT_KEYS.into_iter().map(|(name, _)| name)));
+            let Some(&(name, example)) = keys.iter().find(|(name, _)| *name == key.get_ref()) else {
+                return Err(unknown_key(key, keys.iter().map(|&(name, _)| name)));
             };
             items.push(Item { name, example, value });
         }
-        Ok(Table { span: self.value.span(), items })
+        Ok(Table { name: self.name, keys, span: self.value.span(), items })
     }
 }
 
-/// Keys of an `[[element]]`, with examples.
+/// Keys of a table in the file, with examples.
+type Keys = [(&'static str, &'static str)];
+
 const ELEMENT_KEYS: [(&str, &str); 4] =
     [("pen", "35632"), ("id", "180"), ("name", r#""http_url""#), ("type", r#""string""#)];
 
-/// One `[[element]]`.
+const SOURCE_KEYS: [(&str, &str); 3] =
+    [("ident", r#""edge1""#), ("prefix", r#""192.0.2.0/24""#), ("directory", r#""/var/flows/edge1""#)];
+
+/// One `[[element]]` or `[[source]]`.
 struct Table<'a> {
+    name: &'a str,
+    keys: &'static Keys,
     span: Range<usize>,
     items: Vec<Item<'a>>,
 }
@@ -352,10 +369,21 @@ impl<'a> Table<'a> {
 
     fn needed(&self, key: &str) -> Found<&Item<'a>> {
         self.get(key).ok_or_else(|| {
-            let example =
-                ELEMENT_KEYS.iter().find(|(name, _)| *name == key).map_or("", |(_, example)| example);
-            self.fault(format!("the element has no `{key}`"), format!("for example `{key} = {example}`"))
+            let example = self.keys.iter().find(|(name, _)| *name == key).map_or("", |(_, example)| example);
+            self.fault(
+                format!("the {} has no `{key}`", self.name),
+                format!("for example `{key} = {example}`"),
+            )
         })
+    }
+
+    fn source(&self) -> Found<NamedSource> {
+        let prefixes = self.needed("prefix")?.list(|item| {
+            let text = item.text()?;
+            sources::source_prefix(text).map_err(|error| item.fault(error.to_string(), error.hint))
+        })?;
+        let (ident, directory) = (self.needed("ident")?.text()?, self.needed("directory")?.text()?);
+        sources::named(ident, prefixes, directory).map_err(|error| self.fault(error.to_string(), error.hint))
     }
 
     fn column(&self) -> Found<ExtraColumn> {
@@ -452,7 +480,7 @@ mod tests {
             id = 82
             name = "interface_name"
         "#;
-        let File { args, elements } = parse("f", text).unwrap();
+        let File { args, elements, .. } = parse("f", text).unwrap();
         assert_eq!(args.ports, [2055, 4739]);
         assert_eq!(args.bind, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
         assert_eq!(args.directory, Some("/var/flows".into()));
@@ -471,7 +499,7 @@ mod tests {
     /// Every message of the file, after the text it is about.
     #[test]
     fn what_is_wrong_is_said_with_its_line_and_what_was_meant() {
-        const TEXTS: [&str; 31] = [
+        const TEXTS: [&str; 35] = [
             "# mine\nprot = 2055",
             "write_dir = \"x\"",
             "colour = 1",
@@ -503,6 +531,10 @@ mod tests {
             "[[element]]\nid = 8\nname = \"x\"",
             "[[element]]\nid = 82\nname = \"x\"\n[[element]]\nid = 83\nname = \"x\"",
             "[[element]]\nid = 82\nname = \"x\"\n[[element]]\nid = 82\nname = \"y\"",
+            "[[source]]\nident = \"a\"\ndirectory = \"d\"",
+            "[[source]]\nident = \"a\"\nprefix = [\"::1\", \"r1\"]\ndirectory = \"d\"",
+            "[[source]]\nident = \"\"\nprefix = \"::1\"\ndirectory = \"d\"",
+            "[[source]]\naddress = \"::1\"",
         ];
         let said = TEXTS.map(|text| {
             let error = parse("flowcap.toml", text).unwrap_err();
