@@ -108,6 +108,16 @@ pub struct Args {
     #[arg(short = 'b', long = "bind", value_name = "ADDR", action = ArgAction::Append)]
     pub(crate) bind: Vec<IpAddr>,
 
+    /// Receive what is sent to this multicast group, on the interface of this name or IPv4 address;
+    /// repeatable [default interface: as routes say]
+    #[arg(short = 'J', long = "join", value_name = "GROUP[%IFACE]", action = ArgAction::Append)]
+    pub(crate) groups: Vec<String>,
+
+    /// Receive buffer of each UDP socket; beyond net.core.rmem_max it needs CAP_NET_ADMIN
+    /// [default: 16777216, or what the kernel grants]
+    #[arg(short = 'B', long = "buffer", value_name = "BYTES")]
+    pub(crate) buffer_bytes: Option<usize>,
+
     /// Write files below this directory; `-l` is the same [default: flows]
     #[arg(short = 'w', short_alias = 'l', long = "write-dir", value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
@@ -191,6 +201,18 @@ pub struct Args {
     #[arg(long = "max-handshakes", value_name = "N")]
     pub(crate) handshakes_max: Option<usize>,
 
+    /// Become this user once the sockets are bound
+    #[arg(short = 'u', long = "user", value_name = "USER")]
+    pub(crate) user: Option<String>,
+
+    /// Become a member of this group, and of no other [default: that of the user]
+    #[arg(short = 'g', long = "group", value_name = "GROUP")]
+    pub(crate) group: Option<String>,
+
+    /// Write the number of the process to this file once it collects, and remove it at the end
+    #[arg(short = 'P', long = "pidfile", value_name = "FILE")]
+    pub(crate) pid_file: Option<PathBuf>,
+
     /// Decode a pcap or pcapng file, or one of IPFIX messages, instead of listening
     #[arg(short = 'f', long = "read-pcap", value_name = "FILE")]
     pub(crate) capture: Option<PathBuf>,
@@ -232,6 +254,7 @@ mod tests {
     fn definitions_are_sound() {
         definitions().debug_assert();
         assert_eq!(limits::SLOT_SECS_DEFAULT, 300, "the help says so");
+        assert_eq!(limits::SOCKET_BUFFER_BYTES, 16_777_216, "and so");
         let ports = (limits::TCP_PORT_DEFAULT, limits::TLS_PORT_DEFAULT);
         let bounds = (limits::CONNECTIONS_MAX, limits::CONNECTIONS_PER_ADDRESS_MAX, limits::HANDSHAKES_MAX);
         assert_eq!((ports, bounds), ((4739, 4740), (2_048, 64, 64)), "and so");

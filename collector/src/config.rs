@@ -2,6 +2,7 @@
 //! point can be a usage error.
 
 pub(crate) mod file;
+mod sockets;
 mod sources;
 mod streams;
 
@@ -19,8 +20,10 @@ use crate::cli::Args;
 use crate::lifetime::Lifetimes;
 use crate::sampling::SamplingPolicy;
 
+use crate::socket::SocketOptions;
 use crate::stream::Streams;
 use crate::trees::{Tree, Trees};
+use crate::user::User;
 
 /// Where datagrams come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +39,18 @@ pub enum Source {
 pub struct Config {
     /// Where datagrams come from.
     pub source: Source,
+    /// What is asked of UDP sockets.
+    pub socket: SocketOptions,
     /// Root of the tree of files.
     pub root: PathBuf,
     /// Length of a slot, seconds.
     pub slot_secs: u32,
     /// Name written into every file.
     pub ident: String,
+    /// Whom the collector runs as once its sockets are bound.
+    pub user: Option<User>,
+    /// File with the number of the process.
+    pub pid_file: Option<PathBuf>,
     /// Which exporters' rows go to a tree of their own.
     pub trees: Trees,
     /// What the operator says of sampling rates.
@@ -79,9 +88,12 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             source: Source::Listen(addresses(&[], &[])),
+            socket: SocketOptions::default(),
             root: PathBuf::from("flows"),
             slot_secs: limits::SLOT_SECS_DEFAULT,
             ident: "none".to_owned(),
+            user: None,
+            pid_file: None,
             trees: Trees::default(),
             sampling: SamplingPolicy::Announced,
             allow: Vec::new(),
@@ -151,6 +163,12 @@ impl TryFrom<Args> for Config {
             }
             None => Source::Listen(addresses(&args.ports, &args.bind)),
         };
+        let socket = match &source {
+            Source::Listen(addresses) => sockets::options(args.buffer_bytes, &args.groups, addresses)?,
+            Source::Capture(_) => SocketOptions::default(),
+        };
+        let user = User::find(args.user.as_deref(), args.group.as_deref())
+            .map_err(|error| UsageError::new(error.to_string(), error.hint()))?;
         let sampling = sampling_policy(args.sampling_rate)?;
         // Captures are joined from times years apart.
         let idle_default = match source {
@@ -173,6 +191,9 @@ impl TryFrom<Args> for Config {
             root: home.root,
             slot_secs: args.slot_secs.map_or(Ok(default.slot_secs), |secs| check_slot(secs.into()))?,
             ident: home.ident,
+            socket,
+            user,
+            pid_file: args.pid_file,
             trees,
             sampling,
             streams,
@@ -200,6 +221,11 @@ impl Args {
         Self {
             ports: if self.ports.is_empty() { file.ports } else { self.ports },
             bind: if self.bind.is_empty() { file.bind } else { self.bind },
+            groups: if self.groups.is_empty() { file.groups } else { self.groups },
+            buffer_bytes: self.buffer_bytes.or(file.buffer_bytes),
+            user: self.user.or(file.user),
+            group: self.group.or(file.group),
+            pid_file: self.pid_file.or(file.pid_file),
             directory: self.directory.or(file.directory),
             slot_secs: self.slot_secs.or(file.slot_secs),
             ident: self.ident.or(file.ident),

@@ -2,11 +2,12 @@
 //! subcommand says → exit code.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_collector::{Args, Config, Failure, Running, Summary, SystemClock, command, parse, start};
+use flow_collector::{Args, Config, Failure, PidFile, Running, Summary, SystemClock, command, parse, start};
 use flow_common::usage::in_our_words;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -53,6 +54,7 @@ async fn collect(args: Args) -> Result<(), Failure> {
     let [interrupt, terminate, hangup] = signals;
     let failed = |error: io::Error| Failure::new(1, error, None);
     let signals = (interrupt.map_err(failed)?, terminate.map_err(failed)?, hangup.map_err(failed)?);
+    let mut pid_file = open_pid_file(&config)?;
     let running = start(&config, Arc::new(SystemClock), echo)
         .map_err(|error| Failure::new(1, &error, error.hint.clone()))?;
     let listeners: Vec<_> = running.listeners().iter().map(|addr| format!(" {addr}")).collect();
@@ -62,7 +64,13 @@ async fn collect(args: Args) -> Result<(), Failure> {
             streams.map(|(protocol, addr)| format!(", {} on {addr}", protocol.name())).collect();
         let udp = if streams.is_empty() { "" } else { "UDP " };
         let directory = config.root.display();
-        say(&format!("listening {udp}on{}{streams}, writing to {directory}", listeners.concat()));
+        let buffer =
+            running.granted_bytes().map_or(String::new(), |n| format!(", socket buffer {}", size(n)));
+        say(&format!("listening {udp}on{}{streams}{buffer}, writing to {directory}", listeners.concat()));
+        warn_of_buffer(config.socket.buffer_bytes, running.granted_bytes());
+    }
+    if let Some(file) = &mut pid_file {
+        file.write().map_err(|error| Failure::new(1, &error, error.hint().to_owned()))?;
     }
     let (mut interrupt, mut terminate, mut hangup) = signals;
     tokio::select! {
@@ -75,14 +83,39 @@ async fn collect(args: Args) -> Result<(), Failure> {
     let waiting = tokio::task::spawn_blocking(|| running.wait());
     let summary = tokio::select! {
         summary = waiting => summary.map_err(|error| Failure::new(1, error, None))?,
-        _ = interrupt.recv() => interrupted(),
-        _ = terminate.recv() => interrupted(),
+        _ = interrupt.recv() => interrupted(pid_file),
+        _ = terminate.recv() => interrupted(pid_file),
     };
     let Summary { metrics, failure } = summary;
     say(metrics.to_string().trim_end());
     let bug = "this is a bug; please report it with these counters".to_owned();
     metrics.check_laws().map_err(|broken| Failure::new(1, broken, bug))?;
     failure.map_or(Ok(()), |failure| Err(Failure::new(1, failure, None)))
+}
+
+fn open_pid_file(config: &Config) -> Result<Option<PidFile>, Failure> {
+    let open = |path: &PathBuf| PidFile::open(path, config.user.as_ref());
+    let file = config.pid_file.as_ref().map(open).transpose();
+    file.map_err(|error| Failure::new(1, &error, error.hint().to_owned()))
+}
+
+/// Says so if the kernel grants less than was asked for with `-B`.
+fn warn_of_buffer(asked_bytes: Option<usize>, granted_bytes: Option<usize>) {
+    if let (Some(asked), Some(granted)) = (asked_bytes, granted_bytes)
+        && granted < asked
+    {
+        say(&format!("warning: the kernel grants a socket buffer of {}, not {}", size(granted), size(asked)));
+        say(&format!("hint: `sysctl -w net.core.rmem_max={asked}` lets it, and so does CAP_NET_ADMIN"));
+    }
+}
+
+/// `16 MiB`, or octets where it is not round.
+fn size(bytes: usize) -> String {
+    match bytes {
+        n if n > 0 && n % (1 << 20) == 0 => format!("{} MiB", n >> 20),
+        n if n > 0 && n % (1 << 10) == 0 => format!("{} KiB", n >> 10),
+        n => format!("{n} octets"),
+    }
 }
 
 /// Waits until there is nothing left to do: a capture is read.
@@ -94,7 +127,8 @@ async fn finished(running: &Running) {
 
 /// A second signal while draining: whoever sends it wants the program gone, so it
 /// waits for no thread.
-fn interrupted() -> ! {
+fn interrupted(pid_file: Option<PidFile>) -> ! {
+    drop(pid_file);
     let hint = "the first signal publishes what has come; the second gives up on it".to_owned();
     report(&Failure::new(130, "interrupted while the open slot was being published", hint));
     std::process::exit(130)

@@ -37,7 +37,7 @@ use crate::datagram::ListenerId;
 use crate::facts::Tables;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::socket::{BindError, Listener, Receiver};
+use crate::socket::{BindError, Listener, Receiver, SocketOptions};
 use crate::state::{Listeners, Snapshot};
 use crate::stream::connection::Shared;
 use crate::stream::tls::Identity;
@@ -72,6 +72,7 @@ pub struct Summary {
 #[derive(Debug)]
 pub struct Running {
     listeners: Vec<SocketAddr>,
+    granted_bytes: Option<usize>,
     stream_listeners: Vec<(Protocol, SocketAddr)>,
     stop: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
@@ -88,6 +89,11 @@ impl Running {
     /// Addresses listened on, with the ports the system chose.
     pub fn listeners(&self) -> &[SocketAddr] {
         &self.listeners
+    }
+
+    /// Receive buffer of each UDP socket as the kernel granted it, octets; the smallest.
+    pub fn granted_bytes(&self) -> Option<usize> {
+        self.granted_bytes
     }
 
     /// Addresses where connections are accepted.
@@ -142,15 +148,18 @@ pub fn start(
     clock: Arc<dyn Clock>,
     echo: Option<Box<dyn Write + Send>>,
 ) -> Result<Running, StartError> {
-    let input = Input::open(&config.source)?;
-    let listeners: Vec<_> = match &input {
-        Input::Listeners(listeners) => listeners.iter().map(Listener::addr).collect(),
-        Input::Capture(_) => Vec::new(),
+    let input = Input::open(&config.source, &config.socket)?;
+    let sockets = match &input {
+        Input::Listeners(listeners) => listeners.as_slice(),
+        Input::Capture(_) => &[],
     };
+    let listeners: Vec<_> = sockets.iter().map(Listener::addr).collect();
+    let granted_bytes = sockets.iter().map(Listener::granted_bytes).min();
     let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let streams = open_streams(config, listeners.len(), &stop, &reload)?;
     let stream_listeners: Vec<_> =
         streams.iter().flat_map(|streams| &streams.listeners).map(|one| (one.protocol, one.addr)).collect();
+    become_user(config)?;
     let store = Store::new(config.root.clone(), config.ident.clone(), config.elements.clone());
     store.prepare().map_err(|error| {
         StartError::new(error, "choose a directory you may write with `-w DIR`".to_owned())
@@ -199,6 +208,7 @@ pub fn start(
     let write = spawn("write", move || write.run(&batches))?;
     Ok(Running {
         listeners,
+        granted_bytes,
         stream_listeners,
         stop,
         reload,
@@ -245,9 +255,9 @@ enum Input {
 }
 
 impl Input {
-    fn open(source: &Source) -> Result<Self, StartError> {
+    fn open(source: &Source, options: &SocketOptions) -> Result<Self, StartError> {
         match source {
-            Source::Listen(addresses) => bind(addresses).map(Self::Listeners),
+            Source::Listen(addresses) => bind(addresses, options).map(Self::Listeners),
             Source::Capture(path) => {
                 Capture::open(path).map(Self::Capture).map_err(|error| StartError::new(error, None))
             }
@@ -255,8 +265,14 @@ impl Input {
     }
 }
 
-fn bind(addresses: &[SocketAddr]) -> Result<Vec<Listener>, StartError> {
-    addresses.iter().map(|&addr| Listener::bind(addr).map_err(|error| not_bound(error, "-p"))).collect()
+fn bind(addresses: &[SocketAddr], options: &SocketOptions) -> Result<Vec<Listener>, StartError> {
+    let bind = |&addr| {
+        let listener = Listener::bind(addr, options).map_err(|error| not_bound(error, "-p"))?;
+        let hint = "name the interface, by itself or by its IPv4 address: `-J 239.0.0.9%eth0`".to_owned();
+        listener.join(&options.groups).map_err(|error| StartError::new(error, hint))?;
+        Ok(listener)
+    };
+    addresses.iter().map(bind).collect()
 }
 
 /// Binds the sockets for connections and reads the certificates, where there are any.
@@ -284,6 +300,16 @@ fn open_streams(
     let listeners = addresses.iter().enumerate().map(bind).collect::<Result<_, _>>()?;
     let (allow, stop, reload) = (config.allow.clone(), Arc::clone(stop), Arc::clone(reload));
     Ok(Some(StreamThread { listeners, identity, allow, stop, reload }))
+}
+
+/// Gives up privileges, once everything that needs them is open.
+fn become_user(config: &Config) -> Result<(), StartError> {
+    let Some(user) = &config.user else { return Ok(()) };
+    user.create_directory(&config.root).map_err(|error| {
+        let message = format!("cannot create `{}`: {error}", config.root.display());
+        StartError::new(message, "choose another directory with `-w DIR`".to_owned())
+    })?;
+    user.assume().map_err(|error| StartError::new(&error, error.hint().to_owned()))
 }
 
 fn not_bound(error: BindError, option: &str) -> StartError {

@@ -2,20 +2,30 @@
 //! only place that receives, and it does nothing else.
 
 mod drops;
+mod options;
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-use flow_common::limits::{DATAGRAM_BYTES_MAX, RECEIVE_BURST_DATAGRAMS, SOCKET_BUFFER_BYTES};
+use flow_common::limits::{DATAGRAM_BYTES_MAX, RECEIVE_BURST_DATAGRAMS};
 use flow_common::time::Clock;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
 use socket2::{Domain, Socket, Type};
 
+pub use self::options::{Group, Interface, SocketOptions};
 use crate::datagram::{Block, Datagram, ListenerId, Transport};
+
+/// A socket could not join a multicast group.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot join the multicast group `{group}`: {source}")]
+pub(crate) struct JoinError {
+    group: Group,
+    source: io::Error,
+}
 
 /// A socket could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -38,11 +48,24 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Binds a UDP socket.
-    pub(crate) fn bind(addr: SocketAddr) -> Result<Self, BindError> {
+    pub(crate) fn bind(addr: SocketAddr, options: &SocketOptions) -> Result<Self, BindError> {
         let socket = bind(addr, Type::DGRAM)?;
+        options::set_buffer(&socket, options.buffer_bytes);
         let bound = socket.local_addr().map_err(|source| BindError { addr, source })?;
         let addr = bound.as_socket().unwrap_or(addr);
         Ok(Self { socket, addr, dropped: 0, n_received: 0 })
+    }
+
+    /// Joins those of the groups whose datagrams can reach this socket.
+    pub(crate) fn join(&self, groups: &[Group]) -> Result<(), JoinError> {
+        groups.iter().filter(|group| group.reaches(self.addr)).try_for_each(|group| {
+            group.join(&self.socket).map_err(|source| JoinError { group: group.clone(), source })
+        })
+    }
+
+    /// Size of the receive buffer that the kernel granted, octets.
+    pub(crate) fn granted_bytes(&self) -> usize {
+        options::granted_bytes(&self.socket)
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -79,10 +102,7 @@ fn bind_socket(addr: SocketAddr, kind: Type) -> io::Result<Socket> {
     if addr.is_ipv6() {
         socket.set_only_v6(addr.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
     }
-    if kind == Type::DGRAM {
-        // The kernel grants what net.core.rmem_max allows; less is no error.
-        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
-    } else {
+    if kind == Type::STREAM {
         // Connections of an earlier run may still be on their way out.
         socket.set_reuse_address(true)?;
     }
@@ -174,7 +194,7 @@ mod tests {
     #[test]
     fn datagrams_of_both_families_arrive_whole() {
         let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
-        let mut receiver = Receiver::new(vec![Listener::bind(any).unwrap()]);
+        let mut receiver = Receiver::new(vec![Listener::bind(any, &SocketOptions::default()).unwrap()]);
         let port = receiver.listeners[0].addr().port();
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         let big = vec![7; 65_507];
@@ -194,7 +214,8 @@ mod tests {
 
     #[test]
     fn what_the_kernel_drops_is_counted() {
-        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = Listener::bind(any, &SocketOptions::default()).unwrap();
         listener.socket.set_recv_buffer_size(4_096).unwrap();
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         const SENT: u64 = 500;
@@ -213,5 +234,47 @@ mod tests {
         assert!(n_received < SENT);
         assert_eq!(receiver.listeners[0].take_dropped(), SENT - n_received);
         assert_eq!(receiver.listeners[0].take_dropped(), 0);
+    }
+
+    #[test]
+    fn the_buffer_granted_is_told_as_it_was_asked_for() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        for bytes in [8_192, 65_536] {
+            let options = SocketOptions { buffer_bytes: Some(bytes), ..SocketOptions::default() };
+            assert_eq!(Listener::bind(any, &options).unwrap().granted_bytes(), bytes);
+        }
+    }
+
+    /// Sends a datagram to a group on loopback before and after the listener joined it.
+    /// IPv6 has no route there: that the group can't be joined twice has to do.
+    #[track_caller]
+    fn check_group(bind: &str, group: &str, interface: Interface) {
+        let options = SocketOptions::default();
+        let listener = Listener::bind(bind.parse().unwrap(), &options).unwrap();
+        let port = listener.addr().port();
+        let group = Group { addr: group.parse().unwrap(), interface: Some(interface) };
+        let sender = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        sender.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
+        let mut receiver = Receiver::new(vec![listener]);
+        let mut check = |expected: usize| {
+            if group.addr.is_ipv4() {
+                sender.send_to(b"x", &SocketAddr::new(group.addr, port).into()).unwrap();
+                let timeout = if expected == 0 { 50 } else { 5_000 };
+                receiver.wait(Duration::from_millis(timeout)).unwrap();
+                assert_eq!(receiver.receive(&SystemClock).unwrap().len(), expected, "{group} at {bind}");
+            }
+            receiver.listeners[0].join(std::slice::from_ref(&group))
+        };
+        check(0).unwrap();
+        assert!(check(1).unwrap_err().to_string().ends_with("Address already in use (os error 98)"));
+    }
+
+    #[test]
+    fn groups_are_joined_on_the_interface_that_is_named() {
+        let name = || Interface::Name("lo".to_owned());
+        check_group("0.0.0.0:0", "239.255.77.1", name());
+        check_group("0.0.0.0:0", "239.255.77.2", Interface::Addr(Ipv4Addr::LOCALHOST));
+        check_group("[::]:0", "239.255.77.3", name());
+        check_group("[::]:0", "ff12::7701", name());
     }
 }

@@ -67,6 +67,17 @@ fn usage_errors_say_what_to_do() {
          hint: a file lies wholly in one hour; `-t 300` is the default\n",
     );
     check(
+        &["-u", "no-such-user"],
+        "exit: 2\n--- stdout\n--- stderr\nerror: there is no user `no-such-user`\n\
+         hint: `getent passwd` and `getent group` list those there are; numbers do as well\n",
+    );
+    check(
+        &["-p", "0", "-J", "239.0.0.9%no-such-interface"],
+        "exit: 1\n--- stdout\n--- stderr\nerror: cannot join the multicast group \
+         `239.0.0.9%no-such-interface`: No such device (os error 19)\n\
+         hint: name the interface, by itself or by its IPv4 address: `-J 239.0.0.9%eth0`\n",
+    );
+    check(
         &["-p", &port, "-b", "127.0.0.1"],
         "exit: 1\n--- stdout\n--- stderr\nerror: cannot listen on 127.0.0.1:[PORT]: Address already in use (os error 98)\n\
          hint: another program listens on [PORT]; choose other ports with `-p`\n",
@@ -123,7 +134,12 @@ struct Listening {
 impl Listening {
     fn start(args: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let fixed = ["-p", "0", "-b", "127.0.0.1", "-w", directory.path().to_str().unwrap()];
+        let root = directory.path().to_str().unwrap().to_owned();
+        Self::start_in(directory, &root, args)
+    }
+
+    fn start_in(directory: TempDir, root: &str, args: &[&str]) -> Self {
+        let fixed = ["-p", "0", "-b", "127.0.0.1", "-w", root];
         let mut command = flowcapd(&[&fixed, args].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -144,6 +160,74 @@ impl Listening {
         assert!(self.child.wait().unwrap().success(), "{rest}");
         rest
     }
+}
+
+/// The numbers behind a word of `/proc/PID/status`.
+fn status(pid: u32, word: &str) -> Vec<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(':')).unwrap();
+    line.split_whitespace().map(|number| number.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_pid_file_lasts_as_long_as_the_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pid");
+    let args = ["-P", path.to_str().unwrap(), "-B", "65536"];
+    let mut collector = Listening::start(&args);
+    let pid = collector.child.id();
+    // It is written after the line that says where it listens.
+    let start = Instant::now();
+    while std::fs::read_to_string(&path).unwrap() != format!("{pid}\n") {
+        assert!(start.elapsed() < Duration::from_secs(60), "the file stays empty");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let root = directory.path().join("flows");
+    let second = [&["-p", "0", "-b", "127.0.0.1", "-w", root.to_str().unwrap()], &args[..]].concat();
+    assert_eq!(
+        snapshot(&second, directory.path()).replace(&pid.to_string(), "[PID]"),
+        "exit: 1\n--- stdout\n--- stderr\nerror: `[DIR]/pid` belongs to the running process [PID]\n\
+         hint: stop that one first, or choose another file with `-P FILE`\n"
+    );
+    assert!(!root.exists(), "nothing is begun");
+    collector.signal(Signal::SIGTERM);
+    collector.finish();
+    assert!(!path.exists());
+}
+
+#[test]
+fn privileges_are_given_up_for_good() {
+    const NOBODY: u32 = 65_534;
+    let directory = tempfile::tempdir().unwrap();
+    let (root, path) = (directory.path().join("flows"), directory.path().join("pid"));
+    let (root, path) = (root.to_str().unwrap(), path.to_str().unwrap());
+    let user = ["-u", "65534", "-g", "65534", "-P", path];
+    if !nix::unistd::Uid::effective().is_root() {
+        let args = [&["-p", "0", "-b", "127.0.0.1", "-w", root], &user[..]].concat();
+        let said = snapshot(&args, directory.path());
+        assert!(said.starts_with("exit: 1\n--- stdout\n--- stderr\nerror: cannot"), "{said}");
+        return;
+    }
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(directory.path(), open).unwrap();
+    let (root, path) = (root.to_owned(), path.to_owned());
+    let mut collector = Listening::start_in(directory, &root, &["-u", "65534", "-g", "65534", "-P", &path]);
+    let pid = collector.child.id();
+    for word in ["Uid", "Gid"] {
+        assert_eq!(status(pid, word), [NOBODY; 4]);
+    }
+    assert_eq!(status(pid, "Groups"), [NOBODY]);
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&datagram(), &collector.addr).unwrap();
+    collector.signal(Signal::SIGTERM);
+    let said = collector.finish();
+    assert!(said.contains("flowcap_records_visible_total 1\n"), "{said}");
+    let owner = |path: &Path| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(path).unwrap());
+    assert_eq!(owner(Path::new(&root)), NOBODY);
+    for entry in std::fs::read_dir(&root).unwrap().flatten() {
+        assert_eq!(owner(&entry.path()), NOBODY);
+    }
+    // The directory is root's: the file can't be removed, but names nobody any more.
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
 }
 
 #[test]

@@ -247,6 +247,14 @@ pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// `net.core.rmem_max`.
 pub const SOCKET_BUFFER_BYTES: usize = 16 << 20;
 
+/// Largest socket buffer that can be asked for, octets: the kernel counts its double
+/// in 31 bits.
+pub const SOCKET_BUFFER_BYTES_MAX: usize = 1 << 29;
+
+/// Multicast groups; Linux lets a socket join so many
+/// (`net.ipv4.igmp_max_memberships`).
+pub const GROUPS_MAX: usize = 20;
+
 /// Sources with a tree of their own (`-n`): nfcapd's bound of dynamic ones.
 pub const SOURCES_MAX: usize = 1_024;
 

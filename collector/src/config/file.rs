@@ -14,7 +14,7 @@ use flow_common::usage::{excerpt, lower_first, nearest, neutral};
 use toml::Spanned;
 use toml::de::{DeInteger, DeString, DeTable, DeValue};
 
-use super::{UsageError, check_slot, prefix, sampling_policy, sources};
+use super::{UsageError, check_slot, prefix, sampling_policy, sockets, sources};
 use crate::cli::Args;
 use crate::trees::NamedSource;
 
@@ -44,13 +44,37 @@ type Set = fn(&mut File, &Item<'_>) -> Found<()>;
 
 /// Every key at the top of a file, by its flag: an example of its value, and what
 /// takes it.
-const KEYS: [(&str, &str, Set); 23] = [
+const KEYS: [(&str, &str, Set); 28] = [
     ("port", "[2055, 4739]", |file, item| {
         file.args.ports = item.list(|item| item.number(0, u16::MAX.into()).map(|port| port as u16))?;
         Ok(())
     }),
     ("bind", r#""192.0.2.1""#, |file, item| {
         file.args.bind = item.list(|item| item.address())?;
+        Ok(())
+    }),
+    ("join", r#"["239.0.0.9%eth0"]"#, |file, item| {
+        file.args.groups = item.list(|item| {
+            let text = item.text()?;
+            sockets::group(text).map_err(|error| item.fault(error.to_string(), error.hint))?;
+            Ok(text.to_owned())
+        })?;
+        Ok(())
+    }),
+    ("buffer", "16777216", |file, item| {
+        file.args.buffer_bytes = Some(item.checked(sockets::check_buffer)?);
+        Ok(())
+    }),
+    ("user", r#""flowcap""#, |file, item| {
+        file.args.user = Some(item.text()?.to_owned());
+        Ok(())
+    }),
+    ("group", r#""flowcap""#, |file, item| {
+        file.args.group = Some(item.text()?.to_owned());
+        Ok(())
+    }),
+    ("pidfile", r#""/run/flowcapd.pid""#, |file, item| {
+        file.args.pid_file = Some(PathBuf::from(item.text()?));
         Ok(())
     }),
     ("write-dir", r#""/var/flows""#, |file, item| {
