@@ -63,14 +63,12 @@ pub(super) fn group(text: &str) -> Result<Group, UsageError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
-    use crate::cli::Args;
+    use crate::cli;
     use crate::config::Config;
 
     #[track_caller]
     fn check(args: &str, expected: Result<&str, &str>) {
-        let args = Args::parse_from(std::iter::once("flowcapd").chain(args.split_whitespace()));
+        let (args, _) = cli::parse(std::iter::once("flowcapd").chain(args.split_whitespace())).unwrap();
         let found = Config::try_from(args).map(|config| {
             let groups: Vec<_> = config.socket.groups.iter().map(ToString::to_string).collect();
             format!("{:?} {}", config.socket.buffer_bytes, groups.join(" "))

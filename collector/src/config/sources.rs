@@ -88,15 +88,13 @@ pub(super) fn trees(
 mod tests {
     use std::fs;
 
-    use clap::Parser;
-
-    use crate::cli::Args;
+    use crate::cli;
     use crate::config::Config;
 
     /// Home, what becomes of others, and the sources; or what is wrong.
     #[track_caller]
     fn check(args: &[&str], expected: Result<&str, &str>) {
-        let args = Args::parse_from(["flowcapd"].iter().chain(args));
+        let (args, _) = cli::parse(["flowcapd"].iter().chain(args)).unwrap();
         let found = Config::try_from(args).map(|config| {
             let sources = config.trees.sources.iter().map(|source| {
                 let prefixes = source.prefixes.iter().map(ToString::to_string).collect::<Vec<_>>();
