@@ -25,8 +25,8 @@ mod time;
 pub(crate) mod value;
 mod wire;
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::collections::{BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 
 use flow_common::limits;
 use flow_common::time::Timestamp;
@@ -42,7 +42,7 @@ pub(crate) use self::time::Uptime;
 pub(crate) use self::value::{TimeBase, application_id};
 use self::wire::Reader;
 pub(crate) use self::wire::uint;
-use crate::datagram::{Datagram, Transport};
+use crate::datagram::{Datagram, Transport, TransportSession};
 use crate::flow::FlowBatch;
 use crate::lifetime::Lifetimes;
 use crate::sampling::SamplingPolicy;
@@ -205,11 +205,11 @@ impl Decoder {
         }
     }
 
-    /// When the next set was received that waited and can be decoded now.
-    pub(crate) fn next_ready(&mut self) -> Option<Timestamp> {
+    /// When, and from whom, the next set was received that waited and can be decoded now.
+    pub(crate) fn next_ready(&mut self) -> Option<(Timestamp, IpAddr)> {
         while let Some(&(key, template_id)) = self.ready.front() {
             if let Some(received_at) = self.waiting.oldest(key, template_id) {
-                return Some(received_at);
+                return Some((received_at, key.peer.ip()));
             }
             self.ready.pop_front();
         }
@@ -234,9 +234,22 @@ impl Decoder {
         given_up.into_iter().map(|template_id| DecodeError::TemplateMissing { template_id }).collect()
     }
 
+    /// Forgets a sender: something went wrong in the middle of its message.
+    pub(crate) fn forget(&mut self, session: TransportSession) {
+        self.scratch = Scratch::default();
+        self.sessions.forget_sender(exporter_of(session.peer));
+    }
+
+    /// Forgets all connections: those of an earlier run, whose end nobody saw.
+    pub(crate) fn end_streams(&mut self) -> Vec<DecodeError> {
+        let transports: BTreeSet<_> = self.sessions.streams().chain(self.waiting.streams()).collect();
+        transports.into_iter().flat_map(|transport| self.end_session(transport)).collect()
+    }
+
     /// What a restart needs.
     pub(crate) fn snapshot(&self, listeners: &Listeners) -> Snapshot {
-        Snapshot { sessions: self.sessions.snapshot(listeners), waiting: self.waiting.snapshot(listeners) }
+        let (sessions, waiting) = (self.sessions.snapshot(listeners), self.waiting.snapshot(listeners));
+        Snapshot { checkpoint: None, sessions, waiting }
     }
 
     /// Takes back what was remembered before a restart; returns how many datagrams

@@ -13,6 +13,7 @@ use crate::config;
 use crate::datagram::{Datagram, ListenerId, Transport};
 use crate::decode::{Decoder, FlowSink};
 use crate::framing::{self, Framer};
+use crate::journal::ListenerAddr;
 use crate::sampling::SamplingPolicy;
 use crate::state::{Listeners, Snapshot};
 
@@ -91,7 +92,10 @@ pub fn read_state(input: &[u8]) {
     // A fuzzer does not guess a checksum: also without head and checksum.
     let content = serde_json::from_slice(input).ok();
     for snapshot in Snapshot::decode(input).ok().into_iter().chain(content) {
-        let listeners = Listeners::new(vec![listener]);
+        let listeners = Listeners::new(vec![
+            ListenerAddr { addr: listener, is_stream: false },
+            ListenerAddr { addr: listener, is_stream: true },
+        ]);
         let mut decoder = Decoder::new(SamplingPolicy::Announced);
         decoder.restore(&snapshot, &listeners);
         let again = decoder.snapshot(&listeners);

@@ -18,15 +18,18 @@ pub mod command;
 mod config;
 mod datagram;
 mod decode;
+mod disk;
 mod durable;
 mod echo;
 mod extra;
 mod facts;
 mod flow;
 mod framing;
+mod fs;
 #[doc(hidden)]
 pub mod harness;
 mod hash;
+mod journal;
 mod lifetime;
 mod log;
 mod losses;

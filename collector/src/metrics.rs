@@ -60,6 +60,8 @@ macro_rules! metrics {
 metrics! {
     datagrams_received "flowcap_datagrams_received_total" "datagrams taken from the sockets or the capture";
     datagrams_restored "flowcap_datagrams_restored_total" "datagrams of an earlier run that still waited for a template when this one started";
+    datagrams_replayed "flowcap_datagrams_replayed_total" "datagrams an earlier run had accepted, decoded again from the journal";
+    datagrams_unjournaled "flowcap_datagrams_unjournaled_total" "datagrams the journal could not be given, kept in memory alone";
     datagrams_kernel_dropped "flowcap_kernel_dropped_datagrams_total" "datagrams the kernel dropped for want of socket buffer, before they were received";
     datagrams_decoded "flowcap_datagrams_decoded_total" "datagrams decoded";
     datagrams_waiting "flowcap_datagrams_waiting" "datagrams with data that waits for its template";
@@ -67,10 +69,13 @@ metrics! {
     records_decoded "flowcap_records_decoded_total" "flow records decoded";
     records_visible "flowcap_records_visible_total" "flow records in files under their final name";
     records_discarded_write_failed "flowcap_records_discarded_total{reason=\"write_failed\"}" "flow records lost because their file could not be written";
+    records_discarded_disk_full "flowcap_records_discarded_total{reason=\"disk_full\"}" "flow records dropped while the disk was full";
+    records_adopted "flowcap_records_adopted_total" "flow records in parts that an earlier run left";
     records_in_flight "flowcap_records_in_flight" "flow records decoded and not yet in a visible file";
     options_decoded "flowcap_options_records_decoded_total" "options data records decoded";
     options_visible "flowcap_options_records_visible_total" "options data records in files under their final name";
     options_discarded_write_failed "flowcap_options_records_discarded_total{reason=\"write_failed\"}" "options data records lost because their file could not be written";
+    options_adopted "flowcap_options_records_adopted_total" "options data records in parts that an earlier run left";
     options_in_flight "flowcap_options_records_in_flight" "options data records decoded and not yet in a visible file";
     echo_left_out "flowcap_echo_records_left_out_total" "flow records not printed because whoever reads them was too slow";
     sequence_gaps "flowcap_sequence_gaps_total" "messages before which sequence numbers are missing";
@@ -98,6 +103,9 @@ metrics! {
     stream_bytes_discarded "flowcap_stream_discarded_bytes_total" "octets of messages that were not whole when their connection ended";
     certificates_reloaded "flowcap_certificates_reloaded_total" "times changed certificates were taken into use";
     certificate_errors "flowcap_certificate_errors_total" "times changed certificates could not be used";
+    journal_errors "flowcap_journal_errors_total" "times the journal could not be written, synced or read";
+    journal_bytes "flowcap_journal_bytes" "octets of the journal's segments in use";
+    disk_full "flowcap_disk_full" "1 while records are dropped because the disk is full";
     files_visible "flowcap_files_visible_total" "files published";
     file_errors "flowcap_file_errors_total" "files that could not be written or published";
 }
@@ -127,18 +135,19 @@ impl Metrics {
         let check =
             |law, left, right| if left == right { Ok(()) } else { Err(LawBroken { law, left, right }) };
         check(
-            "datagrams received + restored = decoded + rejected + waiting + in flight",
-            self.datagrams_received.get() + self.datagrams_restored.get(),
+            "datagrams received + restored + replayed = decoded + rejected + waiting + in flight",
+            self.datagrams_received.get() + self.datagrams_restored.get() + self.datagrams_replayed.get(),
             self.datagrams_decoded.get()
                 + self.all_rejected()
                 + self.datagrams_waiting.get()
                 + self.datagrams_in_flight.get(),
         )?;
         check(
-            "records decoded = visible + discarded + in flight",
-            self.records_decoded.get(),
+            "records decoded + adopted = visible + discarded + in flight",
+            self.records_decoded.get() + self.records_adopted.get(),
             self.records_visible.get()
                 + self.records_discarded_write_failed.get()
+                + self.records_discarded_disk_full.get()
                 + self.records_in_flight.get(),
         )?;
         check(
@@ -147,8 +156,8 @@ impl Metrics {
             self.connections_ended.iter().map(Counter::get).sum::<u64>() + self.connections_open.get(),
         )?;
         check(
-            "options records decoded = visible + discarded + in flight",
-            self.options_decoded.get(),
+            "options records decoded + adopted = visible + discarded + in flight",
+            self.options_decoded.get() + self.options_adopted.get(),
             self.options_visible.get()
                 + self.options_discarded_write_failed.get()
                 + self.options_in_flight.get(),

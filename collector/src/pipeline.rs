@@ -1,16 +1,19 @@
 //! The only place that starts threads and connects them.
 //!
 //! ```text
-//! receive ─queue→ decode ─channel→ write
+//! receive ─queue→ decode ─channel→ write ─channel→ publish
 //! streams ──┘
+//!    └─ journal ← sync
 //! ```
 //!
 //! Shutdown runs the same way: the receiver empties the sockets and closes the
-//! queue, the decoder empties the queue and closes the channel, the writer
-//! publishes what is left.
+//! queue, the decoder empties the queue and closes the channel, the writer commits
+//! what is left, and it is published.
 
 mod decoding;
 mod echoing;
+mod opening;
+mod publishing;
 mod receive;
 mod streams;
 mod writing;
@@ -19,30 +22,30 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use flow_common::limits;
-use flow_common::tables::Row;
 use flow_common::time::Clock;
+use nix::fcntl::Flock;
 
 use self::decoding::Decode;
+use self::opening::Journaled;
 use self::receive::{Receive, read_capture};
 use self::streams::StreamThread;
 use self::writing::Writing;
 use crate::capture::Capture;
 use crate::config::{Config, Source};
 use crate::datagram::ListenerId;
-use crate::facts::Tables;
+use crate::fs::RealFs;
+use crate::journal::{Journal, ListenerAddr};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::socket::{BindError, Listener, Receiver, SocketOptions};
-use crate::state::{Listeners, Snapshot};
 use crate::stream::connection::Shared;
 use crate::stream::tls::Identity;
 use crate::stream::{Protocol, StreamBounds, StreamListener, Streams, affordable};
-use crate::writer::Store;
 
 /// A collector could not start.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +84,11 @@ pub struct Running {
     streams: Option<JoinHandle<Result<(), String>>>,
     decode: JoinHandle<()>,
     write: JoinHandle<Result<(), String>>,
+    publish: JoinHandle<Result<(), String>>,
+    /// The journal is synced until this goes.
+    sync: Option<(Sender<()>, JoinHandle<()>)>,
+    /// No other collector writes to this tree.
+    lock: Option<Flock<std::fs::File>>,
     echo: Option<JoinHandle<()>>,
     is_capture: bool,
 }
@@ -113,7 +121,7 @@ impl Running {
 
     /// Whether it has ended by itself: the capture is read, or the sockets failed.
     pub fn is_finished(&self) -> bool {
-        self.write.is_finished()
+        self.publish.is_finished()
     }
 
     /// Its counters so far.
@@ -129,7 +137,13 @@ impl Running {
             self.streams.map_or(Ok(()), |streams| streams.join().unwrap_or_else(|_| failed("stream")));
         let decoded = self.decode.join().or_else(|_| failed("decode"));
         let written = self.write.join().unwrap_or_else(|_| failed("write"));
-        let failure = received.and(streamed).and(decoded).and(written).err();
+        let published = self.publish.join().unwrap_or_else(|_| failed("publish"));
+        let synced = self.sync.map_or(Ok(()), |(sender, sync)| {
+            drop(sender);
+            sync.join().or_else(|_| failed("sync"))
+        });
+        let failure = received.and(streamed).and(decoded).and(written).and(published).and(synced).err();
+        drop(self.lock);
         if let Some(echo) = self.echo {
             // All of a capture is printed; nobody waits for a reader that stalls.
             let until = Instant::now() + Duration::from_millis(limits::ECHO_DRAIN_MS_MAX);
@@ -160,17 +174,29 @@ pub fn start(
     let stream_listeners: Vec<_> =
         streams.iter().flat_map(|streams| &streams.listeners).map(|one| (one.protocol, one.addr)).collect();
     become_user(config)?;
-    let store = Store::new(config.root.clone(), config.ident.clone(), config.elements.clone());
-    store.prepare().map_err(|error| {
-        StartError::new(error, "choose a directory you may write with `-w DIR`".to_owned())
-    })?;
     let metrics = Arc::new(Metrics::default());
-    let queue = Arc::new(Queue::new(limits::QUEUE_BYTES_MAX, 1 + usize::from(streams.is_some())));
+    let is_capture = matches!(config.source, Source::Capture(_));
+    let home = opening::home(RealFs::shared(), config)?;
+    let routes = opening::routes(config, &home);
+    let (mut lock, mut journaled) = (None, None);
+    // A capture is decoded the same whatever was seen before it, and can be read again.
+    if !is_capture {
+        lock = Some(opening::lock(&home)?);
+        let datagrams = listeners.iter().map(|&addr| ListenerAddr { addr, is_stream: false });
+        let connections = stream_listeners.iter().map(|&(_, addr)| ListenerAddr { addr, is_stream: true });
+        let all = datagrams.chain(connections).collect();
+        journaled = Some(opening::journal(&home, all, &*clock, &metrics)?);
+    }
+    let journal = journaled.as_ref().map(|journaled| Arc::clone(&journaled.journal));
+    let n_senders = 1 + usize::from(streams.is_some());
+    let queue = Arc::new(Queue::new(limits::QUEUE_BYTES_MAX, n_senders, journal.clone()));
     let run_streams = |streams: StreamThread| {
         let (queue, clock, metrics) = (Arc::clone(&queue), Arc::clone(&clock), Arc::clone(&metrics));
         let bounds = config.streams.bounds;
         let bounds = StreamBounds { connections: affordable(bounds.connections), ..bounds };
-        spawn("streams", move || streams.run(Shared::new(queue, clock, metrics, bounds)))
+        // Numbers that no earlier run has used for a connection.
+        let first = journal.as_ref().map_or(0, |journal| journal.live_from());
+        spawn("streams", move || streams.run(Shared::new(queue, clock, metrics, bounds), first))
     };
     let streams = streams.map(run_streams).transpose()?;
     let receive = match input {
@@ -194,18 +220,34 @@ pub fn start(
         }
     };
     let (sender, batches) = sync_channel(limits::WRITER_QUEUE_BATCHES);
-    let is_capture = matches!(config.source, Source::Capture(_));
     let echo = echo.map(|out| echoing::echo(out, is_capture, Arc::clone(&metrics)));
     let (echo, echo_thread) = echo.unzip();
     let echo_thread = echo_thread.map(|thread| spawn("echo", move || thread.run())).transpose()?;
-    let mut decode = Decode::new(config, Arc::clone(&metrics), sender, echo).with_tables(read_tables(&store));
-    // A capture is decoded the same whatever was seen before it.
+    let (publisher, slots) = channel();
+    let mut write = Writing::new(config, Arc::clone(&home), journal.clone(), Arc::clone(&metrics), publisher);
     if !is_capture {
-        decode = decode.with_state(Listeners::new(listeners.clone()), read_state(&store).as_ref());
+        for (id, tree) in routes.iter() {
+            write.adopt(id, tree.clone()).map_err(|error| StartError::new(error, None))?;
+        }
     }
-    let decode = spawn("decode", move || decode.run(&queue))?;
-    let write = Writing::new(store, Arc::clone(&metrics));
+    let mut decode = Decode::new(config, routes, Arc::clone(&metrics), sender, echo)
+        .with_tables(opening::read_tables(&home));
+    if let Some(Journaled { journal, listeners, snapshot }) = journaled {
+        let replay_from = journal.replay_from();
+        decode = decode.with_state(listeners, snapshot.as_ref()).with_journal(journal, replay_from);
+    }
+    let sync = journal.map(sync).transpose()?;
+    let decode = spawn("decode", move || {
+        let _closing = queue.close_on_drop();
+        decode.replay();
+        opening::replayed(&home);
+        decode.run(&queue);
+    })?;
     let write = spawn("write", move || write.run(&batches))?;
+    let publish = {
+        let metrics = Arc::clone(&metrics);
+        spawn("publish", move || publishing::run(&slots, &metrics))?
+    };
     Ok(Running {
         listeners,
         granted_bytes,
@@ -217,35 +259,24 @@ pub fn start(
         streams,
         decode,
         write,
+        publish,
+        sync,
+        lock,
         echo: echo_thread,
         is_capture,
     })
 }
 
-/// The state an earlier run left. One that can't be read is said once and counts
-/// as none: exporters send their templates again.
-fn read_state(store: &Store) -> Option<Snapshot> {
-    let state = store.read_state().map_err(|error| error.to_string());
-    let decode = |bytes: Option<Vec<u8>>| bytes.map(|bytes| Snapshot::decode(&bytes)).transpose();
-    match state.and_then(|bytes| decode(bytes).map_err(|error| error.to_string())) {
-        Ok(snapshot) => snapshot,
-        Err(reason) => {
-            tracing::warn!("starting without the templates of the last run: {reason}");
-            None
+/// Starts the thread that syncs the journal until the sender goes.
+fn sync(journal: Arc<Journal>) -> Result<(Sender<()>, JoinHandle<()>), StartError> {
+    let (sender, receiver) = channel();
+    let pause = Duration::from_millis(limits::JOURNAL_SYNC_MS);
+    let run = move || {
+        while receiver.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            journal.sync();
         }
-    }
-}
-
-/// What exporters said in earlier runs. A table that can't be read is said once and
-/// counts as none: exporters repeat what they say.
-fn read_tables(store: &Store) -> Tables {
-    fn rows<R: Row>(store: &Store) -> Vec<R> {
-        store.read_table().unwrap_or_else(|error| {
-            tracing::warn!("{error}; starting without what it held");
-            Vec::new()
-        })
-    }
-    Tables { names: rows(store), rates: rows(store), reports: rows(store) }
+    };
+    Ok((sender, spawn("sync", run)?))
 }
 
 /// Where datagrams come from, opened.

@@ -1,22 +1,48 @@
-//! The queue between receiving and decoding: bounded by octets, because one
-//! datagram may be 20 octets or 65,535.
+//! The queue between receiving and decoding. It is the journal: memory holds the
+//! newest of it, bounded by octets, because one datagram may be 20 octets or 65,535;
+//! what memory has no room for is read from the journal again. Without a journal the
+//! sender waits.
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use flow_common::limits;
 use tokio::sync::Notify;
 
 use crate::datagram::Block;
+use crate::journal::{Appended, Journal};
+
+/// Pause of a sender while the journal is full: the kernel's buffer fills meanwhile.
+const FULL_PAUSE: Duration = Duration::from_millis(1);
+
+/// A block in memory, and where it lies in the journal: `start` is `end` without one.
+#[derive(Debug)]
+struct Held {
+    start: u64,
+    end: u64,
+    block: Block,
+}
 
 #[derive(Debug, Default)]
 struct State {
-    blocks: VecDeque<Block>,
+    blocks: VecDeque<Held>,
     bytes: usize,
+    /// Position after the last block appended.
+    tail: u64,
     /// Threads that still fill it.
     n_senders: usize,
     is_closed: bool,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A block, and the position after it.
+    Block(Block, u64),
+    /// Blocks up to this position lie in the journal alone.
+    Stored(u64),
 }
 
 /// Blocks of datagrams, first in first out.
@@ -27,21 +53,41 @@ pub(crate) struct Queue {
     /// Something was taken, or the queue closed: for those who wait as tasks.
     taken: Notify,
     bytes_max: usize,
+    journal: Option<Arc<Journal>>,
+    /// Held from the journal to the queue, so that both have one order.
+    order: Mutex<()>,
 }
 
 impl Queue {
     /// A queue that `n_senders` threads fill.
-    pub(crate) fn new(bytes_max: usize, n_senders: usize) -> Self {
-        let state = Mutex::new(State { n_senders, ..State::default() });
-        Self { state, changed: Condvar::new(), taken: Notify::new(), bytes_max }
+    pub(crate) fn new(bytes_max: usize, n_senders: usize, journal: Option<Arc<Journal>>) -> Self {
+        let tail = journal.as_ref().map_or(0, |journal| journal.live_from());
+        let state = Mutex::new(State { n_senders, tail, ..State::default() });
+        let (changed, taken, order) = (Condvar::new(), Notify::new(), Mutex::new(()));
+        Self { state, changed, taken, bytes_max, journal, order }
     }
 
-    /// Appends a block; waits while the queue is full. False once it is closed by
-    /// the receiving side, which then takes nothing any more.
+    /// Appends a block; waits while the journal, or without one the queue, is full.
+    /// False once it is closed by the receiving side, which then takes nothing any more.
     pub(crate) fn push(&self, block: Block) -> bool {
-        let is_full = |state: &mut State| state.bytes > self.bytes_max && !state.is_closed;
-        let mut state = self.changed.wait_while(self.lock(), is_full).unwrap_or_else(PoisonError::into_inner);
-        self.append(&mut state, block)
+        let Some(journal) = &self.journal else { return self.hold(block, None, true) };
+        let mut block = block;
+        loop {
+            {
+                let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+                // What only says the time is not worth a place in the journal.
+                if block.len() == 0 && block.ended.is_none() {
+                    return self.hold(block, None, false);
+                }
+                if let Some(appended) = journal.append(&mut block) {
+                    return self.hold(block, Some(appended), !appended.is_stored);
+                }
+            }
+            if self.lock().is_closed {
+                return false;
+            }
+            std::thread::sleep(FULL_PAUSE);
+        }
     }
 
     /// Appends a block of a connection; waits, as a task, while more of the queue is
@@ -53,40 +99,54 @@ impl Queue {
             let mut taken = pin!(self.taken.notified());
             taken.as_mut().enable();
             {
-                let mut state = self.lock();
+                let state = self.lock();
                 if state.is_closed || state.bytes <= bytes_max {
-                    return self.append(&mut state, block);
+                    drop(state);
+                    return self.push_now(block);
                 }
             }
             taken.await;
         }
     }
 
-    /// Appends a block at once, full or not: for the end of a session.
+    /// Appends a block, whether memory is full or not: for the end of a session.
     pub(crate) fn push_now(&self, block: Block) -> bool {
-        self.append(&mut self.lock(), block)
+        if self.journal.is_some() { self.push(block) } else { self.hold(block, None, false) }
     }
 
-    fn append(&self, state: &mut State, block: Block) -> bool {
+    /// Keeps a block in memory; waits for room if it must be kept, and drops it if the
+    /// journal has it and memory is full.
+    fn hold(&self, block: Block, appended: Option<Appended>, waits: bool) -> bool {
+        let is_full = |state: &mut State| waits && state.bytes > self.bytes_max && !state.is_closed;
+        let mut state = self.changed.wait_while(self.lock(), is_full).unwrap_or_else(PoisonError::into_inner);
         if state.is_closed {
             return false;
         }
-        state.bytes += block.bytes();
-        state.blocks.push_back(block);
+        let (start, end) = appended.map_or((state.tail, state.tail), |at| (at.start, at.end));
+        state.tail = end;
+        let is_droppable = appended.is_some_and(|appended| appended.is_stored);
+        if !is_droppable || state.bytes <= self.bytes_max {
+            state.bytes += block.bytes();
+            state.blocks.push_back(Held { start, end, block });
+        }
         self.changed.notify_all();
         true
     }
 
-    /// Takes the oldest block; waits for one. `None` when closed and empty.
-    pub(crate) fn pop(&self) -> Option<Block> {
-        let is_waiting = |state: &mut State| state.blocks.is_empty() && !state.is_closed;
+    /// What comes behind position `at`; waits for it. `None` when closed and empty.
+    pub(crate) fn pop(&self, at: u64) -> Option<Next> {
+        let is_waiting = |state: &mut State| state.blocks.is_empty() && state.tail <= at && !state.is_closed;
         let mut state =
             self.changed.wait_while(self.lock(), is_waiting).unwrap_or_else(PoisonError::into_inner);
-        let block = state.blocks.pop_front()?;
+        let first = state.blocks.front().map_or(state.tail, |held| held.start);
+        if first > at {
+            return Some(Next::Stored(first));
+        }
+        let Held { end, block, .. } = state.blocks.pop_front()?;
         state.bytes -= block.bytes();
         self.changed.notify_all();
         self.taken.notify_waiters();
-        Some(block)
+        Some(Next::Block(block, end))
     }
 
     /// One of the senders is done; the last one closes the queue.
@@ -150,9 +210,16 @@ mod tests {
         block
     }
 
+    fn now(next: Next) -> i64 {
+        match next {
+            Next::Block(block, _) => block.now.0,
+            Next::Stored(position) => panic!("no journal has position {position}"),
+        }
+    }
+
     #[test]
     fn a_full_queue_holds_the_sender_and_loses_nothing() {
-        let queue = Queue::new(150, 1);
+        let queue = Queue::new(150, 1, None);
         let seen = std::thread::scope(|scope| {
             scope.spawn(|| {
                 for n in 0..100 {
@@ -160,7 +227,7 @@ mod tests {
                 }
                 queue.finish();
             });
-            std::iter::from_fn(|| queue.pop()).map(|block| block.now.0).collect::<Vec<_>>()
+            std::iter::from_fn(|| queue.pop(0)).map(now).collect::<Vec<_>>()
         });
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
         assert!(!queue.push(block(0)), "closed");
@@ -169,7 +236,7 @@ mod tests {
     #[test]
     fn tasks_wait_for_room_and_the_last_sender_closes() {
         const N_BLOCKS: i64 = 100;
-        let queue = Queue::new(150, 2);
+        let queue = Queue::new(150, 2, None);
         let n_taken = std::thread::scope(|scope| {
             for first in [0, N_BLOCKS] {
                 let queue = &queue;
@@ -183,7 +250,7 @@ mod tests {
                     queue.finish();
                 });
             }
-            std::iter::from_fn(|| queue.pop()).count()
+            std::iter::from_fn(|| queue.pop(0)).count()
         });
         assert_eq!(n_taken as i64, 2 * N_BLOCKS);
         assert!(!queue.push_now(block(0)), "closed");

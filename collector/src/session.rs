@@ -360,6 +360,19 @@ impl Sessions {
         session.templates.values_mut().filter(is_of_kind).filter_map(Entry::withdraw).collect()
     }
 
+    /// Forgets the templates and rates of a sender.
+    pub(crate) fn forget_sender(&mut self, peer: SocketAddr) {
+        let keys: Vec<_> = self.sessions.keys().filter(|key| key.peer == peer).copied().collect();
+        for key in keys {
+            self.forget(&key);
+        }
+    }
+
+    /// Connections and files with a session.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = Transport> {
+        self.of_stream.keys().copied()
+    }
+
     /// Forgets all of a connection or file.
     pub(crate) fn end(&mut self, transport: Transport) {
         for key in self.of_stream.remove(&transport).unwrap_or_default() {

@@ -2,7 +2,7 @@
 //! rates, boot times, and data that still waits for its template.
 //!
 //! ```text
-//! flowcap-state 2 <crc32c of the rest, 8 hex digits>\n
+//! flowcap-state 3 <crc32c of the rest, 8 hex digits>\n
 //! {"sessions":[…],"waiting":[…]}
 //! ```
 //!
@@ -20,13 +20,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::datagram::{ListenerId, Transport};
 use crate::decode::{Definition, FieldSpecifier, MessageContext, TimeBase};
+use crate::journal::ListenerAddr;
 use crate::lifetime::{Header, Receipts};
 use crate::sampling::SamplingPolicy;
 use crate::session::SessionKey;
 
 /// First word of the file, and the version this program writes and reads.
 const MAGIC: &str = "flowcap-state";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Why a state file could not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,8 +45,38 @@ pub(crate) enum StateError {
 /// All state of a decoder.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
+    /// As of which block: everything before it is in files, everything behind it is
+    /// not. `None` without a journal.
+    #[serde(default)]
+    pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) sessions: Vec<SessionState>,
     pub(crate) waiting: Vec<WaitingState>,
+}
+
+/// A position in a journal: nothing before it needs to be decoded again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    pub(crate) journal: u64,
+    pub(crate) position: u64,
+}
+
+impl Checkpoint {
+    /// One line of text.
+    pub(crate) fn encode(self) -> String {
+        let line = format!("{:016x} {}", self.journal, self.position);
+        format!("{line} {:08x}\n", crc32c::crc32c(line.as_bytes()))
+    }
+
+    /// `None` if it is not such a line.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
+        let (line, crc) = text.rsplit_once(' ')?;
+        let (journal, position) = line.split_once(' ')?;
+        let is_sound = u32::from_str_radix(crc, 16).ok()? == crc32c::crc32c(line.as_bytes());
+        let found =
+            Self { journal: u64::from_str_radix(journal, 16).ok()?, position: position.parse().ok()? };
+        is_sound.then_some(found)
+    }
 }
 
 /// A session key that means the same in another process: the listener by its
@@ -54,6 +85,9 @@ pub(crate) struct Snapshot {
 pub(crate) struct StoredKey {
     pub(crate) peer: SocketAddr,
     pub(crate) listener: SocketAddr,
+    /// A connection is remembered until the journal tells its end.
+    #[serde(default)]
+    pub(crate) transport: Transport,
     pub(crate) version: u16,
     pub(crate) domain: u32,
 }
@@ -134,29 +168,31 @@ impl Snapshot {
 
 /// Listeners by address and by number, to translate keys.
 #[derive(Debug, Default)]
-pub(crate) struct Listeners(Vec<SocketAddr>);
+pub(crate) struct Listeners(Vec<ListenerAddr>);
 
 impl Listeners {
-    pub(crate) fn new(addresses: Vec<SocketAddr>) -> Self {
-        Self(addresses)
+    pub(crate) fn new(listeners: Vec<ListenerAddr>) -> Self {
+        Self(listeners)
     }
 
     /// The key as stored; `None` for a listener that is not one of these, and for a
-    /// connection or file: what is known of it ends with it (RFC 7011 §8).
+    /// file: what is known of it ends with it (RFC 7011 §8).
     pub(crate) fn store(&self, key: &SessionKey) -> Option<StoredKey> {
-        if key.transport.is_stream() {
+        if key.transport == Transport::File {
             return None;
         }
-        let &listener = self.0.get(usize::from(key.listener.0))?;
-        Some(StoredKey { peer: key.peer, listener, version: key.version, domain: key.domain })
+        let listener = self.0.get(usize::from(key.listener.0))?.addr;
+        let &SessionKey { peer, transport, version, domain, .. } = key;
+        Some(StoredKey { peer, listener, transport, version, domain })
     }
 
     /// The key in this process; `None` if nothing listens there any more.
     pub(crate) fn load(&self, key: &StoredKey) -> Option<SessionKey> {
-        let index = self.0.iter().position(|addr| *addr == key.listener)?;
+        let &StoredKey { peer, listener: addr, transport, version, domain } = key;
+        let listener = ListenerAddr { addr, is_stream: transport.is_stream() };
+        let index = self.0.iter().position(|known| *known == listener)?;
         let listener = ListenerId(u16::try_from(index).ok()?);
-        let transport = Transport::Udp;
-        Some(SessionKey { peer: key.peer, listener, transport, version: key.version, domain: key.domain })
+        Some(SessionKey { peer, listener, transport, version, domain })
     }
 }
 
@@ -300,6 +336,7 @@ mod tests {
         let key = StoredKey {
             peer: "192.0.2.1:4000".parse().unwrap(),
             listener: "[::]:4739".parse().unwrap(),
+            transport: Transport::Udp,
             version: 10,
             domain: 7,
         };
@@ -323,7 +360,8 @@ mod tests {
             sets: Vec::new(),
         };
         waiting.push(257, &[0, 0xab, 0xff]);
-        Snapshot { sessions: vec![session], waiting: vec![waiting] }
+        let checkpoint = Some(Checkpoint { journal: u64::MAX, position: 5 });
+        Snapshot { checkpoint, sessions: vec![session], waiting: vec![waiting] }
     }
 
     #[test]
@@ -346,7 +384,7 @@ mod tests {
             assert!(Snapshot::decode(&damaged).is_err(), "octet {index}");
             assert!(Snapshot::decode(&sound[..index]).is_err(), "cut at {index}");
         }
-        assert_eq!(Snapshot::decode(b"flowcap-state 3 0\n"), Err(StateError::Version(3)));
+        assert_eq!(Snapshot::decode(b"flowcap-state 4 0\n"), Err(StateError::Version(4)));
         assert_eq!(Snapshot::decode(b"GIF89a"), Err(StateError::Foreign));
     }
 

@@ -3,20 +3,20 @@
 //! **Invariant:** a file is input like any other: whatever is in it, the worst is an
 //! error. The Parquet reader may panic on hostile input, so it runs guarded.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
-use flow_common::limits::{SCHEMA_ELEMENTS_MAX, TABLE_BYTES_MAX, TABLE_ROWS_MAX};
+use bytes::Bytes;
+use flow_common::limits::{FILE_FOOTER_BYTES_MAX, SCHEMA_ELEMENTS_MAX, TABLE_ROWS_MAX};
 use flow_common::tables::Row;
 use flow_common::thrift::schema_elements;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::FOOTER_SIZE;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::ChunkReader;
 
 /// The rows as a Parquet file.
 pub(crate) fn encode<R: Row>(rows: &[R], properties: WriterProperties) -> Result<Vec<u8>, ParquetError> {
@@ -26,22 +26,29 @@ pub(crate) fn encode<R: Row>(rows: &[R], properties: WriterProperties) -> Result
 }
 
 /// The rows of a file.
-pub(crate) fn read<R: Row>(path: &Path) -> io::Result<Vec<R>> {
-    let file = File::open(path)?;
-    if file.metadata()?.len() > TABLE_BYTES_MAX {
-        return Err(damaged("it is larger than any table"));
-    }
-    let n_elements = schema_elements(&footer(&file)?);
-    if n_elements.is_none_or(|n| n > SCHEMA_ELEMENTS_MAX) {
-        return Err(damaged("its footer does not begin with a schema"));
-    }
-    catch_unwind(AssertUnwindSafe(|| rows(file))).unwrap_or_else(|_| Err(damaged("its pages make no sense")))
+pub(crate) fn read<R: Row>(bytes: Bytes) -> io::Result<Vec<R>> {
+    check_footer(&bytes)?;
+    guarded(|| rows(bytes))
 }
 
-fn rows<R: Row>(file: File) -> io::Result<Vec<R>> {
+/// What a Parquet file says of itself, page index included.
+pub(crate) fn metadata<R: ChunkReader>(reader: &R) -> io::Result<ParquetMetaData> {
+    check_footer(reader)?;
+    let policy = PageIndexPolicy::Optional;
+    guarded(|| {
+        let reading = ParquetMetaDataReader::new().with_page_index_policy(policy);
+        reading.parse_and_finish(reader).map_err(damaged)
+    })
+}
+
+fn guarded<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged("its pages make no sense")))
+}
+
+fn rows<R: Row>(bytes: Bytes) -> io::Result<Vec<R>> {
     // The Arrow schema in the file could say anything; ours follows from Parquet's.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(damaged)?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).map_err(damaged)?;
     let mut rows = Vec::new();
     for batch in builder.build().map_err(damaged)? {
         let batch = R::from_batch(&batch.map_err(damaged)?);
@@ -53,20 +60,25 @@ fn rows<R: Row>(file: File) -> io::Result<Vec<R>> {
     Ok(rows)
 }
 
-/// The octets of the file's metadata: before the last 8, its length and `PAR1`.
-fn footer(file: &File) -> io::Result<Vec<u8>> {
+/// The octets of the file's metadata, before the last 8, its length and `PAR1`, must
+/// begin with a schema that its reader can bear.
+fn check_footer<R: ChunkReader>(reader: &R) -> io::Result<()> {
     let cut_short = || damaged("it is cut short");
-    let tail_start = file.metadata()?.len().checked_sub(FOOTER_SIZE as u64).ok_or_else(cut_short)?;
-    let mut length = [0; 4];
-    file.read_exact_at(&mut length, tail_start)?;
-    let length = u32::from_le_bytes(length);
+    let tail_start = reader.len().checked_sub(FOOTER_SIZE as u64).ok_or_else(cut_short)?;
+    let tail = reader.get_bytes(tail_start, FOOTER_SIZE).map_err(damaged)?;
+    let length = u32::from_le_bytes(tail.first_chunk().copied().unwrap_or_default());
     let start = tail_start.checked_sub(length.into()).ok_or_else(cut_short)?;
-    let mut footer = vec![0; length as usize];
-    file.read_exact_at(&mut footer, start)?;
-    Ok(footer)
+    if u64::from(length) > FILE_FOOTER_BYTES_MAX {
+        return Err(damaged("its footer is larger than any"));
+    }
+    let footer = reader.get_bytes(start, length as usize).map_err(damaged)?;
+    if schema_elements(&footer).is_none_or(|n| n > SCHEMA_ELEMENTS_MAX) {
+        return Err(damaged("its footer does not begin with a schema"));
+    }
+    Ok(())
 }
 
-fn damaged(reason: impl ToString) -> io::Error {
+pub(crate) fn damaged(reason: impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason.to_string())
 }
 
@@ -93,22 +105,17 @@ mod tests {
 
     #[test]
     fn a_table_comes_back_and_damage_is_an_error() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("sampling.table");
         let bytes = encode(&rates(), WriterProperties::default()).unwrap();
-        std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(read::<RateRow>(&path).unwrap(), rates());
-        assert!(read::<ReportRow>(&path).is_err(), "another table");
+        assert_eq!(read::<RateRow>(bytes.clone().into()).unwrap(), rates());
+        assert!(read::<ReportRow>(bytes.clone().into()).is_err(), "another table");
         for cut in [0, 7, 8, bytes.len() / 2, bytes.len() - 1] {
-            std::fs::write(&path, &bytes[..cut]).unwrap();
-            assert!(read::<RateRow>(&path).is_err(), "cut at {cut}");
+            assert!(read::<RateRow>(bytes[..cut].to_vec().into()).is_err(), "cut at {cut}");
         }
         for index in (0..bytes.len()).step_by(7) {
             let mut damaged = bytes.clone();
             damaged[index] ^= 0x55;
-            std::fs::write(&path, &damaged).unwrap();
             // Rows or an error; nothing else.
-            let _ = read::<RateRow>(&path);
+            let _ = read::<RateRow>(damaged.into());
         }
     }
 }

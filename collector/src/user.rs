@@ -91,7 +91,7 @@ impl User {
         if path.symlink_metadata().is_ok() {
             return Ok(());
         }
-        crate::durable::create_directory(path)?;
+        crate::durable::create_directory(&crate::fs::RealFs, path)?;
         lchown(path, Some(self.uid), Some(self.gid))
     }
 }

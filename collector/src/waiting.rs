@@ -170,6 +170,11 @@ impl Waiting {
         self.give_up(Some(now))
     }
 
+    /// Connections and files that wait for a template.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = Transport> {
+        self.of_stream.keys().copied()
+    }
+
     /// Gives up all of a connection or file that has ended; returns as [`Self::expire`].
     pub(crate) fn end(&mut self, transport: Transport) -> Vec<u16> {
         let mut given_up = Vec::new();

@@ -1,14 +1,21 @@
-//! Slot files: batches become row groups of a hidden part, and the part becomes
-//! visible when the slot closes.
+//! A tree of files: parts, the slot files they become, and what a restart finds.
+//!
+//! A part is a complete Parquet file of one row group, hidden. At the end of a slot
+//! its parts become one visible file, whose metadata names them; then they are removed.
+//!
+//! **Invariant:** a part is *committed* when a checkpoint behind its journal range is
+//! durable. A start removes parts that are not: the journal has their records. Nothing
+//! becomes visible before it is committed.
 
-use std::fs::File;
-use std::io::{self, Read};
+mod merge;
+mod recover;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_schema::Schema;
 use flow_common::column::{COLUMNS, ColumnId, ExtraColumn, Kind};
-use flow_common::footer::{Exporter, Footer, Totals};
+use flow_common::footer::{Exporter, Footer, JournalRange, Totals};
 use flow_common::layout::{STATE_DIR, Slot};
 use flow_common::tables::Row;
 use flow_common::{limits, schema};
@@ -22,7 +29,11 @@ use parquet::schema::types::ColumnPath;
 use crate::batch::to_record_batch;
 use crate::durable;
 use crate::flow::FlowBatch;
+use crate::fs::{self, Fs, FsFile, write_all_at};
 use crate::tables;
+use crate::trees::Tree;
+
+pub(crate) use self::recover::{Recovered, journal_name};
 
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -32,39 +43,61 @@ pub(crate) enum WriteError {
     #[error("cannot read `{path}`: {source}")]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write `{path}`: {source}")]
-    Write { path: PathBuf, source: ParquetError },
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot encode `{path}`: {source}")]
+    Encode { path: PathBuf, source: ParquetError },
     #[error("cannot publish `{path}`: {source}")]
     Publish { path: PathBuf, source: io::Error },
 }
 
-/// What the files of a collector have in common.
-#[derive(Debug, Clone)]
+impl WriteError {
+    /// Whether there is no room for it.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        let kind = match self {
+            Self::Create { source, .. }
+            | Self::Read { source, .. }
+            | Self::Write { source, .. }
+            | Self::Publish { source, .. } => source.kind(),
+            Self::Encode { .. } => return false,
+        };
+        matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+/// Where one tree lies and how its files are made.
+#[derive(Debug)]
 pub(crate) struct Store {
-    root: PathBuf,
-    ident: String,
+    fs: Arc<dyn Fs>,
+    tree: Tree,
     /// Columns beyond the table that flow records have.
     elements: Vec<ExtraColumn>,
-    properties: Arc<WriterProperties>,
+    properties: WriterProperties,
 }
 
 /// Which records a file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Content {
     Flows,
     /// Options data records, beside the flow records where no glob finds them.
     Options,
 }
 
-/// A file being written.
-pub(crate) struct SlotFile {
-    part: PathBuf,
-    writer: ArrowWriter<File>,
-    schema: Arc<Schema>,
-    elements: Vec<ExtraColumn>,
-    slot: Slot,
-    content: Content,
-    totals: Totals,
-    rows: u64,
+/// A part, whole and under its name.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) path: PathBuf,
+    pub(crate) rows: u64,
+    pub(crate) n_bytes: u64,
+    pub(crate) footer: Footer,
+    /// Until it is synced.
+    file: Option<Box<dyn FsFile>>,
+}
+
+impl Part {
+    /// Whether a power loss may still take it.
+    pub(crate) fn is_unsynced(&self) -> bool {
+        self.file.is_some()
+    }
 }
 
 /// What the footer says beyond the records themselves.
@@ -74,172 +107,193 @@ pub(crate) struct SlotFacts {
     pub(crate) kernel_dropped: u64,
 }
 
+/// A part as octets.
+pub(crate) struct EncodedPart {
+    bytes: Vec<u8>,
+    rows: u64,
+    footer: Footer,
+}
+
 impl Store {
-    pub(crate) fn new(root: PathBuf, ident: String, elements: Vec<ExtraColumn>) -> Self {
-        let properties = Arc::new(properties(&elements));
-        Self { root, ident, elements, properties }
+    pub(crate) fn new(fs: Arc<dyn Fs>, tree: Tree, elements: Vec<ExtraColumn>) -> Self {
+        let properties = properties(&elements);
+        Self { fs, tree, elements, properties }
+    }
+
+    pub(crate) fn fs(&self) -> &Arc<dyn Fs> {
+        &self.fs
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.tree.root
     }
 
     /// Creates the root, so that a directory that can't be written ends the
     /// program at its start and not at the end of the first slot.
     pub(crate) fn prepare(&self) -> Result<(), WriteError> {
-        let create = |source| WriteError::Create { path: self.root.clone(), source };
-        durable::create_directory(&self.root).map_err(create)?;
-        probe(&self.root).map_err(create)
+        let root = &self.tree.root;
+        let create = |source| WriteError::Create { path: root.clone(), source };
+        durable::create_directory(&*self.fs, root).map_err(create)?;
+        let probe = root.join(format!(".flowcap.probe.{}", std::process::id()));
+        self.fs.create_new(&probe).and_then(|_| self.fs.remove(&probe)).map_err(create)
     }
 
-    /// The decoder's state as last saved; `None` where there is none.
-    pub(crate) fn read_state(&self) -> Result<Option<Vec<u8>>, WriteError> {
-        let path = self.state_path();
-        let read = || {
-            let mut bytes = Vec::new();
-            let n_bytes = File::open(&path)?.take(limits::STATE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-            if n_bytes as u64 > limits::STATE_BYTES_MAX {
-                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than any state"));
-            }
-            Ok(bytes)
-        };
-        match read() {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(WriteError::Read { path, source }),
-        }
+    /// Directory of what is not flow records.
+    pub(crate) fn state_directory(&self) -> PathBuf {
+        self.tree.root.join(STATE_DIR)
     }
 
-    /// Saves the decoder's state.
-    pub(crate) fn save_state(&self, bytes: &[u8]) -> Result<(), WriteError> {
-        let path = self.state_path();
-        durable::replace(&path, bytes).map_err(|source| WriteError::Publish { path, source })
+    /// A file of the state directory; `None` where there is none.
+    pub(crate) fn read_state(&self, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, WriteError> {
+        let path = self.state_directory().join(name);
+        fs::read(&*self.fs, &path, bytes_max).map_err(|source| WriteError::Read { path, source })
+    }
+
+    /// Replaces a file of the state directory.
+    pub(crate) fn save_state(&self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        let path = self.state_directory().join(name);
+        durable::replace(&*self.fs, &path, bytes).map_err(|source| WriteError::Write { path, source })
     }
 
     /// The rows of a side table; none where there is no table.
     pub(crate) fn read_table<R: Row>(&self) -> Result<Vec<R>, WriteError> {
-        let path = self.table_path::<R>();
-        match tables::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            result => result.map_err(|source| WriteError::Read { path, source }),
-        }
+        let path = self.state_directory().join(R::FILE);
+        let bytes = self.read_state(R::FILE, limits::TABLE_BYTES_MAX)?;
+        let rows = bytes.map(|bytes| tables::read(bytes.into())).transpose();
+        rows.map(Option::unwrap_or_default).map_err(|source| WriteError::Read { path, source })
     }
 
     /// Replaces a side table by these rows; an empty one is left out.
     pub(crate) fn save_table<R: Row>(&self, rows: &[R]) -> Result<(), WriteError> {
-        let path = self.table_path::<R>();
-        if rows.is_empty() && !path.exists() {
+        if rows.is_empty() && self.read_state(R::FILE, limits::TABLE_BYTES_MAX)?.is_none() {
             return Ok(());
         }
-        let encoded = tables::encode(rows, (*self.properties).clone());
-        let bytes = encoded.map_err(|source| WriteError::Write { path: path.clone(), source })?;
-        durable::replace(&path, &bytes).map_err(|source| WriteError::Publish { path, source })
+        let path = self.state_directory().join(R::FILE);
+        let bytes = tables::encode(rows, self.properties.clone());
+        self.save_state(R::FILE, &bytes.map_err(|source| WriteError::Encode { path, source })?)
     }
 
-    fn table_path<R: Row>(&self) -> PathBuf {
-        self.root.join(STATE_DIR).join(R::FILE)
+    /// Directory of the files of a slot.
+    pub(crate) fn directory(&self, slot: Slot, content: Content) -> PathBuf {
+        match content {
+            Content::Flows => self.tree.root.join(slot.directory()),
+            Content::Options => self.state_directory().join("options").join(slot.directory()),
+        }
     }
 
-    fn state_path(&self) -> PathBuf {
-        self.root.join(STATE_DIR).join("state")
-    }
-
-    pub(crate) fn create(&self, slot: Slot, content: Content) -> Result<SlotFile, WriteError> {
-        let directory = match content {
-            Content::Flows => self.root.join(slot.directory()),
-            Content::Options => self.root.join(STATE_DIR).join("options").join(slot.directory()),
-        };
-        durable::create_directory(&directory)
-            .map_err(|source| WriteError::Create { path: directory.clone(), source })?;
-        let (part, file) = create_part(&directory, slot)?;
+    /// A batch as the octets of a part.
+    pub(crate) fn encode(
+        &self,
+        slot: Slot,
+        content: Content,
+        batch: FlowBatch,
+        facts: SlotFacts,
+        journal: Option<JournalRange>,
+    ) -> Result<EncodedPart, WriteError> {
         // Options data records keep every field in `other`.
-        let elements = match content {
-            Content::Flows => self.elements.clone(),
-            Content::Options => Vec::new(),
-        };
-        let schema = Arc::new(schema::schema_with(&elements));
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some((*self.properties).clone()))
-            .map_err(|source| WriteError::Write { path: part.clone(), source })?;
-        Ok(SlotFile { part, writer, schema, elements, slot, content, totals: Totals::default(), rows: 0 })
-    }
-
-    /// Completes a file and makes it visible; returns its path.
-    pub(crate) fn publish(&self, file: SlotFile, facts: SlotFacts) -> Result<PathBuf, WriteError> {
-        let SlotFile { part, mut writer, elements, slot, content, totals, rows, .. } = file;
+        let elements = if content == Content::Flows { self.elements.as_slice() } else { &[] };
+        let rows = batch.rows() as u64;
         let footer = Footer {
             schema_version: schema::SCHEMA_VERSION,
             writer: concat!("flowcapd ", env!("CARGO_PKG_VERSION")).to_owned(),
-            ident: self.ident.clone(),
+            ident: self.tree.ident.clone(),
             slot,
-            totals,
+            totals: totals(&batch),
             exporters: facts.exporters,
             kernel_dropped: facts.kernel_dropped,
-            elements,
+            elements: elements.to_vec(),
             replaces: Vec::new(),
-            journal: None,
+            journal,
         };
-        for (key, value) in footer.to_metadata() {
-            writer.append_key_value_metadata(KeyValue::new(key, value));
-        }
-        let write = |source| WriteError::Write { path: part.clone(), source };
-        let metadata = writer.finish().map_err(write)?;
-        assert_eq!(
-            metadata.file_metadata().num_rows(),
-            rows as i64,
-            "the footer disagrees with the batches written"
-        );
-        let file = writer.inner();
-        let name = |n| match content {
-            Content::Flows => slot.file_name(n),
-            Content::Options => slot.options_name(n),
+        let encode = || {
+            let schema = Arc::new(schema::schema_with(elements));
+            let record_batch = to_record_batch(batch, elements, &schema)?;
+            let mut bytes = Vec::new();
+            let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(self.properties.clone()))?;
+            writer.write(&record_batch)?;
+            for (key, value) in footer.to_metadata() {
+                writer.append_key_value_metadata(KeyValue::new(key, value));
+            }
+            writer.close()?;
+            Ok(bytes)
         };
-        durable::publish(file, &part, name)
-            .map_err(|source| WriteError::Publish { path: part.clone(), source })
+        let path = || self.directory(slot, content).join(slot.part_name(0));
+        let bytes = encode().map_err(|source| WriteError::Encode { path: path(), source })?;
+        Ok(EncodedPart { bytes, rows, footer })
     }
-}
 
-/// A file that could be created and removed: the directory can be written.
-fn probe(directory: &Path) -> io::Result<()> {
-    let path = directory.join(format!(".flowcap.probe.{}", std::process::id()));
-    File::create(&path)?;
-    std::fs::remove_file(&path)
-}
-
-/// Creates the first part whose name is free: a part left by a crash stays.
-fn create_part(directory: &Path, slot: Slot) -> Result<(PathBuf, File), WriteError> {
-    for n in 0.. {
-        let path = directory.join(slot.part_name(n));
-        match File::create_new(&path) {
-            Ok(file) => return Ok((path, file)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(source) => return Err(WriteError::Create { path, source }),
+    /// Writes a part as the n-th of its slot, or the first after it whose name is free.
+    /// It can be read from then on, and is durable after [`Part::sync`].
+    pub(crate) fn write_part(
+        &self,
+        content: Content,
+        encoded: &EncodedPart,
+        n: &mut u32,
+    ) -> Result<Part, WriteError> {
+        let slot = encoded.footer.slot;
+        let directory = self.directory(slot, content);
+        loop {
+            let path = directory.join(slot.part_name(*n));
+            *n += 1;
+            match self.write_part_at(&path, encoded) {
+                Ok(part) => return Ok(part),
+                Err(WriteError::Create { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
         }
     }
-    unreachable!("2³² parts of one slot")
+
+    fn write_part_at(&self, path: &Path, encoded: &EncodedPart) -> Result<Part, WriteError> {
+        // Nobody takes it for a part until it is whole.
+        let unfinished = path.with_extension("tmp");
+        let create = |source| WriteError::Create { path: path.to_owned(), source };
+        let file = self.fs.create_new(&unfinished).map_err(create)?;
+        let written = write_all_at(&*file, &encoded.bytes, 0)
+            .map_err(|source| WriteError::Write { path: path.to_owned(), source })
+            .and_then(|()| self.fs.rename_new(&unfinished, path).map_err(create));
+        if let Err(error) = written {
+            // Nothing is left to do where even that fails; a start removes it.
+            let _ = self.fs.remove(&unfinished);
+            return Err(error);
+        }
+        let (rows, footer) = (encoded.rows, encoded.footer.clone());
+        let n_bytes = encoded.bytes.len() as u64;
+        Ok(Part { path: path.to_owned(), rows, n_bytes, footer, file: Some(file) })
+    }
+
+    /// Makes a part durable. One that can't be synced is left and written anew, once:
+    /// the page cache may say of it what the disk does not have.
+    pub(crate) fn sync(&self, part: &mut Part) -> Result<(), WriteError> {
+        let Some(file) = part.file.take() else { return Ok(()) };
+        let Err(error) = file.sync() else { return Ok(()) };
+        tracing::error!("cannot sync `{}`: {error}; its records are written anew", part.path.display());
+        let path = part.path.clone();
+        let publish = |source| WriteError::Publish { path: path.clone(), source };
+        let mut bytes = vec![0; usize::try_from(part.n_bytes).unwrap_or_default()];
+        let n_read = fs::read_full_at(&*file, &mut bytes, 0).map_err(publish)?;
+        if n_read < bytes.len() || !merge::is_sound(bytes.clone().into()) {
+            return Err(publish(io::Error::other("what was written of it can't be read")));
+        }
+        drop(file);
+        durable::replace(&*self.fs, &part.path, &bytes).map_err(publish)
+    }
+
+    /// Removes a part: it is lost, or its records lie elsewhere.
+    pub(crate) fn remove(&self, part: &Part) {
+        if let Err(error) = self.fs.remove(&part.path) {
+            tracing::warn!("cannot remove `{}`: {error}", part.path.display());
+        }
+    }
+
+    /// Makes the names in a directory durable.
+    pub(crate) fn sync_directory(&self, path: &Path) -> Result<(), WriteError> {
+        let publish = |source| WriteError::Publish { path: path.to_owned(), source };
+        self.fs.sync_directory(path).map_err(publish)
+    }
 }
 
-impl SlotFile {
-    /// Appends a batch as one row group.
-    pub(crate) fn write(&mut self, batch: FlowBatch) -> Result<(), WriteError> {
-        add_totals(&mut self.totals, &batch);
-        let rows = batch.rows() as u64;
-        let result = to_record_batch(batch, &self.elements, &self.schema)
-            .map_err(ParquetError::from)
-            .and_then(|record_batch| self.writer.write(&record_batch))
-            .and_then(|()| self.writer.flush());
-        result.map_err(|source| WriteError::Write { path: self.part.clone(), source })?;
-        self.rows += rows;
-        Ok(())
-    }
-
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// Removes what was written: the file is abandoned.
-    pub(crate) fn abandon(self) {
-        // Nothing is left to do where even that fails; the part stays hidden.
-        let _ = std::fs::remove_file(&self.part);
-    }
-}
-
-fn add_totals(totals: &mut Totals, batch: &FlowBatch) {
+fn totals(batch: &FlowBatch) -> Totals {
+    let mut totals = Totals::default();
     for row in 0..batch.rows() {
         let integer = |column| batch.integer(column, row);
         let counter = |column| integer(column).map_or(0, i64::cast_unsigned);
@@ -253,6 +307,7 @@ fn add_totals(totals: &mut Totals, batch: &FlowBatch) {
         let (start, end) = (integer(ColumnId::FlowStart), integer(ColumnId::FlowEnd));
         totals.add_span(start.or(end), end.or(start));
     }
+    totals
 }
 
 /// How files are encoded; the reasons stand in ARCHITECTURE.md.

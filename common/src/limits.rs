@@ -139,9 +139,50 @@ pub const WAITING_SECS_MAX: i64 = 1_300;
 /// hour covers clocks that were set. Anything beyond is the past, wrapped.
 pub const STAMP_AHEAD_MS_MAX: u32 = 3_600_000;
 
-/// Records of closed slots, decoded late, are gathered for so long before they go
-/// to files of their own, seconds.
-pub const LATE_SECS: u64 = 10;
+/// Records are gathered for so long before they become a part, seconds: with the time
+/// to write it, whoever asks sees them within ten.
+pub const PART_SECS: u64 = 8;
+
+/// Length of a segment of the journal, octets: a second of a million flows.
+pub const JOURNAL_SEGMENT_BYTES: u64 = 32 << 20;
+
+/// All segments in use, octets: what may be accepted and not yet in files. Half a
+/// minute of a million flows a second; a replay of all of it takes about a second.
+pub const JOURNAL_BYTES_MAX: u64 = 1 << 30;
+
+/// Segments kept for use when nothing needs them.
+pub const JOURNAL_SPARE_SEGMENTS: usize = 2;
+
+/// Octets of the journal after which a cut is due however little time has passed: a
+/// replay starts no further back.
+pub const JOURNAL_CUT_BYTES: u64 = 256 << 20;
+
+/// Time between two syncs of the journal, ms: what a power loss may take.
+pub const JOURNAL_SYNC_MS: u64 = 500;
+
+/// Starts that may fail in the replay of one journal, before it is set aside.
+pub const REPLAY_ATTEMPTS_MAX: u32 = 3;
+
+/// Room on the disk that is kept for the end, octets: when all else is taken, the open
+/// slot and the state are written into it.
+pub const BALLAST_BYTES: u64 = 32 << 20;
+
+/// How often a full disk is looked at, seconds.
+pub const DISK_CHECK_SECS: u64 = 2;
+
+/// Datagrams that made the decoder panic, kept to be looked at.
+pub const QUARANTINE_FILES_MAX: usize = 100;
+
+/// Directories that are still looked at for parts after their last slot has ended:
+/// what is being published lies there.
+pub const OPEN_DIRECTORIES_KEPT: usize = 8;
+
+/// Parts that wait to be synced: each holds a descriptor.
+pub const PARTS_UNSYNCED_MAX: usize = 128;
+
+/// Octets of parts that are still merged into one file when the program ends; above,
+/// each becomes a file, as whoever ended it waits.
+pub const MERGE_AT_END_BYTES_MAX: u64 = 512 << 20;
 
 /// Rows of one batch, which becomes one row group.
 pub const ROW_GROUP_ROWS: usize = 262_144;

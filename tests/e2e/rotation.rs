@@ -39,13 +39,16 @@ fn datagram(sequence: u32) -> Vec<u8> {
     v5::encode(&header, &[v5::Record { packets: 1, bytes: sequence, ..v5::Record::default() }])
 }
 
-/// Visible files below `root`, relative to it, sorted.
+/// Visible files below `root`, relative to it, sorted; parts are not, nor what a
+/// collector keeps for itself.
 fn files(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut directories = vec![PathBuf::from(root)];
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(directory).unwrap().flatten() {
+            let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
             match entry.file_type().unwrap().is_dir() {
+                _ if is_hidden => {}
                 true => directories.push(entry.path()),
                 false => found.push(entry.path().strip_prefix(root).unwrap().display().to_string()),
             }

@@ -29,6 +29,10 @@ pub(crate) enum DecodeError {
     TemplateMissing { template_id: u16 },
     #[error("its address is not one that may send (`--allow`)")]
     NotAllowed,
+    #[error("it made the decoder fail, which is a bug; it is kept in `.flowcap/quarantine`")]
+    Panicked,
+    #[error("no source has its address (`-n`)")]
+    NoTree,
     #[error("template {template_id} was withdrawn, its data can't be decoded")]
     TemplateWithdrawn { template_id: u16 },
     #[error("template {template_id} was defined anew without being withdrawn")]
@@ -59,6 +63,8 @@ pub(crate) enum Reason {
     VariableLength,
     TemplateMissing,
     NotAllowed,
+    Panicked,
+    NoTree,
     TemplateWithdrawn,
     TemplateRedefined,
     TemplateRepeated,
@@ -68,7 +74,7 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// All of them, in order of their number, with their labels.
-    pub(crate) const ALL: [(Self, &'static str); 17] = [
+    pub(crate) const ALL: [(Self, &'static str); 19] = [
         (Self::Truncated, "truncated"),
         (Self::UnsupportedVersion, "unsupported_version"),
         (Self::RecordCount, "record_count"),
@@ -81,6 +87,8 @@ impl Reason {
         (Self::VariableLength, "variable_length"),
         (Self::TemplateMissing, "template_missing"),
         (Self::NotAllowed, "not_allowed"),
+        (Self::Panicked, "panicked"),
+        (Self::NoTree, "no_tree"),
         (Self::TemplateWithdrawn, "template_withdrawn"),
         (Self::TemplateRedefined, "template_redefined"),
         (Self::TemplateRepeated, "template_repeated"),
@@ -104,6 +112,8 @@ impl DecodeError {
             Self::VariableLength { .. } => Reason::VariableLength,
             Self::TemplateMissing { .. } => Reason::TemplateMissing,
             Self::NotAllowed => Reason::NotAllowed,
+            Self::Panicked => Reason::Panicked,
+            Self::NoTree => Reason::NoTree,
             Self::TemplateWithdrawn { .. } => Reason::TemplateWithdrawn,
             Self::TemplateRedefined { .. } => Reason::TemplateRedefined,
             Self::TemplateRepeated { .. } => Reason::TemplateRepeated,

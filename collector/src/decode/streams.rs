@@ -7,6 +7,7 @@ use flow_common::time::Timestamp;
 
 use super::{DecodeError, Decoder, FlowSink, Misuses, Outcome, Report};
 use crate::datagram::{Datagram, ListenerId, Transport};
+use crate::journal::ListenerAddr;
 use crate::sampling::SamplingPolicy;
 use crate::state::Listeners;
 
@@ -71,14 +72,27 @@ fn the_end_of_a_session_ends_all_of_it() {
 }
 
 #[test]
-fn nothing_of_a_stream_is_saved() {
+fn connections_are_saved_until_they_end_and_files_never() {
     let mut session = Session::new();
     session.decode(TCP, &template(256, 7));
     session.decode(Transport::File, &message(257, &[80]));
     session.decode(Transport::Udp, &template(300, 7));
-    let snapshot = session.decoder.snapshot(&Listeners::new(vec![([0, 0, 0, 0], 4_739).into()]));
-    assert_eq!((snapshot.sessions.len(), snapshot.waiting.len()), (1, 0));
-    assert_eq!(snapshot.sessions[0].templates[0].id, 300);
+    let addr = ([0, 0, 0, 0], 4_739).into();
+    let listeners = Listeners::new([false, true].map(|is_stream| ListenerAddr { addr, is_stream }).into());
+    let kept = |session: &Session| {
+        let snapshot = session.decoder.snapshot(&listeners);
+        let mut ids: Vec<_> = snapshot.sessions.iter().map(|session| session.templates[0].id).collect();
+        ids.sort_unstable();
+        (ids, snapshot.waiting.len())
+    };
+    assert_eq!(kept(&session), (vec![256, 300], 0));
+    // A start that finds them knows nothing of their end: it ends them all.
+    let mut next = Session::new();
+    next.decoder.restore(&session.decoder.snapshot(&listeners), &listeners);
+    assert_eq!((kept(&next).0, next.decoder.end_streams()), (vec![256, 300], vec![]));
+    assert_eq!(kept(&next), (vec![300], 0));
+    session.decoder.end_session(TCP);
+    assert_eq!(kept(&session), (vec![300], 0));
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! The decode thread: from the queue into batches, slot by slot, every datagram
 //! counted.
+//!
+//! A *cut* hands all records gathered to the writer, and with them the state as of
+//! the same block: that is a checkpoint, behind which a restart decodes again.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
@@ -14,22 +18,27 @@ use flow_common::time::Timestamp;
 use ipnet::IpNet;
 
 use super::echoing::EchoSender;
-use super::writing::ToWriter;
+use super::writing::{Cut, Gathered, ToWriter};
 use crate::config::Config;
-use crate::datagram::{Datagram, Transport, TransportSession};
+use crate::datagram::{Block, Datagram, Transport, TransportSession};
 use crate::decode::{DecodeError, Decoder, FlowSink, Outcome, Reason, Report};
 use crate::facts::{Facts, Noted, Tables};
+use crate::journal::Journal;
 use crate::log::LogLimit;
 use crate::losses::{Losses, StreamKey};
 use crate::metrics::Metrics;
-use crate::queue::Queue;
+use crate::queue::{Next, Queue};
 use crate::sequence::Kind;
-use crate::state::{Listeners, Snapshot};
-use crate::writer::{Content, SlotFacts};
+use crate::state::{Checkpoint, Listeners, Snapshot};
+use crate::trees::{Routes, TreeId};
+use crate::writer::SlotFacts;
 
-/// Records of a slot that is not the open one.
+/// Where records go: a tree, and a slot of it.
+type Place = (TreeId, Slot);
+
+/// Records gathered for one place.
 #[derive(Default)]
-struct Late {
+struct Pending {
     sink: FlowSink,
     exporters: ExporterTable,
 }
@@ -39,37 +48,49 @@ pub(super) struct Decode {
     decoder: Decoder,
     /// Whose datagrams are looked at; empty: everyone's.
     allow: Vec<IpNet>,
-    sink: FlowSink,
+    routes: Routes,
+    /// Trees the writer knows.
+    n_trees_told: usize,
+    /// The place records were last decoded for, and what is gathered for it.
+    place: Option<Place>,
+    current: Pending,
+    /// What is gathered for other places: records that waited belong to the slot they
+    /// were received in.
+    others: BTreeMap<Place, Pending>,
+    /// Records in those.
+    other_rows: u64,
     slot: Option<Slot>,
     slot_secs: u32,
-    exporters: ExporterTable,
     kernel_dropped_before: u64,
     losses: Losses,
     log: LogLimit<Reason>,
     metrics: Arc<Metrics>,
     sender: SyncSender<ToWriter>,
     echo: Option<EchoSender>,
-    /// Records that waited, by the slot they were received in. They are gathered for
-    /// a while: one file a template would let a sender cause any number of them.
-    late: BTreeMap<Slot, Late>,
-    /// Records in all of them.
-    late_rows: u64,
-    /// When they were last sent to the writer.
-    late_sent_at_secs: i64,
     /// Second of the last look at the clock.
     ticked_at_secs: i64,
+    cut_at_secs: i64,
+    /// Time for a cut, once the block is done.
+    is_cut_due: bool,
+    /// Something was handed on or learned since the last cut.
+    is_changed: bool,
     /// Listeners by which the state is saved; a capture has none and saves none.
     listeners: Listeners,
     saves_state: bool,
-    /// The state as last saved.
-    saved: Vec<u8>,
     /// What exporters say about themselves.
     facts: Facts,
+    journal: Option<Arc<Journal>>,
+    /// Position before which all is decoded, that of the block at hand, and that of the
+    /// last cut.
+    position: u64,
+    block_end: u64,
+    cut_position: u64,
 }
 
 impl Decode {
     pub(super) fn new(
         config: &Config,
+        routes: Routes,
         metrics: Arc<Metrics>,
         sender: SyncSender<ToWriter>,
         echo: Option<EchoSender>,
@@ -77,28 +98,35 @@ impl Decode {
         Self {
             decoder: Decoder::new(config.sampling).with_lifetimes(config.lifetimes),
             allow: config.allow.clone(),
-            sink: FlowSink::default(),
+            routes,
+            n_trees_told: 0,
+            place: None,
+            current: Pending::default(),
+            others: BTreeMap::new(),
+            other_rows: 0,
             slot: None,
             slot_secs: config.slot_secs,
-            exporters: ExporterTable::default(),
             kernel_dropped_before: 0,
             losses: Losses::default(),
             log: LogLimit::default(),
             metrics,
             sender,
             echo,
-            late: BTreeMap::new(),
-            late_rows: 0,
-            late_sent_at_secs: i64::MIN,
             ticked_at_secs: i64::MIN,
+            cut_at_secs: i64::MIN,
+            is_cut_due: false,
+            is_changed: false,
             listeners: Listeners::default(),
             saves_state: false,
-            saved: Vec::new(),
             facts: Facts::default(),
+            journal: None,
+            position: 0,
+            block_end: 0,
+            cut_position: 0,
         }
     }
 
-    /// Remembers what `state` holds, and saves it again at the end of each slot.
+    /// Remembers what `state` holds, and saves it again at each cut.
     pub(super) fn with_state(mut self, listeners: Listeners, state: Option<&Snapshot>) -> Self {
         self.listeners = listeners;
         self.saves_state = true;
@@ -116,22 +144,75 @@ impl Decode {
         self
     }
 
+    /// Decodes again what `journal` has behind `position`, before anything else.
+    pub(super) fn with_journal(mut self, journal: Arc<Journal>, position: u64) -> Self {
+        self.journal = Some(journal);
+        (self.position, self.cut_position) = (position, position);
+        self
+    }
+
     pub(super) fn run(mut self, queue: &Queue) {
         // Also when this thread panics: the receiver must not wait for it for ever.
         let _closing = queue.close_on_drop();
-        while let Some(block) = queue.pop() {
-            for datagram in block.iter() {
-                self.datagram(&datagram);
-            }
-            if let Some(session) = block.ended {
-                self.end_session(session);
-            }
-            let is_time = block.now != Timestamp::default() && !self.is_out_of_order(block.now);
-            if is_time && block.now.secs() != self.ticked_at_secs {
-                self.tick(block.now);
+        while let Some(next) = queue.pop(self.position) {
+            match next {
+                Next::Block(block, end) => self.block(&block, end),
+                Next::Stored(to) => self.read_on(to, false),
             }
         }
-        self.send_late();
+        self.finish();
+    }
+
+    /// What an earlier run accepted and did not bring into files.
+    pub(super) fn replay(&mut self) {
+        let Some(live_from) = self.journal.as_ref().map(|journal| journal.live_from()) else { return };
+        self.read_on(live_from, true);
+        let n = self.metrics.datagrams_replayed.get();
+        if n > 0 {
+            tracing::info!("decoded {n} datagrams again that an earlier run had accepted");
+        }
+        // Their connections ended with that run.
+        let given_up = self.decoder.end_streams();
+        self.reject_all(&given_up);
+        self.is_changed |= n > 0 || !given_up.is_empty();
+        self.cut();
+    }
+
+    /// Decodes the blocks of the journal up to `to`.
+    fn read_on(&mut self, to: u64, is_replay: bool) {
+        let Some(journal) = self.journal.clone() else { return };
+        while let Some((block, end)) = journal.read(self.position, to) {
+            if is_replay {
+                self.metrics.datagrams_replayed.add(block.len() as u64);
+                self.metrics.datagrams_in_flight.add(block.len() as u64);
+            }
+            self.block(&block, end);
+        }
+        (self.position, self.block_end) = (to, to);
+    }
+
+    /// Decodes one block, which ends at this position.
+    pub(super) fn block(&mut self, block: &Block, end: u64) {
+        self.block_end = end;
+        for datagram in block.iter() {
+            self.datagram(&datagram);
+        }
+        self.is_changed |= block.len() > 0 || block.ended.is_some();
+        if let Some(session) = block.ended {
+            self.end_session(session);
+        }
+        if block.now != Timestamp::default() && !self.is_out_of_order(block.now) {
+            self.tick(block.now);
+        }
+        self.position = end;
+        let is_long = end.saturating_sub(self.cut_position) >= limits::JOURNAL_CUT_BYTES;
+        if self.is_cut_due || is_long {
+            self.cut();
+        }
+    }
+
+    /// All has been decoded: closes the slot.
+    pub(super) fn finish(&mut self) {
         let n_waiting = self.decoder.n_waiting();
         if n_waiting > 0 && self.saves_state {
             tracing::info!("{n_waiting} datagrams wait for a template and are kept for the next start");
@@ -140,37 +221,13 @@ impl Decode {
                 "{n_waiting} datagrams wait for a template that did not come; their data is not stored"
             );
         }
-        self.close_slot();
-        // Where no slot was open, templates may have come all the same.
-        self.save_state();
-        self.save_tables();
-    }
-
-    /// Saves the state if it has changed.
-    fn save_state(&mut self) {
-        if !self.saves_state {
-            return;
-        }
-        let snapshot = self.decoder.snapshot(&self.listeners);
-        if snapshot == Snapshot::default() && self.saved.is_empty() {
-            return;
-        }
-        let state = snapshot.encode();
-        if state != self.saved {
-            self.saved.clone_from(&state);
-            self.sender.send(ToWriter::State(state)).expect("the writer outlives the decoder");
-        }
+        self.slot = None;
+        self.is_changed = true;
+        self.cut();
     }
 
     fn is_allowed(&self, exporter: IpAddr) -> bool {
         self.allow.is_empty() || self.allow.iter().any(|prefix| prefix.contains(&exporter))
-    }
-
-    /// Writes the side tables if anything in them has changed.
-    fn save_tables(&mut self) {
-        if let Some(tables) = self.facts.take_changed() {
-            self.sender.send(ToWriter::Tables(Box::new(tables))).expect("the writer outlives the decoder");
-        }
     }
 
     fn datagram(&mut self, datagram: &Datagram<'_>) {
@@ -181,31 +238,52 @@ impl Decode {
             self.reject(exporter, DecodeError::NotAllowed, datagram.received_at);
             return;
         }
-        if self.is_out_of_order(datagram.received_at) {
-            self.decode_late(datagram);
+        let Some(tree) = self.routes.tree_of(exporter) else {
+            self.metrics.datagrams_in_flight.subtract(1);
+            self.reject(exporter, DecodeError::NoTree, datagram.received_at);
+            return;
+        };
+        let slot = if self.is_out_of_order(datagram.received_at) {
+            Slot::around(datagram.received_at, self.slot_secs)
         } else {
-            if self.slot.is_some_and(|slot| !slot.contains(datagram.received_at)) {
-                self.tick(datagram.received_at);
-            }
-            self.slot.get_or_insert_with(|| Slot::around(datagram.received_at, self.slot_secs));
-            self.decode(datagram);
-            if self.sink.is_full() {
-                self.send_batches();
-            }
-        }
+            self.tick(datagram.received_at);
+            self.is_changed = true;
+            *self.slot.get_or_insert_with(|| Slot::around(datagram.received_at, self.slot_secs))
+        };
+        self.enter((tree, slot));
+        self.decode(datagram);
+        self.hand_on_if_full();
         self.decode_ready();
     }
 
-    /// Decodes into the sink as it is, and counts.
+    /// Decodes into the current place, and counts.
     fn decode(&mut self, datagram: &Datagram<'_>) {
-        let before = self.sink.rows();
-        let report = self.decoder.decode(datagram, &mut self.sink);
+        let before = self.current.sink.rows();
+        let decode = AssertUnwindSafe(|| self.decoder.decode(datagram, &mut self.current.sink));
+        let report = match catch_unwind(decode) {
+            Ok(report) => report,
+            Err(_) => self.quarantine(datagram, before),
+        };
         self.count(datagram, &report, before);
-        let noted = note(&mut self.facts, &self.sink, before, datagram.peer.ip(), datagram.received_at);
+        let sink = &self.current.sink;
+        let noted = note(&mut self.facts, sink, before, datagram.peer.ip(), datagram.received_at);
         count_noted(&self.metrics, noted);
         if let Some(echo) = &mut self.echo {
-            echo.print(&self.sink.flows, before.0..self.sink.flows.rows());
+            echo.print(&self.current.sink.flows, before.0..self.current.sink.flows.rows());
         }
+    }
+
+    /// The decoder panicked: its records are taken back, what it knew of the sender is
+    /// forgotten as it may be half changed, and the datagram is kept for us to look at.
+    fn quarantine(&mut self, datagram: &Datagram<'_>, before: (usize, usize)) -> Report {
+        self.current.sink.flows.truncate(before.0);
+        self.current.sink.options.truncate(before.1);
+        self.decoder.forget(datagram.session());
+        let exporter = datagram.peer.ip().to_canonical();
+        let name = format!("{}-{exporter}-{}", datagram.received_at.0, datagram.peer.port());
+        let bytes = datagram.payload.to_vec();
+        self.send(ToWriter::Quarantine { name: name.replace(':', "_"), bytes });
+        Report { outcome: Outcome::Rejected(DecodeError::Panicked), ..Report::default() }
     }
 
     /// Whether this was received before the open slot began: of two threads that
@@ -218,24 +296,35 @@ impl Decode {
             })
     }
 
-    /// Decodes what belongs to a slot that is closed.
-    fn decode_late(&mut self, datagram: &Datagram<'_>) {
-        let slot = Slot::around(datagram.received_at, self.slot_secs);
-        let mut late = self.late.remove(&slot).unwrap_or_default();
-        let before = late.sink.rows();
-        std::mem::swap(&mut self.sink, &mut late.sink);
-        std::mem::swap(&mut self.exporters, &mut late.exporters);
-        self.decode(datagram);
-        std::mem::swap(&mut self.sink, &mut late.sink);
-        std::mem::swap(&mut self.exporters, &mut late.exporters);
-        let rows = late.sink.rows();
-        self.late_rows += (rows.0 - before.0 + rows.1 - before.1) as u64;
-        let is_full = late.sink.is_full() || self.late_rows >= limits::ROW_GROUP_ROWS as u64;
-        if rows != (0, 0) {
-            self.late.insert(slot, late);
+    /// Records decoded from now on are for this place.
+    fn enter(&mut self, place: Place) {
+        if self.place == Some(place) {
+            return;
         }
-        if is_full {
-            self.send_late();
+        self.leave();
+        self.current = self.others.remove(&place).unwrap_or_default();
+        let rows = self.current.sink.rows();
+        self.other_rows -= (rows.0 + rows.1) as u64;
+        self.place = Some(place);
+    }
+
+    /// Puts what is gathered for the current place beside the rest.
+    fn leave(&mut self) {
+        let Some(place) = self.place.take() else { return };
+        let current = std::mem::take(&mut self.current);
+        let rows = current.sink.rows();
+        self.other_rows += (rows.0 + rows.1) as u64;
+        self.others.insert(place, current);
+    }
+
+    fn hand_on_if_full(&mut self) {
+        if let Some(place) = self.place.filter(|_| self.current.sink.is_full()) {
+            let current = std::mem::take(&mut self.current);
+            self.hand_on(place, current);
+        }
+        // Many places with few records each, or late ones that come and come.
+        if self.other_rows >= limits::ROW_GROUP_ROWS as u64 {
+            self.hand_on_all();
         }
     }
 
@@ -246,25 +335,24 @@ impl Decode {
         if let (Some(error), n) = (given_up.first(), given_up.len()) {
             tracing::warn!("{exporter}: the session ended: {error}; data of {n} messages is not stored");
         }
-        for error in given_up {
+        self.reject_all(&given_up);
+        self.losses.end(session);
+    }
+
+    fn reject_all(&self, errors: &[DecodeError]) {
+        for error in errors {
             self.metrics.reject(error.reason());
         }
-        self.losses.end(session);
         self.count_waiting();
     }
 
     /// Decodes what waited for a template that has come. A file holds what was
     /// received in its slot, so what came in an earlier one goes to a file of its own.
     fn decode_ready(&mut self) {
-        while let Some(received_at) = self.decoder.next_ready() {
-            let slot = Slot::around(received_at, self.slot_secs);
-            let is_late = self.slot != Some(slot);
-            let (sink, exporters) = if is_late {
-                let late = self.late.entry(slot).or_default();
-                (&mut late.sink, &mut late.exporters)
-            } else {
-                (&mut self.sink, &mut self.exporters)
-            };
+        while let Some((received_at, exporter)) = self.decoder.next_ready() {
+            let Some(tree) = self.routes.tree_of(exporter) else { break };
+            self.enter((tree, Slot::around(received_at, self.slot_secs)));
+            let sink = &mut self.current.sink;
             let before = sink.rows();
             let Some(report) = self.decoder.decode_ready(sink) else { break };
             self.metrics.lists_kept.add(std::mem::take(&mut sink.lists_kept));
@@ -276,12 +364,11 @@ impl Decode {
             if flows > 0 {
                 let events = report.events;
                 let contribution = Contribution { flows: flows - events, events, ..Contribution::default() };
-                exporters.add(context.peer.ip(), context.version, context.domain, contribution);
+                self.current.exporters.add(context.peer.ip(), context.version, context.domain, contribution);
             }
             if let Some(echo) = &mut self.echo {
-                echo.print(&sink.flows, before.0..sink.flows.rows());
+                echo.print(&self.current.sink.flows, before.0..self.current.sink.flows.rows());
             }
-            let is_full = sink.is_full();
             self.count_records(flows, options);
             match report.ended {
                 Some(Outcome::Decoded) => self.metrics.datagrams_decoded.add(1),
@@ -289,14 +376,7 @@ impl Decode {
                 Some(Outcome::Waiting) | None => {}
             }
             self.count_waiting();
-            if is_late {
-                self.late_rows += flows + options;
-                if is_full || self.late_rows >= limits::ROW_GROUP_ROWS as u64 {
-                    self.send_late();
-                }
-            } else if is_full {
-                self.send_batches();
-            }
+            self.hand_on_if_full();
         }
     }
 
@@ -308,11 +388,11 @@ impl Decode {
     }
 
     fn count(&mut self, datagram: &Datagram<'_>, report: &Report, before: (usize, usize)) {
-        let flows = (self.sink.flows.rows() - before.0) as u64;
-        let options = (self.sink.options.rows() - before.1) as u64;
+        let flows = (self.current.sink.flows.rows() - before.0) as u64;
+        let options = (self.current.sink.options.rows() - before.1) as u64;
         self.count_records(flows, options);
         let metrics = &self.metrics;
-        metrics.lists_kept.add(std::mem::take(&mut self.sink.lists_kept));
+        metrics.lists_kept.add(std::mem::take(&mut self.current.sink.lists_kept));
         metrics.templates_learned.add(report.templates_learned);
         metrics.templates_evicted.add(report.templates_evicted);
         metrics.withdrawals_ignored.add(report.withdrawals_ignored);
@@ -332,7 +412,7 @@ impl Decode {
         let seen = self.follow(datagram, report, is_whole.then_some((flows + options) as u32));
         let contribution = Contribution { flows: flows - report.events, events: report.events, ..seen };
         if contribution != Contribution::default() {
-            self.exporters.add(exporter, report.version, report.domain, contribution);
+            self.current.exporters.add(exporter, report.version, report.domain, contribution);
         }
         for &error in &report.template_errors {
             self.metrics.templates_refused[error.reason() as usize].add(1);
@@ -412,61 +492,79 @@ impl Decode {
     }
 
     /// Time has passed: closes the slot that ended and gives up what waited too long.
+    /// Time comes from what was received, so that a journal read again gives the same.
     fn tick(&mut self, now: Timestamp) {
+        let is_past =
+            (0..=limits::DISORDER_SECS_MAX).contains(&(self.ticked_at_secs.saturating_sub(now.secs())));
+        if is_past {
+            return;
+        }
         self.ticked_at_secs = now.secs();
-        for error in self.decoder.expire(now) {
-            self.metrics.reject(error.reason());
-        }
-        self.count_waiting();
-        if now.secs().abs_diff(self.late_sent_at_secs) >= limits::LATE_SECS {
-            self.late_sent_at_secs = now.secs();
-            self.send_late();
-        }
+        let given_up = self.decoder.expire(now);
+        self.is_changed |= !given_up.is_empty();
+        self.reject_all(&given_up);
         if self.slot.is_some_and(|slot| !slot.contains(now)) {
-            self.close_slot();
+            self.slot = None;
+            self.is_cut_due = true;
+        }
+        // From the first record on, so that none waits longer for its part.
+        if !self.is_changed {
+            self.cut_at_secs = now.secs();
+        }
+        let is_time = now.secs().abs_diff(self.cut_at_secs) >= limits::PART_SECS;
+        self.is_cut_due |= is_time && self.saves_state;
+    }
+
+    /// Hands all that is gathered to the writer, with the state as of this block.
+    fn cut(&mut self) {
+        self.is_cut_due = false;
+        self.cut_at_secs = self.ticked_at_secs;
+        if !std::mem::take(&mut self.is_changed) {
+            return;
+        }
+        self.hand_on_all();
+        self.cut_position = self.position;
+        let state = self.saves_state.then(|| {
+            let journal = self.journal.as_ref();
+            let checkpoint =
+                journal.map(|journal| Checkpoint { journal: journal.id(), position: self.position });
+            let snapshot = Snapshot { checkpoint, ..self.decoder.snapshot(&self.listeners) };
+            snapshot.encode()
+        });
+        let tables = self.facts.take_changed().map(Box::new);
+        self.send(ToWriter::Cut(Cut { position: self.position, state, tables, open: self.slot }));
+    }
+
+    fn hand_on_all(&mut self) {
+        self.leave();
+        self.other_rows = 0;
+        for (place, pending) in std::mem::take(&mut self.others) {
+            self.hand_on(place, pending);
         }
     }
 
-    fn send_batches(&mut self) {
-        let Some(slot) = self.slot else { return };
-        for (content, batch) in
-            [(Content::Flows, &mut self.sink.flows), (Content::Options, &mut self.sink.options)]
-        {
-            if !batch.is_empty() {
-                let batch = std::mem::take(batch);
-                self.sender
-                    .send(ToWriter::Batch { slot, content, batch })
-                    .expect("the writer outlives the decoder");
-            }
+    fn hand_on(&mut self, (tree, slot): Place, mut pending: Pending) {
+        let FlowSink { flows, options, .. } = pending.sink;
+        let exporters = pending.exporters.take();
+        if flows.is_empty() && options.is_empty() && exporters.is_empty() {
+            return;
         }
+        let kernel_dropped = self.metrics.datagrams_kernel_dropped.get();
+        let facts = SlotFacts { exporters, kernel_dropped: kernel_dropped - self.kernel_dropped_before };
+        self.kernel_dropped_before = kernel_dropped;
+        let told = self.n_trees_told;
+        let new: Vec<_> =
+            self.routes.iter().skip(told).map(|(id, tree)| ToWriter::Tree(id, tree.clone())).collect();
+        self.n_trees_told += new.len();
+        for tree in new {
+            self.send(tree);
+        }
+        let range = (self.cut_position, self.block_end);
+        self.send(ToWriter::Gathered(Gathered { tree, slot, flows, options, facts, range }));
     }
 
-    /// Publishes records that waited, in files of the slots they were received in.
-    fn send_late(&mut self) {
-        self.late_rows = 0;
-        for (slot, Late { sink: FlowSink { flows, options, .. }, mut exporters }) in
-            std::mem::take(&mut self.late)
-        {
-            let facts = SlotFacts { exporters: exporters.take(), kernel_dropped: 0 };
-            self.sender
-                .send(ToWriter::Late { slot, flows, options, facts })
-                .expect("the writer outlives the decoder");
-        }
-    }
-
-    fn close_slot(&mut self) {
-        self.send_batches();
-        if self.slot.take().is_some() {
-            let kernel_dropped = self.metrics.datagrams_kernel_dropped.get();
-            let facts = SlotFacts {
-                exporters: self.exporters.take(),
-                kernel_dropped: kernel_dropped - self.kernel_dropped_before,
-            };
-            self.kernel_dropped_before = kernel_dropped;
-            self.sender.send(ToWriter::Close(facts)).expect("the writer outlives the decoder");
-            self.save_state();
-            self.save_tables();
-        }
+    fn send(&self, message: ToWriter) {
+        self.sender.send(message).expect("the writer outlives the decoder");
     }
 }
 
@@ -496,7 +594,8 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     use super::*;
-    use crate::datagram::{Block, ListenerId};
+    use crate::datagram::ListenerId;
+    use crate::trees::Tree;
 
     /// A v9 export packet of one record, with its template.
     const PAYLOAD: [u8; 40] = [
@@ -507,8 +606,8 @@ mod tests {
 
     #[test]
     fn what_was_received_earlier_closes_no_slot() {
-        let check = |stamps: &[i64], expected: &[(bool, i64)]| {
-            let queue = Queue::new(limits::QUEUE_BYTES_MAX, 1);
+        let check = |stamps: &[i64], expected: &[i64]| {
+            let queue = Queue::new(limits::QUEUE_BYTES_MAX, 1, None);
             for &secs in stamps {
                 let received_at = Timestamp::from_secs(secs);
                 let mut block = Block::new(received_at);
@@ -521,12 +620,14 @@ mod tests {
             let (sender, receiver) = sync_channel(100);
             let metrics = Arc::new(Metrics::default());
             metrics.datagrams_in_flight.add(stamps.len() as u64);
-            Decode::new(&Config::default(), metrics, sender, None)
+            let config = Config::default();
+            let home = Tree { root: config.root.clone(), ident: String::new() };
+            let routes = Routes::new(home, &config.trees, []);
+            Decode::new(&config, routes, metrics, sender, None)
                 .with_state(Listeners::default(), None)
                 .run(&queue);
             let files = receiver.iter().filter_map(|message| match message {
-                ToWriter::Batch { slot, .. } => Some((false, slot.start().secs())),
-                ToWriter::Late { slot, .. } => Some((true, slot.start().secs())),
+                ToWriter::Gathered(gathered) => Some(gathered.slot.start().secs()),
                 _ => None,
             });
             let mut files: Vec<_> = files.collect();
@@ -534,8 +635,8 @@ mod tests {
             assert_eq!(files, expected, "{stamps:?}");
         };
         // Slots of 300 s; the third came to another thread before the second.
-        check(&[590, 601, 599, 602], &[(false, 300), (false, 600), (true, 300)]);
+        check(&[590, 601, 599, 602], &[300, 300, 600, 600]);
         // The clock was set back: that is the time now.
-        check(&[601, 200, 201], &[(false, 0), (false, 600)]);
+        check(&[601, 200, 201], &[0, 600]);
     }
 }

@@ -57,10 +57,11 @@ type Ended = (End, Option<io::Error>);
 
 impl StreamThread {
     /// Serves until it should stop, then until the last connection has ended.
-    pub(super) fn run(self, shared: Shared) -> Result<(), String> {
+    /// Connections are numbered from `first` on.
+    pub(super) fn run(self, shared: Shared, first: u64) -> Result<(), String> {
         let queue = Arc::clone(&shared.queue);
         let stop = Arc::clone(&self.stop);
-        let result = self.serve(shared);
+        let result = self.serve(shared, first);
         if result.is_err() {
             stop.store(true, Ordering::Relaxed);
         }
@@ -68,7 +69,7 @@ impl StreamThread {
         result.map_err(|error| format!("cannot accept connections: {error}"))
     }
 
-    fn serve(self, shared: Shared) -> io::Result<()> {
+    fn serve(self, shared: Shared, first: u64) -> io::Result<()> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let tasks = LocalSet::new();
         let server = Rc::new(Server {
@@ -78,7 +79,7 @@ impl StreamThread {
             allow: self.allow,
             open: RefCell::default(),
             n_open: Cell::default(),
-            n_connections: Cell::default(),
+            n_connections: Cell::new(first),
             stopping: watch::Sender::new(false),
             log: RefCell::default(),
         });

@@ -1,0 +1,412 @@
+//! The journal: datagrams as received, in files that outlive the process. What is
+//! in it was accepted; a crash loses nothing of it.
+//!
+//! ```text
+//! <root>/.flowcap/journal/0000.segment …   each SEGMENT_BYTES long, taken in advance
+//! segment: header (4 KiB): magic, id of the journal, position, listeners, CRC-32C
+//!          blocks: length u32 | CRC-32C u32 | position u64 | now i64 | 0 u64 | datagrams
+//! ```
+//!
+//! A position is an octet of the journal, counted over all segments ever: a segment
+//! covers the positions from a multiple of its length on. Segments are used again
+//! once nothing in them is needed; as checksums cover id and position, what an
+//! earlier use left behind is no block.
+//!
+//! It is also the queue: where decoding falls behind further than memory reaches,
+//! it reads on from here.
+//!
+//! **Invariant:** a segment that could not be written or synced is left: blocks go
+//! to another from then on, and what it holds counts as far as its checksums say.
+
+mod format;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use flow_common::limits;
+use flow_common::time::Timestamp;
+
+use self::format::{SegmentHeader, block_header, read_block_header};
+use crate::datagram::{BLOCK_HEADER_BYTES, Block, ListenerId};
+use crate::durable;
+use crate::fs::{Fs, FsFile, read_full_at, write_all_at};
+use crate::metrics::Metrics;
+
+/// Length of a segment, and of what its header takes. Tests fill many.
+pub(crate) const SEGMENT_BYTES: u64 = if cfg!(test) { 1 << 20 } else { limits::JOURNAL_SEGMENT_BYTES };
+pub(crate) const SEGMENT_HEADER_BYTES: u64 = 4_096;
+
+/// Pause after a segment could not be made: a full disk stays full for a while.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Where a block lies, and whether it lies there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Appended {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// False: it could not be written, and memory alone has it.
+    pub(crate) is_stored: bool,
+}
+
+/// A socket datagrams come in by: its address, and whether it takes connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ListenerAddr {
+    pub(crate) addr: SocketAddr,
+    pub(crate) is_stream: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Segment {
+    path: PathBuf,
+    file: Arc<dyn FsFile>,
+    /// What its listeners are called now; `None` for those of this process.
+    listeners: Option<Arc<[ListenerId]>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// In use, by first position.
+    segments: BTreeMap<u64, Segment>,
+    /// Free to use again.
+    spare: Vec<Segment>,
+    /// Where the next block goes.
+    tail: u64,
+    /// The one being filled, by first position.
+    current: Option<u64>,
+    /// Written since the last sync.
+    dirty: Vec<Segment>,
+    /// Positions before this are on the disk.
+    synced: u64,
+    /// Names made since their directory was synced.
+    has_new_names: bool,
+    next_name: u64,
+    /// Until when no segment is tried, after one could not be made.
+    retry_at: Option<Instant>,
+}
+
+/// A journal.
+pub(crate) struct Journal {
+    fs: Arc<dyn Fs>,
+    directory: PathBuf,
+    id: u64,
+    bytes_max: u64,
+    listeners: Vec<ListenerAddr>,
+    /// Where replay begins.
+    replay_from: u64,
+    /// Position of the first block of this process; what is before it is replayed.
+    live_from: u64,
+    state: Mutex<State>,
+    metrics: Arc<Metrics>,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("directory", &self.directory).field("id", &self.id).finish()
+    }
+}
+
+/// A journal just opened, and what it knows of earlier runs.
+pub(crate) struct Opened {
+    pub(crate) journal: Journal,
+    /// All listeners blocks may name: those of this process, then those of earlier ones.
+    pub(crate) listeners: Vec<ListenerAddr>,
+}
+
+impl Journal {
+    /// Opens the journal in `directory`. `checkpoint` is its id and the position
+    /// before which nothing is needed, as far as that is known; `fresh_id` is the id it
+    /// gets where there is none yet.
+    pub(crate) fn open(
+        fs: Arc<dyn Fs>,
+        directory: &Path,
+        checkpoint: Option<(u64, u64)>,
+        fresh_id: u64,
+        bytes_max: u64,
+        listeners: Vec<ListenerAddr>,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Opened> {
+        durable::create_directory(&*fs, directory)?;
+        let (mut found, mut spare, mut next_name) = (Vec::new(), Vec::new(), 0);
+        for name in fs.list(directory)? {
+            let Some(n) = segment_number(&name.to_string_lossy()) else { continue };
+            next_name = next_name.max(n + 1);
+            let path = directory.join(&name);
+            let file: Arc<dyn FsFile> = Arc::from(fs.open(&path)?);
+            let mut head = vec![0; SEGMENT_HEADER_BYTES as usize];
+            let n_read = read_full_at(&*file, &mut head, 0)?;
+            match SegmentHeader::decode(head.get(..n_read).unwrap_or_default()) {
+                Some(header) => found.push((header, path, file)),
+                None if file.bytes()? >= SEGMENT_BYTES => spare.push(Segment { path, file, listeners: None }),
+                None => fs.remove(&path)?,
+            }
+        }
+        let newest = found.iter().max_by_key(|(header, ..)| header.base).map(|(header, ..)| header.id);
+        let id = checkpoint.map(|(id, _)| id).or(newest).unwrap_or(fresh_id);
+        let from = checkpoint.map_or(0, |(_, position)| position);
+        let mut all = listeners.clone();
+        let (mut segments, mut last) = (BTreeMap::new(), from);
+        for (header, path, file) in found {
+            let is_ours = header.id == id;
+            if is_ours {
+                last = last.max(header.base + SEGMENT_BYTES);
+            }
+            if is_ours && header.base + SEGMENT_BYTES > from {
+                let names = header.listeners.iter().map(|listener| name_of(&mut all, *listener));
+                let listeners = Some(names.collect());
+                segments.insert(header.base, Segment { path, file, listeners });
+            } else {
+                spare.push(Segment { path, file, listeners: None });
+            }
+        }
+        // A segment of its own: what was torn at the end of the last stays behind it.
+        let live_from = last.next_multiple_of(SEGMENT_BYTES);
+        let state =
+            State { segments, spare, tail: live_from, synced: live_from, next_name, ..State::default() };
+        let journal = Self {
+            fs,
+            directory: directory.to_owned(),
+            id,
+            bytes_max: bytes_max.max(4 * SEGMENT_BYTES),
+            listeners,
+            replay_from: from,
+            live_from,
+            state: Mutex::new(state),
+            metrics,
+        };
+        journal.prepare()?;
+        Ok(Opened { journal, listeners: all })
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Position of the first block of this process.
+    pub(crate) fn live_from(&self) -> u64 {
+        self.live_from
+    }
+
+    /// What is before this position is not needed; what is behind it, and before
+    /// [`Self::live_from`], was accepted by earlier runs.
+    pub(crate) fn replay_from(&self) -> u64 {
+        self.replay_from
+    }
+
+    /// Octets of the segments in use.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.lock().segments.len() as u64 * SEGMENT_BYTES
+    }
+
+    /// Appends a block. `None` if the journal is full: there is room again when
+    /// decoding has come further.
+    pub(crate) fn append(&self, block: &mut Block) -> Option<Appended> {
+        let n_bytes = block.sealed_bytes() as u64;
+        let mut state = self.lock();
+        let is_over = |base: u64, tail: u64| tail + n_bytes > base + SEGMENT_BYTES;
+        if state.current.is_none_or(|base| is_over(base, state.tail)) {
+            let used = state.segments.len() as u64 * SEGMENT_BYTES;
+            if used + SEGMENT_BYTES > self.bytes_max {
+                return None;
+            }
+            // Positions go on also where none can be made.
+            state.current = None;
+            self.begin_segment(&mut state);
+        }
+        let start = state.tail;
+        state.tail = start + n_bytes;
+        let segment = state.current.and_then(|base| Some((base, state.segments.get(&base)?.clone())));
+        let Some((base, segment)) = segment else {
+            self.metrics.datagrams_unjournaled.add(block.len() as u64);
+            return Some(Appended { start, end: start + n_bytes, is_stored: false });
+        };
+        let now = block.now;
+        let bytes = block.seal(|bytes| block_header(bytes, self.id, start, now));
+        let result = write_all_at(&*segment.file, bytes, start - base);
+        let is_stored = result.is_ok();
+        if let Err(error) = result {
+            self.leave(&mut state, "write", &error);
+            self.metrics.datagrams_unjournaled.add(block.len() as u64);
+        } else if state.dirty.last().is_none_or(|last| last.path != segment.path) {
+            state.dirty.push(segment);
+        }
+        Some(Appended { start, end: start + n_bytes, is_stored })
+    }
+
+    /// Takes a spare segment, or makes one, for positions from the tail on.
+    fn begin_segment(&self, state: &mut State) {
+        if state.retry_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        state.retry_at = None;
+        let base = state.tail.next_multiple_of(SEGMENT_BYTES);
+        let begin = |state: &mut State| {
+            let segment = match state.spare.pop() {
+                Some(segment) => Segment { listeners: None, ..segment },
+                None => self.make_segment(state)?,
+            };
+            let header = SegmentHeader { id: self.id, base, listeners: self.listeners.clone() };
+            write_all_at(&*segment.file, &header.encode(), 0)?;
+            Ok::<_, io::Error>(segment)
+        };
+        match begin(state) {
+            Ok(segment) => {
+                state.segments.insert(base, segment);
+                state.tail = base + SEGMENT_HEADER_BYTES;
+                state.current = Some(base);
+            }
+            Err(error) => self.leave(state, "extend", &error),
+        }
+    }
+
+    fn make_segment(&self, state: &mut State) -> io::Result<Segment> {
+        let path = self.directory.join(format!("{:04}.segment", state.next_name));
+        state.next_name += 1;
+        let file = self.fs.create_new(&path)?;
+        if let Err(error) = file.allocate(SEGMENT_BYTES) {
+            // A file without its room is none.
+            let _ = self.fs.remove(&path);
+            return Err(error);
+        }
+        state.has_new_names = true;
+        Ok(Segment { path, file: Arc::from(file), listeners: None })
+    }
+
+    /// Nothing more goes to the segment in use.
+    fn leave(&self, state: &mut State, what: &str, error: &io::Error) {
+        self.metrics.journal_errors.add(1);
+        if state.retry_at.is_none() {
+            tracing::error!(
+                "cannot {what} the journal in `{}`: {error}; datagrams are kept in memory alone",
+                self.directory.display()
+            );
+        }
+        state.current = None;
+        state.retry_at = Some(Instant::now() + RETRY);
+    }
+
+    /// Makes what was appended durable, and takes room in advance. Called from a
+    /// thread that may wait for the disk.
+    pub(crate) fn sync(&self) {
+        let (dirty, tail) = {
+            let mut state = self.lock();
+            (std::mem::take(&mut state.dirty), state.tail)
+        };
+        for segment in dirty {
+            if let Err(error) = segment.file.sync() {
+                let mut state = self.lock();
+                self.leave(&mut state, "sync", &error);
+            }
+        }
+        if let Err(error) = self.prepare() {
+            let mut state = self.lock();
+            self.leave(&mut state, "extend", &error);
+        }
+        self.lock().synced = tail;
+    }
+
+    /// Makes one spare segment, and its name durable.
+    fn prepare(&self) -> io::Result<()> {
+        let mut state = self.lock();
+        let is_time = state.retry_at.is_none_or(|at| Instant::now() >= at);
+        if state.spare.is_empty() && is_time {
+            let segment = self.make_segment(&mut state)?;
+            state.spare.push(segment);
+        }
+        let has_new_names = std::mem::take(&mut state.has_new_names);
+        drop(state);
+        if has_new_names { self.fs.sync_directory(&self.directory) } else { Ok(()) }
+    }
+
+    /// Nothing before `position` is needed any more.
+    pub(crate) fn release(&self, position: u64) {
+        let mut state = self.lock();
+        while let Some((&base, _)) = state.segments.first_key_value() {
+            if base + SEGMENT_BYTES > position || state.current == Some(base) {
+                break;
+            }
+            let Some(segment) = state.segments.remove(&base) else { break };
+            if state.spare.len() < limits::JOURNAL_SPARE_SEGMENTS {
+                state.spare.push(segment);
+            } else if let Err(error) = self.fs.remove(&segment.path) {
+                tracing::warn!("cannot remove `{}`: {error}", segment.path.display());
+            }
+        }
+    }
+
+    /// The first block at or behind `at` and before `to`, and the position after it.
+    /// `None` if there is none.
+    pub(crate) fn read(&self, at: u64, to: u64) -> Option<(Block, u64)> {
+        let mut at = at;
+        while at < to {
+            let (base, segment) = {
+                let state = self.lock();
+                let covering = state.segments.range(..=at).next_back();
+                let covering = covering.filter(|(base, _)| at < *base + SEGMENT_BYTES);
+                let (&base, segment) = covering.or_else(|| state.segments.range(at..to).next())?;
+                (base, segment.clone())
+            };
+            at = at.max(base + SEGMENT_HEADER_BYTES);
+            if at >= to {
+                break;
+            }
+            match self.read_block(&segment, base, at) {
+                Ok(Some((block, end))) => return Some((block, end)),
+                Ok(None) => {}
+                Err(error) => {
+                    self.metrics.journal_errors.add(1);
+                    tracing::error!("cannot read `{}`: {error}", segment.path.display());
+                }
+            }
+            at = base + SEGMENT_BYTES;
+        }
+        None
+    }
+
+    fn read_block(&self, segment: &Segment, base: u64, at: u64) -> io::Result<Option<(Block, u64)>> {
+        let mut head = [0; BLOCK_HEADER_BYTES];
+        if at + head.len() as u64 > base + SEGMENT_BYTES
+            || read_full_at(&*segment.file, &mut head, at - base)? < head.len()
+        {
+            return Ok(None);
+        }
+        let Some(header) = read_block_header(&head, at, base + SEGMENT_BYTES) else { return Ok(None) };
+        let mut bytes = vec![0; header.n_bytes];
+        let n_read = read_full_at(&*segment.file, &mut bytes, at - base)?;
+        if n_read < bytes.len() || !header.is_sound(&bytes, self.id) {
+            return Ok(None);
+        }
+        let now = Timestamp(header.now_micros);
+        let translate = |id: ListenerId| match &segment.listeners {
+            Some(names) => names.get(usize::from(id.0)).copied().unwrap_or(id),
+            None => id,
+        };
+        Ok(Block::unseal(bytes, now, translate).map(|block| (block, at + header.n_bytes as u64)))
+    }
+
+    /// A thread that panicked holding the lock left the state whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `0007.segment` → 7.
+fn segment_number(name: &str) -> Option<u64> {
+    name.strip_suffix(".segment")?.parse().ok()
+}
+
+/// What a listener of an earlier run is called now.
+fn name_of(all: &mut Vec<ListenerAddr>, listener: ListenerAddr) -> ListenerId {
+    let index = all.iter().position(|known| *known == listener).unwrap_or_else(|| {
+        all.push(listener);
+        all.len() - 1
+    });
+    ListenerId(u16::try_from(index).unwrap_or(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests;

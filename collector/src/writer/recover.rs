@@ -1,0 +1,165 @@
+//! What a start finds: parts of slots that were open, some of them to be decoded again.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use flow_common::footer::Footer;
+use flow_common::layout::{Slot, parse_part_name};
+use flow_common::limits;
+
+use super::merge::PartReader;
+use super::{Content, Part, Store, WriteError};
+use crate::state::Checkpoint;
+use crate::tables::{self, damaged};
+
+/// Name of the list of directories that may hold parts, below the state directory.
+const OPEN: &str = "open";
+
+/// A part of an earlier run.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) content: Content,
+    pub(crate) part: Part,
+}
+
+impl Store {
+    /// Parts that an earlier run committed and did not publish. What it did not commit
+    /// is removed, as the journal has it; so is what a visible file replaces.
+    pub(crate) fn recover(&self, checkpoint: Option<Checkpoint>) -> Result<Vec<Recovered>, WriteError> {
+        let mut recovered = Vec::new();
+        for directory in self.open_directories()? {
+            if !self.fs.is_directory(&directory) {
+                continue;
+            }
+            let content =
+                if directory.starts_with(self.state_directory()) { Content::Options } else { Content::Flows };
+            let (parts, replaced) = self.parts_in(&directory)?;
+            for name in parts {
+                let path = directory.join(&name);
+                let part = match self.read_part(&path) {
+                    Ok(part) => part,
+                    // Its name came to the disk before its content: not committed.
+                    Err(error) => {
+                        tracing::warn!("removing what a power loss left: {error}");
+                        self.remove_path(&path);
+                        continue;
+                    }
+                };
+                if replaced.contains(&name) || !is_committed(&part.footer, checkpoint) {
+                    self.remove_path(&path);
+                } else {
+                    recovered.push(Recovered { content, part });
+                }
+            }
+        }
+        recovered.sort_by(|a, b| a.part.path.cmp(&b.part.path));
+        Ok(recovered)
+    }
+
+    /// Names of the parts in a directory, and of those that visible files replace.
+    fn parts_in(&self, directory: &Path) -> Result<(Vec<String>, BTreeSet<String>), WriteError> {
+        let read = |source| WriteError::Read { path: directory.to_owned(), source };
+        let (mut parts, mut replaced) = (Vec::new(), BTreeSet::new());
+        let mut visible = Vec::new();
+        for name in self.fs.list(directory).map_err(read)? {
+            let name = name.to_string_lossy().into_owned();
+            if parse_part_name(&name).is_some() {
+                parts.push(name);
+            } else if name.starts_with(".flowcap.") && name.ends_with(".tmp") {
+                self.remove_path(&directory.join(name));
+            } else if name.starts_with("flowcap.") {
+                visible.push(name);
+            }
+        }
+        for name in visible.iter().filter(|name| parts.iter().any(|part| is_of_slot(name, part))) {
+            // A file that can't be read replaces nothing.
+            if let Ok(part) = self.read_part(&directory.join(name)) {
+                replaced.extend(part.footer.replaces);
+            }
+        }
+        Ok((parts, replaced))
+    }
+
+    /// Number of the next part of a slot: none is used twice, also where a visible file
+    /// has taken the place of the earlier ones.
+    pub(crate) fn next_part(&self, slot: Slot, content: Content) -> u32 {
+        let directory = self.directory(slot, content);
+        let Ok(names) = self.fs.list(&directory) else { return 0 };
+        let mut next = 0;
+        let mut used = |name: &str| {
+            if let Some((_, n)) = parse_part_name(name).filter(|(start, _)| *start == slot.start_secs) {
+                next = next.max(n.saturating_add(1));
+            }
+        };
+        let model = slot.part_name(0);
+        for name in names.iter().map(|name| name.to_string_lossy()) {
+            used(&name);
+            if is_of_slot(&name, &model)
+                && let Ok(part) = self.read_part(&directory.join(&*name))
+            {
+                part.footer.replaces.iter().for_each(|name| used(name));
+            }
+        }
+        next
+    }
+
+    fn read_part(&self, path: &Path) -> Result<Part, WriteError> {
+        let read = |source| WriteError::Read { path: path.to_owned(), source };
+        let file = self.fs.open(path).map_err(read)?;
+        let n_bytes = file.bytes().map_err(read)?;
+        let metadata = tables::metadata(&PartReader(file)).map_err(read)?;
+        let metadata = metadata.file_metadata();
+        let pairs = metadata.key_value_metadata().map(Vec::as_slice).unwrap_or_default();
+        let get =
+            |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref());
+        let footer = Footer::from_metadata(get).map_err(|error| read(damaged(error)))?;
+        let rows = u64::try_from(metadata.num_rows()).unwrap_or_default();
+        Ok(Part { path: path.to_owned(), rows, n_bytes, footer, file: None })
+    }
+
+    /// Directories that may hold parts.
+    fn open_directories(&self) -> Result<Vec<PathBuf>, WriteError> {
+        let bytes = self.read_state(OPEN, limits::TABLE_BYTES_MAX)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let is_ours =
+            |line: &&str| !line.is_empty() && !Path::new(line).is_absolute() && !line.contains("..");
+        Ok(text.lines().filter(is_ours).map(|line| self.tree.root.join(line)).collect())
+    }
+
+    /// Notes which directories may hold parts, before the first lies there.
+    pub(crate) fn note_open<'a>(
+        &self,
+        directories: impl IntoIterator<Item = &'a PathBuf>,
+    ) -> Result<(), WriteError> {
+        let relative = directories.into_iter().filter_map(|path| path.strip_prefix(&self.tree.root).ok());
+        let text: String = relative.map(|path| format!("{}\n", path.display())).collect();
+        self.save_state(OPEN, text.as_bytes())
+    }
+
+    fn remove_path(&self, path: &Path) {
+        if let Err(error) = self.fs.remove(path) {
+            tracing::warn!("cannot remove `{}`: {error}", path.display());
+        }
+    }
+}
+
+/// Whether a visible file's name is of the slot of a part's.
+fn is_of_slot(name: &str, part: &str) -> bool {
+    let stamp = |name: &str| name.trim_start_matches('.').split('.').nth(1).map(ToOwned::to_owned);
+    name.starts_with("flowcap.") && stamp(name) == stamp(part)
+}
+
+/// Whether the journal no longer has what a part holds.
+fn is_committed(footer: &Footer, checkpoint: Option<Checkpoint>) -> bool {
+    match (&footer.journal, checkpoint) {
+        (Some(range), Some(checkpoint)) => {
+            range.id != journal_name(checkpoint.journal) || range.to <= checkpoint.position
+        }
+        _ => true,
+    }
+}
+
+/// A journal's id as files have it.
+pub(crate) fn journal_name(id: u64) -> String {
+    format!("{id:016x}")
+}
