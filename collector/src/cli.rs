@@ -126,6 +126,12 @@ pub struct Args {
     #[arg(short = 't', long = "slot", value_name = "SECS")]
     pub(crate) slot_secs: Option<u32>,
 
+    /// Put files into nfdump's directories, UTC: 0 none, 1 %Y/%m/%d, 2 %Y/%m/%d/%H, 3 %Y/%W/%u,
+    /// 4 %Y/%W/%u/%H, 5 %Y/%j, 6 %Y/%j/%H, 7 %Y-%m-%d, 8 %Y-%m-%d/%H
+    /// [default: date=%Y-%m-%d/hour=%H]
+    #[arg(short = 'S', long = "hierarchy", value_name = "N")]
+    pub(crate) hierarchy: Option<u8>,
+
     /// Name of this collector, written into every file [default: none]
     #[arg(short = 'I', long = "ident", value_name = "IDENT")]
     pub(crate) ident: Option<String>,

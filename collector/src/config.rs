@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flow_common::column::ExtraColumn;
+use flow_common::layout::{Hierarchy, NFDUMP_HIERARCHIES};
 use flow_common::limits;
 use ipnet::IpNet;
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub root: PathBuf,
     /// Length of a slot, seconds.
     pub slot_secs: u32,
+    /// How files are spread over directories.
+    pub hierarchy: Hierarchy,
     /// Name written into every file.
     pub ident: String,
     /// Whom the collector runs as once its sockets are bound.
@@ -91,6 +94,7 @@ impl Default for Config {
             socket: SocketOptions::default(),
             root: PathBuf::from("flows"),
             slot_secs: limits::SLOT_SECS_DEFAULT,
+            hierarchy: Hierarchy::default(),
             ident: "none".to_owned(),
             user: None,
             pid_file: None,
@@ -190,6 +194,7 @@ impl TryFrom<Args> for Config {
             source,
             root: home.root,
             slot_secs: args.slot_secs.map_or(Ok(default.slot_secs), |secs| check_slot(secs.into()))?,
+            hierarchy: args.hierarchy.map_or(Ok(default.hierarchy), |n| check_hierarchy(n.into()))?,
             ident: home.ident,
             socket,
             user,
@@ -228,6 +233,7 @@ impl Args {
             pid_file: self.pid_file.or(file.pid_file),
             directory: self.directory.or(file.directory),
             slot_secs: self.slot_secs.or(file.slot_secs),
+            hierarchy: self.hierarchy.or(file.hierarchy),
             ident: self.ident.or(file.ident),
             sources_dir: self.sources_dir.or(file.sources_dir),
             sampling_rate: self.sampling_rate.or(file.sampling_rate),
@@ -281,6 +287,18 @@ fn check_slot(secs: i64) -> Result<u32, UsageError> {
         UsageError::new(
             format!("slot length `{secs}` is not between 1 and {max} seconds"),
             "a file lies wholly in one hour; `-t 300` is the default",
+        )
+    })
+}
+
+/// The number of one of nfdump's hierarchies.
+fn check_hierarchy(n: i64) -> Result<Hierarchy, UsageError> {
+    let max = NFDUMP_HIERARCHIES.len() - 1;
+    let number = u8::try_from(n).ok().filter(|&n| usize::from(n) <= max);
+    number.map(Hierarchy::Nfdump).ok_or_else(|| {
+        UsageError::new(
+            format!("hierarchy `{n}` is not one of nfdump's, 0 to {max}"),
+            "`-S 2` is YEAR/MONTH/DAY/HOUR; without it directories are `date=…/hour=…`",
         )
     })
 }
@@ -376,6 +394,7 @@ mod tests {
         check(&format!("-c {path} -f cap"), Ok("cap d 60 x Default(10)"));
         check("-t 0", Err("slot length `0` is not between 1 and 3600 seconds"));
         check("--allow 192.0.2.1/33", Err("`192.0.2.1/33` is neither an address nor a prefix"));
+        check("-S 9", Err("hierarchy `9` is not one of nfdump's, 0 to 8"));
         check("-s 0", Err("sampling rate `0` is not 1 to 10000000 or -1 to -10000000"));
         check("--tls", Err("`--tls` needs a certificate and its key"));
         check("--tls --tls-cert a --tls-key b", Err("`--tls` needs to know whose certificates to trust"));

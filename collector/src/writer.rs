@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use flow_common::column::{COLUMNS, ColumnId, ExtraColumn, Kind};
 use flow_common::footer::{Exporter, Footer, JournalRange, Totals};
-use flow_common::layout::{STATE_DIR, Slot};
+use flow_common::layout::{Hierarchy, STATE_DIR, Slot};
 use flow_common::tables::Row;
 use flow_common::{limits, schema};
 use parquet::arrow::ArrowWriter;
@@ -27,6 +27,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 
 use crate::batch::to_record_batch;
+use crate::config::Config;
 use crate::durable;
 use crate::flow::FlowBatch;
 use crate::fs::{self, Fs, FsFile, write_all_at};
@@ -69,9 +70,22 @@ impl WriteError {
 pub(crate) struct Store {
     fs: Arc<dyn Fs>,
     tree: Tree,
-    /// Columns beyond the table that flow records have.
-    elements: Vec<ExtraColumn>,
+    options: FileOptions,
     properties: WriterProperties,
+}
+
+/// How the files of a collector are made.
+#[derive(Debug, Clone)]
+pub(crate) struct FileOptions {
+    pub(crate) hierarchy: Hierarchy,
+    /// Columns beyond the table that flow records have.
+    pub(crate) elements: Vec<ExtraColumn>,
+}
+
+impl From<&Config> for FileOptions {
+    fn from(config: &Config) -> Self {
+        Self { hierarchy: config.hierarchy, elements: config.elements.clone() }
+    }
 }
 
 /// Which records a file holds.
@@ -115,9 +129,9 @@ pub(crate) struct EncodedPart {
 }
 
 impl Store {
-    pub(crate) fn new(fs: Arc<dyn Fs>, tree: Tree, elements: Vec<ExtraColumn>) -> Self {
-        let properties = properties(&elements);
-        Self { fs, tree, elements, properties }
+    pub(crate) fn new(fs: Arc<dyn Fs>, tree: Tree, options: FileOptions) -> Self {
+        let properties = properties(&options);
+        Self { fs, tree, options, properties }
     }
 
     pub(crate) fn fs(&self) -> &Arc<dyn Fs> {
@@ -175,9 +189,10 @@ impl Store {
 
     /// Directory of the files of a slot.
     pub(crate) fn directory(&self, slot: Slot, content: Content) -> PathBuf {
+        let directory = slot.directory(self.options.hierarchy);
         match content {
-            Content::Flows => self.tree.root.join(slot.directory()),
-            Content::Options => self.state_directory().join("options").join(slot.directory()),
+            Content::Flows => self.tree.root.join(directory),
+            Content::Options => self.state_directory().join("options").join(directory),
         }
     }
 
@@ -191,7 +206,7 @@ impl Store {
         journal: Option<JournalRange>,
     ) -> Result<EncodedPart, WriteError> {
         // Options data records keep every field in `other`.
-        let elements = if content == Content::Flows { self.elements.as_slice() } else { &[] };
+        let elements = if content == Content::Flows { self.options.elements.as_slice() } else { &[] };
         let rows = batch.rows() as u64;
         let footer = Footer {
             schema_version: schema::SCHEMA_VERSION,
@@ -311,7 +326,7 @@ fn totals(batch: &FlowBatch) -> Totals {
 }
 
 /// How files are encoded; the reasons stand in ARCHITECTURE.md.
-fn properties(elements: &[ExtraColumn]) -> WriterProperties {
+fn properties(options: &FileOptions) -> WriterProperties {
     let zstd = ZstdLevel::try_new(1).unwrap_or_default();
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(zstd))
@@ -323,7 +338,7 @@ fn properties(elements: &[ExtraColumn]) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(concat!("flowcapd ", env!("CARGO_PKG_VERSION")).to_owned());
     let table = COLUMNS.iter().map(|column| (column.name, column.kind));
-    let extra = elements.iter().map(|column| (column.name.as_str(), column.kind()));
+    let extra = options.elements.iter().map(|column| (column.name.as_str(), column.kind()));
     for (name, _) in table.chain(extra).filter(|(_, kind)| *kind == Kind::Timestamp) {
         builder = delta_encoded(builder, name);
     }

@@ -7,7 +7,10 @@
 //! <root>/.flowcap/names.table  side tables, see [`crate::tables`]
 //! ```
 //!
-//! Times in names are UTC; a file lies wholly in one hour.
+//! Times in names are UTC; a file lies wholly in one hour. An operator may choose one of
+//! nfdump's hierarchies instead of `date=…/hour=…`; `.flowcap` stays where it is.
+
+use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 
@@ -22,6 +25,38 @@ pub const EXTENSION: &str = "parquet";
 /// Extension of a file of options data records. Parquet too, but no glob for
 /// `*.parquet` may count its rows as flows (DuckDB's `**` enters hidden directories).
 pub const OPTIONS_EXTENSION: &str = "options";
+
+/// How files are spread over directories below the root.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Hierarchy {
+    /// `date=2026-11-21/hour=12`, which other programs read as two columns.
+    #[default]
+    Partitions,
+    /// One of nfdump's (`-S`): a number below the length of [`NFDUMP_HIERARCHIES`].
+    Nfdump(u8),
+}
+
+/// nfdump's hierarchies by their numbers, as formats of a slot's start.
+pub const NFDUMP_HIERARCHIES: [&str; 9] = [
+    "",
+    "%Y/%m/%d",
+    "%Y/%m/%d/%H",
+    "%Y/%W/%u",
+    "%Y/%W/%u/%H",
+    "%Y/%j",
+    "%Y/%j/%H",
+    "%Y-%m-%d",
+    "%Y-%m-%d/%H",
+];
+
+impl Hierarchy {
+    fn format(self) -> &'static str {
+        match self {
+            Self::Partitions => "date=%Y-%m-%d/hour=%H",
+            Self::Nfdump(n) => NFDUMP_HIERARCHIES.get(usize::from(n)).copied().unwrap_or_default(),
+        }
+    }
+}
 
 /// A time slot: the half-open interval `[start, end)` of receive times in one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,9 +94,10 @@ impl Slot {
         Timestamp::from_secs(self.end_secs)
     }
 
-    /// Directory of the slot below the root: `date=2026-11-21/hour=12`.
-    pub fn directory(self) -> String {
-        self.utc().format("date=%Y-%m-%d/hour=%H").to_string()
+    /// Directory of the slot below the root: `date=2026-11-21/hour=12`; empty where
+    /// files lie in the root itself.
+    pub fn directory(self, hierarchy: Hierarchy) -> String {
+        directory(self.start_secs, hierarchy)
     }
 
     /// Name of the n-th file of the slot: `flowcap.202611211230.parquet`, then
@@ -91,12 +127,31 @@ impl Slot {
 
     fn stamp(self) -> String {
         let format = if self.start_secs % 60 == 0 { "%Y%m%d%H%M" } else { "%Y%m%d%H%M%S" };
-        self.utc().format(format).to_string()
+        utc(self.start_secs).format(format).to_string()
     }
+}
 
-    fn utc(self) -> NaiveDateTime {
-        DateTime::from_timestamp(self.start_secs, 0).unwrap_or_default().naive_utc()
-    }
+fn utc(secs: i64) -> NaiveDateTime {
+    DateTime::from_timestamp(secs, 0).unwrap_or_default().naive_utc()
+}
+
+fn directory(start_secs: i64, hierarchy: Hierarchy) -> String {
+    utc(start_secs).format(hierarchy.format()).to_string()
+}
+
+/// Directories between the root of a tree and a file, by the file's name: the deepest
+/// hierarchy that has files of its slot there.
+pub fn levels(file: &Path) -> usize {
+    let start_secs = || {
+        let name = file.file_name()?.to_str()?;
+        let name = name.strip_prefix('.').unwrap_or(name).strip_prefix("flowcap.")?;
+        parse_stamp(name.split('.').next()?)
+    };
+    let (Some(start_secs), Some(parent)) = (start_secs(), file.parent()) else { return 0 };
+    let nfdump = (0..NFDUMP_HIERARCHIES.len() as u8).map(Hierarchy::Nfdump);
+    let directories = nfdump.chain([Hierarchy::Partitions]).map(|hierarchy| directory(start_secs, hierarchy));
+    let fitting = directories.filter(|directory| parent.ends_with(directory));
+    fitting.map(|directory| Path::new(&directory).components().count()).max().unwrap_or(0)
 }
 
 /// Start of the slot, in seconds since the epoch, and number of a visible file;
@@ -162,7 +217,7 @@ mod tests {
             let slot = Slot::around(Timestamp::from_secs(secs), length);
             assert_eq!(slot.file_name(n), name);
             assert_eq!(parse_file_name(name), Some((secs, n)));
-            assert_eq!(slot.directory(), "date=2026-11-21/hour=12");
+            assert_eq!(slot.directory(Hierarchy::Partitions), "date=2026-11-21/hour=12");
         }
         for name in [
             "flowcap.2026.parquet",
@@ -198,6 +253,43 @@ mod tests {
             "flowcap.202611211230.parquet",
         ] {
             assert_eq!(parse_part_name(name), None, "{name}");
+        }
+    }
+
+    /// nfcapd's directories of these times, with `TZ=UTC`.
+    #[test]
+    fn hierarchies_are_nfdumps() {
+        // 2026-11-21 is a Saturday; 2027-01-01 a Friday before its year's first Monday.
+        const NEW_YEAR: i64 = 1_798_761_600;
+        for (n, at_noon, at_new_year) in [
+            (0, "", ""),
+            (1, "2026/11/21", "2027/01/01"),
+            (2, "2026/11/21/12", "2027/01/01/00"),
+            (3, "2026/46/6", "2027/00/5"),
+            (4, "2026/46/6/12", "2027/00/5/00"),
+            (5, "2026/325", "2027/001"),
+            (6, "2026/325/12", "2027/001/00"),
+            (7, "2026-11-21", "2027-01-01"),
+            (8, "2026-11-21/12", "2027-01-01/00"),
+        ] {
+            for (secs, expected) in [(NOON, at_noon), (NEW_YEAR, at_new_year)] {
+                let slot = Slot::around(Timestamp::from_secs(secs), 300);
+                let directory = slot.directory(Hierarchy::Nfdump(n));
+                assert_eq!(directory, expected, "-S {n}");
+                for name in [slot.file_name(3), slot.part_name(7), slot.options_name(0)] {
+                    let file = Path::new("/var/flows").join(&directory).join(name);
+                    assert_eq!(file.ancestors().nth(1 + levels(&file)), Some(Path::new("/var/flows")));
+                }
+            }
+        }
+        for (file, expected) in [
+            ("date=2026-11-21/hour=12/flowcap.202611211230.parquet", 2),
+            ("2026/11/21/12/flowcap.202611211330.parquet", 0), // another hour
+            ("2026/11/21/12/a.parquet", 0),
+            ("11/21/flowcap.202611211230.parquet", 0), // no year
+            ("flowcap.202611211230.parquet", 0),
+        ] {
+            assert_eq!(levels(Path::new(file)), expected, "{file}");
         }
     }
 }

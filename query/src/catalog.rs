@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use flow_common::layout::{EXTENSION, parse_file_name, parse_part_name};
+use flow_common::layout::{EXTENSION, levels, parse_file_name, parse_part_name};
 use flow_common::limits::{DIRECTORY_DEPTH_MAX, DIRECTORY_QUIET_SECS, LISTINGS_MAX};
 use flow_common::time::Timestamp;
 
@@ -135,13 +135,14 @@ fn plain(path: &Path) -> &Path {
     path.strip_prefix(".").unwrap_or(path)
 }
 
-/// The root of the tree a file lies in: its directory, or above `date=…/hour=…`.
+/// The root of the tree a file lies in: its directory, or above what a hierarchy puts
+/// between, and above `date=…/hour=…` whatever the file is called.
 pub(crate) fn root_of(file: &Path) -> &Path {
     let is_level = |path: &&Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("hour=") || name.starts_with("date=")
     };
-    let above = file.ancestors().skip(1).find(|path| !is_level(path));
+    let above = file.ancestors().skip(1 + levels(file)).find(|path| !is_level(path));
     above.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -310,6 +311,8 @@ fn cant_read(path: &Path, error: &io::Error) -> Failure {
 mod tests {
     use std::cell::Cell;
 
+    use flow_common::layout::{Hierarchy, NFDUMP_HIERARCHIES, Slot};
+
     use super::*;
 
     #[test]
@@ -333,6 +336,26 @@ mod tests {
         sorted.reverse();
         sorted.sort_by(|a, b| Rank::of_file(Path::new(a)).cmp(&Rank::of_file(Path::new(b))));
         assert_eq!(sorted, ordered);
+    }
+
+    #[test]
+    fn files_of_every_hierarchy_are_ordered_by_time_below_one_root() {
+        // Over the end of a year, on a Thursday, and of a week.
+        let starts =
+            [1_798_675_200, 1_798_758_000, 1_798_761_600, 1_798_765_200, 1_798_934_400, 1_799_020_800];
+        let nfdump = (0..NFDUMP_HIERARCHIES.len() as u8).map(Hierarchy::Nfdump);
+        for hierarchy in nfdump.chain([Hierarchy::Partitions]) {
+            let path = |secs| {
+                let slot = Slot::around(Timestamp::from_secs(secs), 300);
+                Path::new("flows").join(slot.directory(hierarchy)).join(slot.file_name(0))
+            };
+            let ordered: Vec<_> = starts.map(path).into();
+            let mut sorted = ordered.clone();
+            sorted.reverse();
+            sorted.sort_by(|a, b| Rank::of_file(a).cmp(&Rank::of_file(b)));
+            assert_eq!(sorted, ordered);
+            assert!(ordered.iter().all(|file| root_of(file) == Path::new("flows")), "{ordered:?}");
+        }
     }
 
     /// What a walk makes of a directory that was there when it was listed.

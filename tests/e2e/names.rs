@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flow_collector::{Config, Source, SystemClock, start};
+use flow_common::layout::{Hierarchy, NFDUMP_HIERARCHIES};
 use flow_tests::daemon::{Daemon, Finished};
 use flow_tests::packet::Value;
 use flow_tests::packet::ipfix::{Field, Message};
@@ -50,6 +51,19 @@ fn names_gather_over_restarts() {
     let first = run(None, &[interface(1, "eth0"), interface(2, "eth1"), flow(1)]);
     let second = run(Some(first), &[interface(2, "renamed"), flow(2), flow(3)]);
     assert_eq!(names(&second), [Some("eth0".into()), Some("renamed".into()), None]);
+}
+
+#[test]
+fn names_are_found_from_files_of_every_hierarchy() {
+    for number in 0..NFDUMP_HIERARCHIES.len() as u8 {
+        let hierarchy = Hierarchy::Nfdump(number);
+        let mut daemon = Daemon::start_as(Config { hierarchy, ..Config::default() });
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        daemon.send_from(&socket, &[&interface(1, "eth0"), &flow(1)]);
+        let finished = daemon.finish();
+        assert_eq!(names(&finished), [Some("eth0".into())], "-S {number}");
+        assert!(finished.directory.path().join(".flowcap/names.table").exists(), "-S {number}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use flow_common::usage::{excerpt, lower_first, nearest, neutral};
 use toml::Spanned;
 use toml::de::{DeInteger, DeString, DeTable, DeValue};
 
-use super::{UsageError, check_slot, prefix, sampling_policy, sockets, sources};
+use super::{UsageError, check_hierarchy, check_slot, prefix, sampling_policy, sockets, sources};
 use crate::cli::Args;
 use crate::trees::NamedSource;
 
@@ -44,7 +44,7 @@ type Set = fn(&mut File, &Item<'_>) -> Found<()>;
 
 /// Every key at the top of a file, by its flag: an example of its value, and what
 /// takes it.
-const KEYS: [(&str, &str, Set); 28] = [
+const KEYS: [(&str, &str, Set); 29] = [
     ("port", "[2055, 4739]", |file, item| {
         file.args.ports = item.list(|item| item.number(0, u16::MAX.into()).map(|port| port as u16))?;
         Ok(())
@@ -83,6 +83,11 @@ const KEYS: [(&str, &str, Set); 28] = [
     }),
     ("slot", "300", |file, item| {
         file.args.slot_secs = Some(item.checked(check_slot)?);
+        Ok(())
+    }),
+    ("hierarchy", "2", |file, item| {
+        item.checked(check_hierarchy)?;
+        file.args.hierarchy = Some(item.number(0, u8::MAX.into())? as u8);
         Ok(())
     }),
     ("ident", r#""edge1""#, |file, item| {

@@ -22,7 +22,7 @@ use crate::journal::{Journal, ListenerAddr, Opened};
 use crate::metrics::Metrics;
 use crate::state::{Checkpoint, Listeners, Snapshot};
 use crate::trees::{Routes, Tree};
-use crate::writer::Store;
+use crate::writer::{FileOptions, Store};
 
 /// Name of the journal's directory, below the state directory.
 const JOURNAL: &str = "journal";
@@ -42,7 +42,7 @@ pub(super) struct Journaled {
 /// The collector's own tree.
 pub(super) fn home(fs: Arc<dyn Fs>, config: &Config) -> Result<Arc<Store>, StartError> {
     let tree = Tree { root: config.root.clone(), ident: config.ident.clone() };
-    let store = Store::new(fs, tree, config.elements.clone());
+    let store = Store::new(fs, tree, FileOptions::from(config));
     store.prepare().map_err(|error| {
         StartError::new(error, "choose a directory you may write with `-w DIR`".to_owned())
     })?;

@@ -24,7 +24,7 @@ use crate::fs::Fs;
 use crate::journal::Journal;
 use crate::metrics::{Counter, Metrics};
 use crate::trees::{Tree, TreeId};
-use crate::writer::{Content, EncodedPart, Part, Recovered, SlotFacts, Store, WriteError, journal_name};
+use crate::writer::{Content, EncodedPart, FileOptions, Part, Recovered, SlotFacts, Store, WriteError, journal_name};
 
 /// Name of the decoder's state, and of the position it is of, below the state directory.
 pub(super) const STATE: &str = "state";
@@ -84,7 +84,7 @@ struct OpenSlot {
 pub(super) struct Writing {
     /// The collector's own: state, side tables, journal.
     home: Arc<Store>,
-    elements: Vec<flow_common::column::ExtraColumn>,
+    options: FileOptions,
     stores: BTreeMap<TreeId, Arc<Store>>,
     open: BTreeMap<Place, OpenSlot>,
     /// Directories noted as open, by tree.
@@ -114,7 +114,7 @@ impl Writing {
         let disk = Disk::new(Arc::clone(home.fs()), directory.join("ballast"), ballast_bytes);
         Self {
             home,
-            elements: config.elements.clone(),
+            options: FileOptions::from(config),
             stores: BTreeMap::new(),
             open: BTreeMap::new(),
             noted: BTreeMap::new(),
@@ -152,7 +152,7 @@ impl Writing {
 
     fn add_tree(&mut self, id: TreeId, tree: Tree) -> Arc<Store> {
         let fs = Arc::clone(self.home.fs());
-        let store = Arc::new(Store::new(fs, tree, self.elements.clone()));
+        let store = Arc::new(Store::new(fs, tree, self.options.clone()));
         self.stores.insert(id, Arc::clone(&store));
         store
     }

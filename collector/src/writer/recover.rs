@@ -132,7 +132,8 @@ impl Store {
         directories: impl IntoIterator<Item = &'a PathBuf>,
     ) -> Result<(), WriteError> {
         let relative = directories.into_iter().filter_map(|path| path.strip_prefix(&self.tree.root).ok());
-        let text: String = relative.map(|path| format!("{}\n", path.display())).collect();
+        // A file may lie in the root itself.
+        let text: String = relative.map(|path| format!("./{}\n", path.display())).collect();
         self.save_state(OPEN, text.as_bytes())
     }
 
