@@ -207,6 +207,15 @@ pub struct Args {
     #[arg(long = "max-handshakes", value_name = "N")]
     pub(crate) handshakes_max: Option<usize>,
 
+    /// Run this command for each file that has appeared, without a shell: %f is the file below %d,
+    /// %t and %u the start of its slot (202611211230, and seconds since 1970), %i the ident
+    #[arg(short = 'x', long = "exec", value_name = "COMMAND")]
+    pub(crate) exec: Option<String>,
+
+    /// Of these commands, run so many at a time [default: 1]
+    #[arg(long = "max-commands", value_name = "N")]
+    pub(crate) commands_max: Option<usize>,
+
     /// Become this user once the sockets are bound
     #[arg(short = 'u', long = "user", value_name = "USER")]
     pub(crate) user: Option<String>,

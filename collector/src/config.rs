@@ -18,6 +18,7 @@ use flow_common::limits;
 use ipnet::IpNet;
 
 use crate::cli::Args;
+use crate::exec::CommandTemplate;
 use crate::lifetime::Lifetimes;
 use crate::sampling::SamplingPolicy;
 
@@ -50,6 +51,10 @@ pub struct Config {
     pub hierarchy: Hierarchy,
     /// Name written into every file.
     pub ident: String,
+    /// What is run for each file that has appeared.
+    pub exec: Option<CommandTemplate>,
+    /// How many of these commands run at a time.
+    pub commands_max: usize,
     /// Whom the collector runs as once its sockets are bound.
     pub user: Option<User>,
     /// File with the number of the process.
@@ -96,6 +101,8 @@ impl Default for Config {
             slot_secs: limits::SLOT_SECS_DEFAULT,
             hierarchy: Hierarchy::default(),
             ident: "none".to_owned(),
+            exec: None,
+            commands_max: limits::COMMANDS_RUNNING_DEFAULT,
             user: None,
             pid_file: None,
             trees: Trees::default(),
@@ -197,6 +204,8 @@ impl TryFrom<Args> for Config {
             hierarchy: args.hierarchy.map_or(Ok(default.hierarchy), |n| check_hierarchy(n.into()))?,
             ident: home.ident,
             socket,
+            exec: args.exec.as_deref().map(command).transpose()?,
+            commands_max: args.commands_max.map_or(Ok(default.commands_max), |n| check_commands(n as i64))?,
             user,
             pid_file: args.pid_file,
             trees,
@@ -228,6 +237,8 @@ impl Args {
             bind: if self.bind.is_empty() { file.bind } else { self.bind },
             groups: if self.groups.is_empty() { file.groups } else { self.groups },
             buffer_bytes: self.buffer_bytes.or(file.buffer_bytes),
+            exec: self.exec.or(file.exec),
+            commands_max: self.commands_max.or(file.commands_max),
             user: self.user.or(file.user),
             group: self.group.or(file.group),
             pid_file: self.pid_file.or(file.pid_file),
@@ -288,6 +299,21 @@ fn check_slot(secs: i64) -> Result<u32, UsageError> {
             format!("slot length `{secs}` is not between 1 and {max} seconds"),
             "a file lies wholly in one hour; `-t 300` is the default",
         )
+    })
+}
+
+/// nfcapd's `-x`.
+fn command(text: &str) -> Result<CommandTemplate, UsageError> {
+    CommandTemplate::parse(text).map_err(|error| {
+        let hint = "for example `-x 'gzip -k %d/%f'`; tokens are %d, %f, %t, %u, %i and %%";
+        UsageError::new(error.to_string(), hint)
+    })
+}
+
+fn check_commands(n: i64) -> Result<usize, UsageError> {
+    let max = limits::COMMANDS_RUNNING_MAX;
+    usize::try_from(n).ok().filter(|n| (1..=max).contains(n)).ok_or_else(|| {
+        UsageError::new(format!("`{n}` commands at a time are not 1 to {max}"), "each of them is a process")
     })
 }
 
@@ -394,6 +420,8 @@ mod tests {
         check(&format!("-c {path} -f cap"), Ok("cap d 60 x Default(10)"));
         check("-t 0", Err("slot length `0` is not between 1 and 3600 seconds"));
         check("--allow 192.0.2.1/33", Err("`192.0.2.1/33` is neither an address nor a prefix"));
+        check("-x %f%q", Err("`%q` stands for nothing"));
+        check("-x x --max-commands 0", Err("`0` commands at a time are not 1 to 64"));
         check("-S 9", Err("hierarchy `9` is not one of nfdump's, 0 to 8"));
         check("-s 0", Err("sampling rate `0` is not 1 to 10000000 or -1 to -10000000"));
         check("--tls", Err("`--tls` needs a certificate and its key"));

@@ -107,6 +107,10 @@ metrics! {
     journal_bytes "flowcap_journal_bytes" "octets of the journal's segments in use";
     disk_full "flowcap_disk_full" "1 while records are dropped because the disk is full";
     files_visible "flowcap_files_visible_total" "files published";
+    commands_done "flowcap_commands_done_total" "commands for a visible file that ended well";
+    commands_failed "flowcap_commands_failed_total" "commands for a visible file that could not be started or failed";
+    commands_skipped "flowcap_commands_skipped_total" "visible files without a command because those before took too long";
+    commands_waiting "flowcap_commands_waiting" "visible files whose command has not ended";
     file_errors "flowcap_file_errors_total" "files that could not be written or published";
 }
 

@@ -38,6 +38,7 @@ use self::writing::Writing;
 use crate::capture::Capture;
 use crate::config::{Config, Source};
 use crate::datagram::ListenerId;
+use crate::exec::{Hooks, exec};
 use crate::fs::RealFs;
 use crate::journal::{Journal, ListenerAddr};
 use crate::metrics::Metrics;
@@ -90,6 +91,7 @@ pub struct Running {
     /// No other collector writes to this tree.
     lock: Option<Flock<std::fs::File>>,
     echo: Option<JoinHandle<()>>,
+    exec: Option<JoinHandle<()>>,
     is_capture: bool,
 }
 
@@ -149,6 +151,16 @@ impl Running {
             let until = Instant::now() + Duration::from_millis(limits::ECHO_DRAIN_MS_MAX);
             while !echo.is_finished() && (self.is_capture || Instant::now() < until) {
                 std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        if let Some(exec) = self.exec {
+            let until = Instant::now() + Duration::from_millis(limits::COMMANDS_DRAIN_MS_MAX);
+            while !exec.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let n_left = self.metrics.commands_waiting.get();
+            if n_left > 0 {
+                tracing::warn!("{n_left} commands have not ended; those not begun are left out");
             }
         }
         Summary { metrics: self.metrics, failure }
@@ -244,9 +256,10 @@ pub fn start(
         decode.run(&queue);
     })?;
     let write = spawn("write", move || write.run(&batches))?;
+    let (hooks, exec) = start_exec(config, &metrics)?;
     let publish = {
         let metrics = Arc::clone(&metrics);
-        spawn("publish", move || publishing::run(&slots, &metrics))?
+        spawn("publish", move || publishing::run(&slots, &hooks, &metrics))?
     };
     Ok(Running {
         listeners,
@@ -263,6 +276,7 @@ pub fn start(
         sync,
         lock,
         echo: echo_thread,
+        exec,
         is_capture,
     })
 }
@@ -331,6 +345,16 @@ fn open_streams(
     let listeners = addresses.iter().enumerate().map(bind).collect::<Result<_, _>>()?;
     let (allow, stop, reload) = (config.allow.clone(), Arc::clone(stop), Arc::clone(reload));
     Ok(Some(StreamThread { listeners, identity, allow, stop, reload }))
+}
+
+/// What is told of files that have appeared, and the thread that runs a command for each.
+fn start_exec(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> Result<(Hooks, Option<JoinHandle<()>>), StartError> {
+    let Some(template) = config.exec.clone() else { return Ok((Hooks::default(), None)) };
+    let (hooks, thread) = exec(template, config.commands_max, Arc::clone(metrics));
+    Ok((hooks, Some(spawn("exec", move || thread.run())?)))
 }
 
 /// Gives up privileges, once everything that needs them is open.

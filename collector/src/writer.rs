@@ -29,6 +29,7 @@ use parquet::schema::types::ColumnPath;
 use crate::batch::to_record_batch;
 use crate::config::Config;
 use crate::durable;
+use crate::exec::Published;
 use crate::flow::FlowBatch;
 use crate::fs::{self, Fs, FsFile, write_all_at};
 use crate::tables;
@@ -140,6 +141,12 @@ impl Store {
 
     pub(crate) fn root(&self) -> &Path {
         &self.tree.root
+    }
+
+    /// A file of this store, as hooks are told of it.
+    pub(crate) fn published(&self, path: PathBuf, slot: Slot) -> Published {
+        let Tree { root, ident } = self.tree.clone();
+        Published { root, path, slot, ident }
     }
 
     /// Creates the root, so that a directory that can't be written ends the

@@ -145,7 +145,11 @@ impl Listening {
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         stderr.read_line(&mut line).unwrap();
-        let addr = line.strip_prefix("listening on ").and_then(|rest| rest.split(',').next()).unwrap();
+        let addr = line
+            .strip_prefix("listening ")
+            .and_then(|rest| rest.split("on ").nth(1))
+            .and_then(|rest| rest.split(',').next())
+            .unwrap();
         Self { child, stderr, addr: addr.to_owned(), directory }
     }
 
@@ -228,6 +232,61 @@ fn privileges_are_given_up_for_good() {
     }
     // The directory is root's: the file can't be removed, but names nobody any more.
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+}
+
+/// What `ls -l /proc/self/fd` lists beyond the three standard ones and the listing itself.
+fn descriptors(listing: &str) -> Vec<&str> {
+    let entries = listing.lines().filter(|line| line.contains(" -> ") && !line.contains("/proc/"));
+    let entries = entries.filter_map(|line| line.split_once(':')?.1.split_once(' '));
+    entries
+        .map(|(_, entry)| entry)
+        .filter(|entry| !matches!(entry.as_bytes(), [b'0'..=b'2', b' ', ..]))
+        .collect()
+}
+
+#[test]
+fn a_command_for_each_file_inherits_no_descriptor() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("list");
+    std::fs::write(&script, "echo GOT \"$@\"\nexec ls -l /proc/self/fd\n").unwrap();
+    // What this process was started with goes to all that it starts.
+    let before = Command::new("sh").arg(&script).stdin(Stdio::null()).output().unwrap().stdout;
+    let before = String::from_utf8(before).unwrap();
+    let command = format!("sh {} %d/%f %t %u %i '%% %%'", script.display());
+    let pid_file = directory.path().join("pid");
+    let args = [
+        "-x",
+        &command,
+        "-I",
+        "a name",
+        "-S",
+        "2",
+        "--tcp",
+        "0",
+        "-P",
+        pid_file.to_str().unwrap(),
+        "-t",
+        "1",
+    ];
+    let mut collector = Listening::start(&args);
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&datagram(), &collector.addr).unwrap();
+    // The command begins while everything is open.
+    let mut said = String::new();
+    while !said.contains("GOT") {
+        assert!(collector.stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    collector.signal(Signal::SIGTERM);
+    said += &collector.finish();
+    assert!(said.contains(" 0 -> /dev/null\n"), "{said}");
+    assert_eq!(descriptors(&said), descriptors(&before));
+    let got = said.lines().find_map(|line| line.strip_prefix("GOT ")).unwrap();
+    let words: Vec<_> = got.split(' ').collect();
+    let (file, stamp) = (Path::new(words[0]), words[1]);
+    assert!(file.is_absolute() && file.starts_with(collector.directory.path()), "{got}");
+    assert_eq!(file.file_name().unwrap().to_str().unwrap(), format!("flowcap.{stamp}.parquet"));
+    assert!(words[2].parse::<i64>().unwrap() > 1_700_000_000);
+    assert_eq!(words[3..], ["a", "name", "%", "%"]);
+    assert!(said.contains("flowcap_commands_done_total 1\n"), "{said}");
 }
 
 #[test]

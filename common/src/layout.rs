@@ -125,7 +125,9 @@ impl Slot {
         format!(".flowcap.{}.{n:04}.part", self.stamp())
     }
 
-    fn stamp(self) -> String {
+    /// Its start in names, UTC: `202611211230`, with its seconds where it does not
+    /// begin at a full minute.
+    pub fn stamp(self) -> String {
         let format = if self.start_secs % 60 == 0 { "%Y%m%d%H%M" } else { "%Y%m%d%H%M%S" };
         utc(self.start_secs).format(format).to_string()
     }

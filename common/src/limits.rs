@@ -307,6 +307,19 @@ pub const TREES_APART_MAX: usize = 1_024;
 /// At most 4 MiB.
 pub const ROUTES_KNOWN_MAX: usize = 65_536;
 
+/// Files whose command (`-x`) has not ended: a slot of as many trees as there may be,
+/// twice. Beyond it files get none.
+pub const COMMANDS_WAITING_MAX: usize = 4_096;
+
+/// Commands that run at a time by default: each after the one before, as with nfcapd.
+pub const COMMANDS_RUNNING_DEFAULT: usize = 1;
+
+/// Commands that may run at a time, at most: each is a process.
+pub const COMMANDS_RUNNING_MAX: usize = 64;
+
+/// Longest wait for commands at the end, ms. Those that run on then are left alone.
+pub const COMMANDS_DRAIN_MS_MAX: u64 = 5_000;
+
 /// Length of a slot by default, seconds; nfcapd's.
 pub const SLOT_SECS_DEFAULT: u32 = 300;
 
@@ -408,6 +421,7 @@ const _: () =
 const _: () = assert!(SEQUENCE_LATE_MESSAGES_MAX < SEQUENCE_GAP_MESSAGES_MAX);
 const _: () = assert!((EXTRA_COLUMNS_MAX as u64) < SCHEMA_ELEMENTS_MAX / 2);
 const _: () = assert!(COLUMN_NAME_BYTES_MAX <= WORD_BYTES_MAX);
+const _: () = assert!(2 * (SOURCES_MAX + TREES_APART_MAX) <= COMMANDS_WAITING_MAX);
 const _: () = assert!(PAGE_ROWS <= ROW_GROUP_ROWS);
 const _: () = assert!(9_000 <= DATAGRAM_BYTES_MAX, "jumbo frames must fit");
 const _: () = assert!(RECEIVE_BURST_DATAGRAMS * DATAGRAM_BYTES_MAX <= QUEUE_BYTES_MAX);

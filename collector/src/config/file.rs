@@ -14,7 +14,10 @@ use flow_common::usage::{excerpt, lower_first, nearest, neutral};
 use toml::Spanned;
 use toml::de::{DeInteger, DeString, DeTable, DeValue};
 
-use super::{UsageError, check_hierarchy, check_slot, prefix, sampling_policy, sockets, sources};
+use super::{
+    UsageError, check_commands, check_hierarchy, check_slot, command, prefix, sampling_policy, sockets,
+    sources,
+};
 use crate::cli::Args;
 use crate::trees::NamedSource;
 
@@ -44,7 +47,7 @@ type Set = fn(&mut File, &Item<'_>) -> Found<()>;
 
 /// Every key at the top of a file, by its flag: an example of its value, and what
 /// takes it.
-const KEYS: [(&str, &str, Set); 29] = [
+const KEYS: [(&str, &str, Set); 31] = [
     ("port", "[2055, 4739]", |file, item| {
         file.args.ports = item.list(|item| item.number(0, u16::MAX.into()).map(|port| port as u16))?;
         Ok(())
@@ -63,6 +66,16 @@ const KEYS: [(&str, &str, Set); 29] = [
     }),
     ("buffer", "16777216", |file, item| {
         file.args.buffer_bytes = Some(item.checked(sockets::check_buffer)?);
+        Ok(())
+    }),
+    ("exec", r#""gzip -k %d/%f""#, |file, item| {
+        let text = item.text()?;
+        command(text).map_err(|error| item.fault(error.to_string(), error.hint))?;
+        file.args.exec = Some(text.to_owned());
+        Ok(())
+    }),
+    ("max-commands", "1", |file, item| {
+        file.args.commands_max = Some(item.checked(check_commands)?);
         Ok(())
     }),
     ("user", r#""flowcap""#, |file, item| {

@@ -7,6 +7,7 @@ use std::sync::mpsc::Receiver;
 use flow_common::layout::Slot;
 
 use super::writing::counters;
+use crate::exec::Hooks;
 use crate::metrics::Metrics;
 use crate::writer::{Content, Part, Store};
 
@@ -21,16 +22,16 @@ pub(super) struct Slots {
 }
 
 /// Publishes until the writer has ended; what went wrong.
-pub(super) fn run(slots: &Receiver<Slots>, metrics: &Arc<Metrics>) -> Result<(), String> {
+pub(super) fn run(slots: &Receiver<Slots>, hooks: &Hooks, metrics: &Arc<Metrics>) -> Result<(), String> {
     let mut failure = Ok(());
     for slots in slots {
-        failure = failure.and(publish(slots, metrics));
+        failure = failure.and(publish(slots, hooks, metrics));
     }
     failure
 }
 
 /// Publishes one slot.
-pub(super) fn publish(slots: Slots, metrics: &Metrics) -> Result<(), String> {
+pub(super) fn publish(slots: Slots, hooks: &Hooks, metrics: &Metrics) -> Result<(), String> {
     let Slots { store, slot, content, parts, merges } = slots;
     let published = store.publish(slot, content, parts, merges);
     let (visible, _, _, in_flight) = counters(metrics, content);
@@ -39,6 +40,9 @@ pub(super) fn publish(slots: Slots, metrics: &Metrics) -> Result<(), String> {
         in_flight.subtract(rows);
         metrics.files_visible.add(1);
         tracing::info!("{}: {rows} records", path.display());
+        if content == Content::Flows {
+            hooks.published(store.published(path, slot));
+        }
     }
     let Some(error) = published.error else { return Ok(()) };
     metrics.file_errors.add(1);

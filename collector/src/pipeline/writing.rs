@@ -24,7 +24,9 @@ use crate::fs::Fs;
 use crate::journal::Journal;
 use crate::metrics::{Counter, Metrics};
 use crate::trees::{Tree, TreeId};
-use crate::writer::{Content, EncodedPart, FileOptions, Part, Recovered, SlotFacts, Store, WriteError, journal_name};
+use crate::writer::{
+    Content, EncodedPart, FileOptions, Part, Recovered, SlotFacts, Store, WriteError, journal_name,
+};
 
 /// Name of the decoder's state, and of the position it is of, below the state directory.
 pub(super) const STATE: &str = "state";
