@@ -207,6 +207,11 @@ pub struct Args {
     #[arg(long = "max-handshakes", value_name = "N")]
     pub(crate) handshakes_max: Option<usize>,
 
+    /// Send every datagram on to this collector, too, from its exporter's address where CAP_NET_RAW
+    /// allows that; repeatable [default port: 9995]
+    #[arg(short = 'R', long = "repeat", value_name = "HOST[/PORT]", action = ArgAction::Append)]
+    pub(crate) repeat: Vec<String>,
+
     /// Run this command for each file that has appeared, without a shell: %f is the file below %d,
     /// %t and %u the start of its slot (202611211230, and seconds since 1970), %i the ident
     #[arg(short = 'x', long = "exec", value_name = "COMMAND")]

@@ -2,6 +2,7 @@
 //! point can be a usage error.
 
 pub(crate) mod file;
+mod repeat;
 mod sockets;
 mod sources;
 mod streams;
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 use crate::cli::Args;
 use crate::exec::CommandTemplate;
 use crate::lifetime::Lifetimes;
+use crate::repeat::Destination;
 use crate::sampling::SamplingPolicy;
 
 use crate::socket::SocketOptions;
@@ -51,6 +53,8 @@ pub struct Config {
     pub hierarchy: Hierarchy,
     /// Name written into every file.
     pub ident: String,
+    /// Collectors that datagrams are sent on to.
+    pub repeat: Vec<Destination>,
     /// What is run for each file that has appeared.
     pub exec: Option<CommandTemplate>,
     /// How many of these commands run at a time.
@@ -101,6 +105,7 @@ impl Default for Config {
             slot_secs: limits::SLOT_SECS_DEFAULT,
             hierarchy: Hierarchy::default(),
             ident: "none".to_owned(),
+            repeat: Vec::new(),
             exec: None,
             commands_max: limits::COMMANDS_RUNNING_DEFAULT,
             user: None,
@@ -174,9 +179,12 @@ impl TryFrom<Args> for Config {
             }
             None => Source::Listen(addresses(&args.ports, &args.bind)),
         };
-        let socket = match &source {
-            Source::Listen(addresses) => sockets::options(args.buffer_bytes, &args.groups, addresses)?,
-            Source::Capture(_) => SocketOptions::default(),
+        let (socket, destinations) = match &source {
+            Source::Listen(addresses) => (
+                sockets::options(args.buffer_bytes, &args.groups, addresses)?,
+                repeat::destinations(&args.repeat)?,
+            ),
+            Source::Capture(_) => (SocketOptions::default(), Vec::new()),
         };
         let user = User::find(args.user.as_deref(), args.group.as_deref())
             .map_err(|error| UsageError::new(error.to_string(), error.hint()))?;
@@ -204,6 +212,7 @@ impl TryFrom<Args> for Config {
             hierarchy: args.hierarchy.map_or(Ok(default.hierarchy), |n| check_hierarchy(n.into()))?,
             ident: home.ident,
             socket,
+            repeat: destinations,
             exec: args.exec.as_deref().map(command).transpose()?,
             commands_max: args.commands_max.map_or(Ok(default.commands_max), |n| check_commands(n as i64))?,
             user,
@@ -237,6 +246,7 @@ impl Args {
             bind: if self.bind.is_empty() { file.bind } else { self.bind },
             groups: if self.groups.is_empty() { file.groups } else { self.groups },
             buffer_bytes: self.buffer_bytes.or(file.buffer_bytes),
+            repeat: if self.repeat.is_empty() { file.repeat } else { self.repeat },
             exec: self.exec.or(file.exec),
             commands_max: self.commands_max.or(file.commands_max),
             user: self.user.or(file.user),

@@ -68,6 +68,12 @@ async fn collect(args: Args) -> Result<(), Failure> {
             running.granted_bytes().map_or(String::new(), |n| format!(", socket buffer {}", size(n)));
         say(&format!("listening {udp}on{}{streams}{buffer}, writing to {directory}", listeners.concat()));
         warn_of_buffer(config.socket.buffer_bytes, running.granted_bytes());
+        if !running.keeps_sources() {
+            say("warning: datagrams are repeated from this machine's address, and not from their exporter's");
+            say(
+                "hint: keeping that takes CAP_NET_RAW: `setcap cap_net_raw+ep`, or `AmbientCapabilities=` in a unit",
+            );
+        }
     }
     if let Some(file) = &mut pid_file {
         file.write().map_err(|error| Failure::new(1, &error, error.hint().to_owned()))?;

@@ -107,6 +107,9 @@ metrics! {
     journal_bytes "flowcap_journal_bytes" "octets of the journal's segments in use";
     disk_full "flowcap_disk_full" "1 while records are dropped because the disk is full";
     files_visible "flowcap_files_visible_total" "files published";
+    datagrams_repeated "flowcap_datagrams_repeated_total" "datagrams sent on to other collectors, for each of them";
+    datagrams_repeat_failed "flowcap_datagrams_repeat_failed_total" "datagrams that could not be sent on to another collector";
+    datagrams_repeat_dropped "flowcap_datagrams_repeat_dropped_total" "datagrams not sent on to another collector because too many waited";
     commands_done "flowcap_commands_done_total" "commands for a visible file that ended well";
     commands_failed "flowcap_commands_failed_total" "commands for a visible file that could not be started or failed";
     commands_skipped "flowcap_commands_skipped_total" "visible files without a command because those before took too long";

@@ -43,6 +43,7 @@ use crate::fs::RealFs;
 use crate::journal::{Journal, ListenerAddr};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::repeat::{Repeater, Repeating, repeat};
 use crate::socket::{BindError, Listener, Receiver, SocketOptions};
 use crate::stream::connection::Shared;
 use crate::stream::tls::Identity;
@@ -77,6 +78,7 @@ pub struct Summary {
 pub struct Running {
     listeners: Vec<SocketAddr>,
     granted_bytes: Option<usize>,
+    keeps_sources: bool,
     stream_listeners: Vec<(Protocol, SocketAddr)>,
     stop: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
@@ -92,6 +94,7 @@ pub struct Running {
     lock: Option<Flock<std::fs::File>>,
     echo: Option<JoinHandle<()>>,
     exec: Option<JoinHandle<()>>,
+    repeat: Option<JoinHandle<()>>,
     is_capture: bool,
 }
 
@@ -104,6 +107,11 @@ impl Running {
     /// Receive buffer of each UDP socket as the kernel granted it, octets; the smallest.
     pub fn granted_bytes(&self) -> Option<usize> {
         self.granted_bytes
+    }
+
+    /// Whether all that is repeated comes from its exporter's address.
+    pub fn keeps_sources(&self) -> bool {
+        self.keeps_sources
     }
 
     /// Addresses where connections are accepted.
@@ -153,6 +161,12 @@ impl Running {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
+        if let Some(repeat) = self.repeat {
+            let until = Instant::now() + Duration::from_millis(limits::REPEAT_DRAIN_MS_MAX);
+            while !repeat.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         if let Some(exec) = self.exec {
             let until = Instant::now() + Duration::from_millis(limits::COMMANDS_DRAIN_MS_MAX);
             while !exec.is_finished() && Instant::now() < until {
@@ -185,8 +199,10 @@ pub fn start(
     let streams = open_streams(config, listeners.len(), &stop, &reload)?;
     let stream_listeners: Vec<_> =
         streams.iter().flat_map(|streams| &streams.listeners).map(|one| (one.protocol, one.addr)).collect();
-    become_user(config)?;
     let metrics = Arc::new(Metrics::default());
+    let repeating = open_repeat(config, &listeners, &metrics)?;
+    let keeps_sources = repeating.as_ref().is_none_or(|one| one.thread.keeps_sources());
+    become_user(config)?;
     let is_capture = matches!(config.source, Source::Capture(_));
     let home = opening::home(RealFs::shared(), config)?;
     let routes = opening::routes(config, &home);
@@ -202,6 +218,7 @@ pub fn start(
     let journal = journaled.as_ref().map(|journaled| Arc::clone(&journaled.journal));
     let n_senders = 1 + usize::from(streams.is_some());
     let queue = Arc::new(Queue::new(limits::QUEUE_BYTES_MAX, n_senders, journal.clone()));
+    let (repeater, repeat) = repeating.map(start_repeat).transpose()?.unzip();
     let run_streams = |streams: StreamThread| {
         let (queue, clock, metrics) = (Arc::clone(&queue), Arc::clone(&clock), Arc::clone(&metrics));
         let bounds = config.streams.bounds;
@@ -215,6 +232,7 @@ pub fn start(
         Input::Listeners(listeners) => {
             let receive = Receive {
                 receiver: Receiver::new(listeners),
+                repeater,
                 clock,
                 stop: Arc::clone(&stop),
                 metrics: Arc::clone(&metrics),
@@ -264,6 +282,7 @@ pub fn start(
     Ok(Running {
         listeners,
         granted_bytes,
+        keeps_sources,
         stream_listeners,
         stop,
         reload,
@@ -277,6 +296,7 @@ pub fn start(
         lock,
         echo: echo_thread,
         exec,
+        repeat,
         is_capture,
     })
 }
@@ -355,6 +375,28 @@ fn start_exec(
     let Some(template) = config.exec.clone() else { return Ok((Hooks::default(), None)) };
     let (hooks, thread) = exec(template, config.commands_max, Arc::clone(metrics));
     Ok((hooks, Some(spawn("exec", move || thread.run())?)))
+}
+
+/// Opens the sockets to other collectors, where there are any.
+fn open_repeat(
+    config: &Config,
+    listeners: &[SocketAddr],
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Repeating>, StartError> {
+    if config.repeat.is_empty() {
+        return Ok(None);
+    }
+    let opened = repeat(&config.repeat, listeners, config.allow.clone(), Arc::clone(metrics));
+    opened.map(Some).map_err(|error| StartError::new(&error, error.hint().to_owned()))
+}
+
+fn start_repeat(repeating: Repeating) -> Result<(Repeater, JoinHandle<()>), StartError> {
+    let Repeating { repeater, thread, look_up } = repeating;
+    if let Some(look_up) = look_up {
+        // Nobody waits for it: the system's resolver may hang.
+        spawn("look-up", move || look_up.run())?;
+    }
+    Ok((repeater, spawn("repeat", move || thread.run())?))
 }
 
 /// Gives up privileges, once everything that needs them is open.

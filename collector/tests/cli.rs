@@ -72,6 +72,16 @@ fn usage_errors_say_what_to_do() {
          hint: `getent passwd` and `getent group` list those there are; numbers do as well\n",
     );
     check(
+        &["-R", "collector2:9995"],
+        "exit: 2\n--- stdout\n--- stderr\nerror: `collector2:9995` is not `HOST/PORT`\n\
+         hint: for example `-R 192.0.2.2/9995`, `-R 2001:db8::2/9995` or `-R collector2.example`\n",
+    );
+    check(
+        &["-p", &port, "-b", "127.0.0.2", "-R", &format!("127.0.0.2/{port}")],
+        "exit: 1\n--- stdout\n--- stderr\nerror: `127.0.0.2/[PORT]` is this collector: what it repeats would come back for \
+         ever\nhint: choose the address and port of another one\n",
+    );
+    check(
         &["-p", "0", "-J", "239.0.0.9%no-such-interface"],
         "exit: 1\n--- stdout\n--- stderr\nerror: cannot join the multicast group \
          `239.0.0.9%no-such-interface`: No such device (os error 19)\n\
@@ -205,11 +215,9 @@ fn privileges_are_given_up_for_good() {
     let directory = tempfile::tempdir().unwrap();
     let (root, path) = (directory.path().join("flows"), directory.path().join("pid"));
     let (root, path) = (root.to_str().unwrap(), path.to_str().unwrap());
-    let user = ["-u", "65534", "-g", "65534", "-P", path];
     if !nix::unistd::Uid::effective().is_root() {
-        let args = [&["-p", "0", "-b", "127.0.0.1", "-w", root], &user[..]].concat();
-        let said = snapshot(&args, directory.path());
-        assert!(said.starts_with("exit: 1\n--- stdout\n--- stderr\nerror: cannot"), "{said}");
+        let said = snapshot(&["-p", "0", "-b", "127.0.0.1", "-w", root, "-u", "0"], directory.path());
+        assert!(said.starts_with("exit: 1\n--- stdout\n--- stderr\nerror: cannot become `0`: "), "{said}");
         return;
     }
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -287,6 +295,28 @@ fn a_command_for_each_file_inherits_no_descriptor() {
     assert!(words[2].parse::<i64>().unwrap() > 1_700_000_000);
     assert_eq!(words[3..], ["a", "name", "%", "%"]);
     assert!(said.contains("flowcap_commands_done_total 1\n"), "{said}");
+}
+
+#[test]
+fn datagrams_are_repeated_as_they_came() {
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    other.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let target = other.local_addr().unwrap().to_string().replace(':', "/");
+    let mut collector = Listening::start(&["-R", &target]);
+    let exporter = UdpSocket::bind("127.0.0.9:0").unwrap();
+    let mut buffer = [0; 2_000];
+    let payloads = [datagram(), b"no flow at all".to_vec()];
+    for payload in &payloads {
+        exporter.send_to(payload, &collector.addr).unwrap();
+        let (n, peer) = other.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..n], payload);
+        if nix::unistd::Uid::effective().is_root() {
+            assert_eq!(peer, exporter.local_addr().unwrap());
+        }
+    }
+    collector.signal(Signal::SIGTERM);
+    let said = collector.finish();
+    assert!(said.contains("flowcap_datagrams_repeated_total 2\n"), "{said}");
 }
 
 #[test]

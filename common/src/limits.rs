@@ -307,6 +307,21 @@ pub const TREES_APART_MAX: usize = 1_024;
 /// At most 4 MiB.
 pub const ROUTES_KNOWN_MAX: usize = 65_536;
 
+/// Collectors that datagrams are repeated to; nfcapd's bound.
+pub const DESTINATIONS_MAX: usize = 8;
+
+/// Port of a collector that datagrams are repeated to; nfcapd's.
+pub const REPEAT_PORT_DEFAULT: u16 = 9995;
+
+/// Datagrams that wait to be repeated, octets: a tenth of a second at 1 Gbit/s.
+pub const REPEAT_QUEUE_BYTES_MAX: usize = 16 << 20;
+
+/// How often names of those collectors are looked up again, seconds.
+pub const RESOLVE_SECS: u64 = 300;
+
+/// Longest wait at the end for what is still to be repeated, ms.
+pub const REPEAT_DRAIN_MS_MAX: u64 = 1_000;
+
 /// Files whose command (`-x`) has not ended: a slot of as many trees as there may be,
 /// twice. Beyond it files get none.
 pub const COMMANDS_WAITING_MAX: usize = 4_096;

@@ -15,8 +15,8 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeString, DeTable, DeValue};
 
 use super::{
-    UsageError, check_commands, check_hierarchy, check_slot, command, prefix, sampling_policy, sockets,
-    sources,
+    UsageError, check_commands, check_hierarchy, check_slot, command, prefix, repeat, sampling_policy,
+    sockets, sources,
 };
 use crate::cli::Args;
 use crate::trees::NamedSource;
@@ -47,7 +47,7 @@ type Set = fn(&mut File, &Item<'_>) -> Found<()>;
 
 /// Every key at the top of a file, by its flag: an example of its value, and what
 /// takes it.
-const KEYS: [(&str, &str, Set); 31] = [
+const KEYS: [(&str, &str, Set); 32] = [
     ("port", "[2055, 4739]", |file, item| {
         file.args.ports = item.list(|item| item.number(0, u16::MAX.into()).map(|port| port as u16))?;
         Ok(())
@@ -66,6 +66,14 @@ const KEYS: [(&str, &str, Set); 31] = [
     }),
     ("buffer", "16777216", |file, item| {
         file.args.buffer_bytes = Some(item.checked(sockets::check_buffer)?);
+        Ok(())
+    }),
+    ("repeat", r#"["192.0.2.2/9995"]"#, |file, item| {
+        file.args.repeat = item.list(|item| {
+            let text = item.text()?;
+            repeat::destination(text).map_err(|error| item.fault(error.to_string(), error.hint))?;
+            Ok(text.to_owned())
+        })?;
         Ok(())
     }),
     ("exec", r#""gzip -k %d/%f""#, |file, item| {

@@ -15,6 +15,7 @@ use crate::capture::{Capture, CaptureError};
 use crate::datagram::Block;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::repeat::Repeater;
 use crate::socket::{Listener, Receiver};
 
 /// Longest time the receiver sleeps without looking at the clock.
@@ -28,6 +29,8 @@ const SHORT_BURST_DATAGRAMS: usize = limits::RECEIVE_BURST_DATAGRAMS / 4;
 /// The receive thread of the sockets.
 pub(super) struct Receive {
     pub(super) receiver: Receiver,
+    /// Where datagrams are sent on to other collectors.
+    pub(super) repeater: Option<Repeater>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) metrics: Arc<Metrics>,
@@ -91,6 +94,9 @@ impl Receive {
         let n = block.len();
         self.metrics.datagrams_received.add(n as u64);
         self.metrics.datagrams_in_flight.add(n as u64);
+        if let Some(repeater) = &self.repeater {
+            repeater.offer(&block);
+        }
         queue.push(block);
         Ok(n)
     }
