@@ -1,0 +1,208 @@
+//! Hours under changing exporters and short slots: memory and descriptors stay, and
+//! nothing is lost. And an end under full load.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::churn::Churn;
+use crate::collector::{Collector, PATIENCE, free_port};
+use crate::exporters::{EXPORTERS, Exporters, RECORDS};
+use crate::serials::{Seen, parts};
+use crate::setting;
+
+/// Seconds before memory is judged: by then every table is full.
+const WARM_SECS: u64 = 600;
+
+/// Growth of memory in an hour, octets, where it is judged.
+const GROWTH_BYTES_MAX: f64 = 1_048_576.0;
+
+/// Longest end under load, where the machine is known.
+const ENDING_SECS_MAX: u64 = 10;
+
+/// Memory and descriptors at an instant.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    secs: f64,
+    resident_bytes: f64,
+    descriptors: f64,
+}
+
+/// Ends the threads also where the test fails.
+struct Finish<'a, F: Fn()>(&'a F);
+
+impl<F: Fn()> Drop for Finish<'_, F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
+#[test]
+#[ignore = "minutes: SOAK_SECS says how many seconds"]
+fn soak() {
+    soak_for(setting("SOAK_SECS", 20));
+}
+
+#[test]
+fn exporters_come_and_go_and_nothing_is_lost() {
+    soak_for(8);
+}
+
+fn soak_for(secs: u64) {
+    let directory = tempfile::tempdir().unwrap();
+    let (root, port) = (directory.path().join("flows"), free_port());
+    let mut collector = Collector::start(&root, port, 5, &directory.path().join("log"));
+    collector.wait_for_socket();
+    let churn = Churn::new(([127, 0, 0, 1], port).into(), setting("CRASH_RATE", 10_000));
+    let seed = setting("CRASH_SEED", 1);
+    let samples = std::thread::scope(|scope| {
+        let finish = || churn.finish();
+        let _finish = Finish(&finish);
+        for n in 0..EXPORTERS {
+            let churn = &churn;
+            scope.spawn(move || churn.run(n, seed));
+        }
+        watch(&collector, &root, secs)
+    });
+    collector.wait_until_idle();
+    let n_dropped = collector.socket().n_dropped;
+    collector.signal(Signal::SIGTERM);
+    let (status, ending) = collector.wait();
+    let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
+    assert!(status.success(), "{status}\n{log}");
+    let mut seen = Seen::default();
+    seen.read_new(&root);
+    let next = churn.next();
+    let missing: Vec<_> = (0..EXPORTERS).map(|n| seen.missing(n, next[n])).collect();
+    let n_missing: u64 = missing.iter().flatten().map(|range| range.end - range.start).sum();
+    let (n_exporters, n_broken) = churn.counts();
+    println!(
+        "{secs} s, seed {seed}: {} records of {n_exporters} exporters and {n_broken} broken datagrams sent, \
+         {} rows in {} files, {n_missing} missing, {} twice, {n_dropped} datagrams dropped by the kernel, \
+         ended in {} ms",
+        next.iter().sum::<u64>(),
+        seen.n_rows,
+        seen.n_files(),
+        seen.n_duplicates,
+        ending.as_millis()
+    );
+    judge(&samples, secs);
+    let some = missing.iter().flatten().take(10).collect::<Vec<_>>();
+    assert!(n_missing <= n_dropped * RECORDS, "missing: {some:?}\n{log}");
+    assert_eq!((seen.n_duplicates, seen.n_foreign, seen.torn.len()), (0, 0, 0), "{:?}", seen.torn);
+    assert!(parts(&root).is_empty(), "parts of slots that are closed");
+}
+
+/// Samples the collector, and asks for what there is, until the time is over.
+fn watch(collector: &Collector, root: &Path, secs: u64) -> Vec<Sample> {
+    let start = Instant::now();
+    let period = if secs > 2 * WARM_SECS { 10 } else { 1 };
+    let mut samples = Vec::new();
+    while start.elapsed() < Duration::from_secs(secs) {
+        std::thread::sleep(Duration::from_secs(period));
+        let sample = Sample {
+            secs: start.elapsed().as_secs_f64(),
+            resident_bytes: collector.resident_bytes() as f64,
+            descriptors: collector.descriptors() as f64,
+        };
+        samples.push(sample);
+        if samples.len() % 6 == 0 {
+            let output = flow_tests::query::flowdump(root, &["-I"]);
+            assert_eq!(output.code, 0, "{output:?}");
+            println!(
+                "{:6.0} s: {:8.2} MiB, {} descriptors",
+                sample.secs,
+                mib(sample.resident_bytes),
+                sample.descriptors
+            );
+        }
+    }
+    samples
+}
+
+/// Prints what memory and descriptors did when all was warm; judges an hour.
+fn judge(samples: &[Sample], secs: u64) {
+    let warm_secs = WARM_SECS.min(secs / 2) as f64;
+    let warm: Vec<_> = samples.iter().filter(|sample| sample.secs >= warm_secs).collect();
+    let hourly = |of: fn(&Sample) -> f64| {
+        3_600.0 * slope(&warm.iter().map(|sample| (sample.secs, of(sample))).collect::<Vec<_>>())
+    };
+    let growth = hourly(|sample| sample.resident_bytes);
+    let descriptors = hourly(|sample| sample.descriptors);
+    let most = warm.iter().map(|sample| sample.resident_bytes).fold(0.0, f64::max);
+    println!(
+        "after {warm_secs} s: {:+.2} MiB an hour, at most {:.2} MiB; {descriptors:+.2} descriptors an hour",
+        mib(growth),
+        mib(most)
+    );
+    if secs > 2 * WARM_SECS {
+        assert!(growth <= GROWTH_BYTES_MAX, "memory grows");
+        assert!(descriptors <= 1.0, "descriptors grow");
+    }
+}
+
+fn mib(bytes: f64) -> f64 {
+    bytes / 1_048_576.0
+}
+
+/// Slope of the line with the least squares of distances.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let n = points.len() as f64;
+    let (x_mean, y_mean) =
+        (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
+    let above: f64 = points.iter().map(|(x, y)| (x - x_mean) * (y - y_mean)).sum();
+    let below: f64 = points.iter().map(|(x, _)| (x - x_mean).powi(2)).sum();
+    if below > 0.0 { above / below } else { 0.0 }
+}
+
+#[test]
+fn a_line_has_its_slope() {
+    let points: Vec<_> =
+        (0..10).map(|x| (f64::from(x), 3.0 * f64::from(x) + if x % 2 == 0 { 1.0 } else { -1.0 })).collect();
+    assert!((slope(&points) - 3.0).abs() < 0.1);
+}
+
+/// The exporters send as fast as they can, and go on while the collector ends.
+#[test]
+fn sigterm_under_full_load_ends_with_the_laws_holding() {
+    let directory = tempfile::tempdir().unwrap();
+    let (root, log, port) = (directory.path().join("flows"), directory.path().join("log"), free_port());
+    let exporters = Exporters::unpaced(([127, 0, 0, 1], port).into());
+    let run = |load: Duration| {
+        let mut collector = Collector::start(&root, port, 2, &log);
+        collector.wait_for_socket();
+        if load > Duration::ZERO {
+            exporters.open();
+        }
+        std::thread::sleep(load);
+        collector.signal(Signal::SIGTERM);
+        let (status, ending) = collector.wait();
+        exporters.close();
+        // The program checks the laws itself.
+        assert!(status.success(), "{status}\n{}", std::fs::read_to_string(&log).unwrap());
+        ending
+    };
+    let ending = std::thread::scope(|scope| {
+        let finish = || exporters.finish();
+        let _finish = Finish(&finish);
+        for n in 0..EXPORTERS {
+            let exporters = &exporters;
+            scope.spawn(move || exporters.run(n));
+        }
+        run(Duration::from_secs(3))
+    });
+    // What a journal may still hold.
+    run(Duration::ZERO);
+    let mut seen = Seen::default();
+    seen.read_new(&root);
+    let log = std::fs::read_to_string(&log).unwrap();
+    let received = log.lines().filter_map(|line| line.strip_prefix("flowcap_datagrams_received_total "));
+    let n_received: u64 = received.map(|text| text.parse::<u64>().unwrap()).sum();
+    println!("{n_received} datagrams received, {} rows, ended in {} ms", seen.n_rows, ending.as_millis());
+    assert_eq!(seen.n_rows, n_received * RECORDS);
+    assert_eq!((seen.n_duplicates, seen.torn.len()), (0, 0), "{:?}", seen.torn);
+    let is_measured = std::env::var_os("KILLS").is_some();
+    let most = if is_measured { Duration::from_secs(ENDING_SECS_MAX) } else { PATIENCE };
+    assert!(ending <= most, "it took {ending:?} to end");
+}
