@@ -16,6 +16,9 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, FallocateFlags, RenameFlags, fallocate, renameat2};
 use nix::sys::statvfs::statvfs;
 
+#[cfg(test)]
+pub(crate) mod sim;
+
 /// A file system.
 pub(crate) trait Fs: Send + Sync + fmt::Debug {
     /// Creates a file that must not exist, to read and write.
