@@ -184,6 +184,10 @@ pub const PARTS_UNSYNCED_MAX: usize = 128;
 /// each becomes a file, as whoever ended it waits.
 pub const MERGE_AT_END_BYTES_MAX: u64 = 512 << 20;
 
+/// Octets read at a time where columns are copied from file to file: a column of a
+/// row group is some ten times this.
+pub const COPY_BUFFER_BYTES: usize = 64 << 10;
+
 /// Rows of one batch, which becomes one row group.
 pub const ROW_GROUP_ROWS: usize = 262_144;
 

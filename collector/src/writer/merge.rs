@@ -1,7 +1,7 @@
 //! Parts → one visible file. Large row groups are copied as they are; small ones are
 //! decoded and written together.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,20 +27,45 @@ const ARROW_SCHEMA: &str = "ARROW:schema";
 
 /// A file as the Parquet reader wants it.
 #[derive(Debug)]
-pub(super) struct PartReader(pub(super) Box<dyn FsFile>);
+pub(super) struct PartReader {
+    file: Arc<dyn FsFile>,
+    n_bytes: u64,
+}
+
+impl PartReader {
+    pub(super) fn new(file: Box<dyn FsFile>) -> io::Result<Self> {
+        let n_bytes = file.bytes()?;
+        Ok(Self { file: Arc::from(file), n_bytes })
+    }
+}
+
+/// Octets of a file from a position on, read as they are asked for.
+#[derive(Debug)]
+pub(super) struct ReadFrom {
+    file: Arc<dyn FsFile>,
+    at: u64,
+}
+
+impl Read for ReadFrom {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let n_read = self.file.read_at(bytes, self.at)?;
+        self.at += n_read as u64;
+        Ok(n_read)
+    }
+}
 
 impl Length for PartReader {
     fn len(&self) -> u64 {
-        self.0.bytes().unwrap_or_default()
+        self.n_bytes
     }
 }
 
 impl ChunkReader for PartReader {
-    type T = Box<dyn Read>;
+    type T = BufReader<ReadFrom>;
 
-    fn get_read(&self, start: u64) -> ParquetResult<Box<dyn Read>> {
-        let length = usize::try_from(self.len().saturating_sub(start)).unwrap_or(usize::MAX);
-        Ok(Box::new(io::Cursor::new(self.get_bytes(start, length)?)))
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        let from = ReadFrom { file: Arc::clone(&self.file), at: start };
+        Ok(BufReader::with_capacity(limits::COPY_BUFFER_BYTES, from))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
@@ -48,7 +73,7 @@ impl ChunkReader for PartReader {
             return Err(ParquetError::EOF(format!("{length} octets at {start}")));
         }
         let mut bytes = vec![0; length];
-        let n_read = read_full_at(&*self.0, &mut bytes, start)?;
+        let n_read = read_full_at(&*self.file, &mut bytes, start)?;
         bytes.truncate(n_read);
         Ok(bytes.into())
     }
@@ -139,7 +164,7 @@ impl Store {
     }
 
     fn open_part(&self, part: &Part) -> ParquetResult<(PartReader, ParquetMetaData)> {
-        let reader = PartReader(self.fs.open(&part.path)?);
+        let reader = PartReader::new(self.fs.open(&part.path)?)?;
         let metadata = tables::metadata(&reader)?;
         Ok((reader, metadata))
     }
@@ -209,7 +234,7 @@ impl Merge<'_> {
         self.small_rows = 0;
         let paths = std::mem::take(&mut self.small);
         let open =
-            |path: &PathBuf| -> ParquetResult<PartReader> { Ok(PartReader(self.store.fs.open(path)?)) };
+            |path: &PathBuf| -> ParquetResult<PartReader> { Ok(PartReader::new(self.store.fs.open(path)?)?) };
         if let [path] = paths.as_slice() {
             let reader = open(path)?;
             let metadata = tables::metadata(&reader)?;

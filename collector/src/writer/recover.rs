@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use flow_common::footer::Footer;
 use flow_common::layout::{Slot, parse_part_name};
 use flow_common::limits;
+use parquet::file::reader::Length;
 
 use super::merge::PartReader;
 use super::{Content, Part, Store, WriteError};
@@ -105,9 +106,9 @@ impl Store {
 
     fn read_part(&self, path: &Path) -> Result<Part, WriteError> {
         let read = |source| WriteError::Read { path: path.to_owned(), source };
-        let file = self.fs.open(path).map_err(read)?;
-        let n_bytes = file.bytes().map_err(read)?;
-        let metadata = tables::metadata(&PartReader(file)).map_err(read)?;
+        let reader = PartReader::new(self.fs.open(path).map_err(read)?).map_err(read)?;
+        let n_bytes = reader.len();
+        let metadata = tables::metadata(&reader).map_err(read)?;
         let metadata = metadata.file_metadata();
         let pairs = metadata.key_value_metadata().map(Vec::as_slice).unwrap_or_default();
         let get =
