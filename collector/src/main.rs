@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_collector::{Args, Config, Failure, PidFile, Running, Summary, SystemClock, command, parse, start};
+use flow_collector::{
+    Args, Config, Failure, PidFile, Running, Service, Summary, SystemClock, command, parse, start,
+};
 use flow_common::usage::in_our_words;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -55,6 +57,7 @@ async fn collect(args: Args) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(1, error, None);
     let signals = (interrupt.map_err(failed)?, terminate.map_err(failed)?, hangup.map_err(failed)?);
     let mut pid_file = open_pid_file(&config)?;
+    let service = Service::from_env();
     let running = start(&config, Arc::new(SystemClock), echo)
         .map_err(|error| Failure::new(1, &error, error.hint.clone()))?;
     let listeners: Vec<_> = running.listeners().iter().map(|addr| format!(" {addr}")).collect();
@@ -78,19 +81,24 @@ async fn collect(args: Args) -> Result<(), Failure> {
     if let Some(file) = &mut pid_file {
         file.write().map_err(|error| Failure::new(1, &error, error.hint().to_owned()))?;
     }
+    service.ready();
     let (mut interrupt, mut terminate, mut hangup) = signals;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
         _ = hangup.recv() => {}
         () = finished(&running) => {}
+        never = service.watch(running.heartbeat(), running.metrics()) => match never {},
     }
+    service.stopping();
     running.stop();
+    let metrics = Arc::clone(running.metrics());
     let waiting = tokio::task::spawn_blocking(|| running.wait());
     let summary = tokio::select! {
         summary = waiting => summary.map_err(|error| Failure::new(1, error, None))?,
         _ = interrupt.recv() => interrupted(pid_file),
         _ = terminate.recv() => interrupted(pid_file),
+        never = service.drain(&metrics) => match never {},
     };
     let Summary { metrics, failure } = summary;
     say(metrics.to_string().trim_end());

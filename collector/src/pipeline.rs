@@ -44,6 +44,7 @@ use crate::journal::{Journal, ListenerAddr};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::repeat::{Repeater, Repeating, repeat};
+use crate::service::Heartbeat;
 use crate::socket::{BindError, Listener, Receiver, SocketOptions};
 use crate::stream::connection::Shared;
 use crate::stream::tls::Identity;
@@ -82,6 +83,7 @@ pub struct Running {
     stream_listeners: Vec<(Protocol, SocketAddr)>,
     stop: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
+    heartbeat: Arc<Heartbeat>,
     metrics: Arc<Metrics>,
     receive: JoinHandle<Result<(), String>>,
     streams: Option<JoinHandle<Result<(), String>>>,
@@ -137,6 +139,11 @@ impl Running {
     /// Its counters so far.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Turns of its receive loop.
+    pub fn heartbeat(&self) -> &Arc<Heartbeat> {
+        &self.heartbeat
     }
 
     /// Waits for the end.
@@ -228,6 +235,7 @@ pub fn start(
         spawn("streams", move || streams.run(Shared::new(queue, clock, metrics, bounds), first))
     };
     let streams = streams.map(run_streams).transpose()?;
+    let heartbeat = Arc::new(Heartbeat::default());
     let receive = match input {
         Input::Listeners(listeners) => {
             let receive = Receive {
@@ -236,6 +244,7 @@ pub fn start(
                 clock,
                 stop: Arc::clone(&stop),
                 metrics: Arc::clone(&metrics),
+                heartbeat: Arc::clone(&heartbeat),
                 // With connections, ports for datagrams may well be silent.
                 silent_after: streams.is_none().then_some(config.silent_after),
             };
@@ -286,6 +295,7 @@ pub fn start(
         stream_listeners,
         stop,
         reload,
+        heartbeat,
         metrics,
         receive,
         streams,

@@ -347,6 +347,19 @@ pub const SLOT_SECS_DEFAULT: u32 = 300;
 /// program up.
 pub const DRAIN_MS_MAX: u64 = 1_000;
 
+/// How often the service manager is told in words how it goes, seconds.
+pub const SERVICE_STATUS_SECS: u64 = 10;
+
+/// Watchdog messages sent in the time after which the service manager gives up: one
+/// late, or a receive loop that had much to do for one turn, kills nothing.
+pub const WATCHDOG_FEEDS: u32 = 4;
+
+/// How often the service manager is asked for more time while draining, seconds, and
+/// for how long each time: it waits so long for a collector that hangs.
+pub const SERVICE_DRAIN_SECS: u64 = 5;
+/// See [`SERVICE_DRAIN_SECS`].
+pub const SERVICE_EXTEND_SECS: u32 = 30;
+
 /// Datagrams whose records wait to be printed (`-E`). Beyond this a live
 /// collector leaves records out and counts them.
 pub const ECHO_QUEUE_DATAGRAMS: usize = 1_024;
@@ -444,4 +457,5 @@ const _: () = assert!(2 * (SOURCES_MAX + TREES_APART_MAX) <= COMMANDS_WAITING_MA
 const _: () = assert!(PAGE_ROWS <= ROW_GROUP_ROWS);
 const _: () = assert!(9_000 <= DATAGRAM_BYTES_MAX, "jumbo frames must fit");
 const _: () = assert!(RECEIVE_BURST_DATAGRAMS * DATAGRAM_BYTES_MAX <= QUEUE_BYTES_MAX);
+const _: () = assert!(SERVICE_DRAIN_SECS < SERVICE_EXTEND_SECS as u64);
 const _: () = assert!(SLOT_SECS_DEFAULT <= SLOT_SECS_MAX);

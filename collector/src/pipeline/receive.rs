@@ -16,6 +16,7 @@ use crate::datagram::Block;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::repeat::Repeater;
+use crate::service::Heartbeat;
 use crate::socket::{Listener, Receiver};
 
 /// Longest time the receiver sleeps without looking at the clock.
@@ -34,6 +35,7 @@ pub(super) struct Receive {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) heartbeat: Arc<Heartbeat>,
     /// When to look for listeners where nothing came; `None` once done.
     pub(super) silent_after: Option<Duration>,
 }
@@ -53,6 +55,7 @@ impl Receive {
         let mut looked_at_drops = start;
         let mut stopped_at = None;
         loop {
+            self.heartbeat.beat();
             // Read before the sockets are emptied: what came before is then taken.
             let is_last = self.stop.load(Ordering::Relaxed);
             if is_last {
