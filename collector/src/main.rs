@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_collector::{
-    Args, Config, Failure, PidFile, Running, Service, Summary, SystemClock, command, parse, start,
+    Args, Config, Failure, Inherited, PidFile, Running, Service, Summary, SystemClock, command, parse,
+    start_inheriting,
 };
 use flow_common::usage::in_our_words;
 use tokio::signal::unix::{SignalKind, signal};
@@ -58,7 +59,11 @@ async fn collect(args: Args) -> Result<(), Failure> {
     let signals = (interrupt.map_err(failed)?, terminate.map_err(failed)?, hangup.map_err(failed)?);
     let mut pid_file = open_pid_file(&config)?;
     let service = Service::from_env();
-    let running = start(&config, Arc::new(SystemClock), echo)
+    let inherited = Inherited::from_env().map_err(|error| {
+        let hint = "a socket unit passes `ListenDatagram=` and `ListenStream=` sockets".to_owned();
+        Failure::new(1, error, hint)
+    })?;
+    let running = start_inheriting(&config, inherited, Arc::new(SystemClock), echo)
         .map_err(|error| Failure::new(1, &error, error.hint.clone()))?;
     let listeners: Vec<_> = running.listeners().iter().map(|addr| format!(" {addr}")).collect();
     if !listeners.is_empty() {

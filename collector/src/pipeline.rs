@@ -19,7 +19,7 @@ mod streams;
 mod writing;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
@@ -40,6 +40,7 @@ use crate::config::{Config, Source};
 use crate::datagram::ListenerId;
 use crate::exec::{Hooks, exec};
 use crate::fs::RealFs;
+use crate::inherit::{Held, Inherited};
 use crate::journal::{Journal, ListenerAddr};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -195,7 +196,18 @@ pub fn start(
     clock: Arc<dyn Clock>,
     echo: Option<Box<dyn Write + Send>>,
 ) -> Result<Running, StartError> {
-    let input = Input::open(&config.source, &config.socket)?;
+    start_inheriting(config, Inherited::default(), clock, echo)
+}
+
+/// Starts collecting with sockets that someone else bound; what is asked for and not
+/// among them is bound.
+pub fn start_inheriting(
+    config: &Config,
+    mut inherited: Inherited,
+    clock: Arc<dyn Clock>,
+    echo: Option<Box<dyn Write + Send>>,
+) -> Result<Running, StartError> {
+    let input = Input::open(&config.source, &config.socket, std::mem::take(&mut inherited.udp))?;
     let sockets = match &input {
         Input::Listeners(listeners) => listeners.as_slice(),
         Input::Capture(_) => &[],
@@ -203,7 +215,7 @@ pub fn start(
     let listeners: Vec<_> = sockets.iter().map(Listener::addr).collect();
     let granted_bytes = sockets.iter().map(Listener::granted_bytes).min();
     let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let streams = open_streams(config, listeners.len(), &stop, &reload)?;
+    let streams = open_streams(config, inherited, listeners.len(), &stop, &reload)?;
     let stream_listeners: Vec<_> =
         streams.iter().flat_map(|streams| &streams.listeners).map(|one| (one.protocol, one.addr)).collect();
     let metrics = Arc::new(Metrics::default());
@@ -330,9 +342,13 @@ enum Input {
 }
 
 impl Input {
-    fn open(source: &Source, options: &SocketOptions) -> Result<Self, StartError> {
+    fn open(
+        source: &Source,
+        options: &SocketOptions,
+        held: Vec<Held<UdpSocket>>,
+    ) -> Result<Self, StartError> {
         match source {
-            Source::Listen(addresses) => bind(addresses, options).map(Self::Listeners),
+            Source::Listen(addresses) => listen(addresses, options, held).map(Self::Listeners),
             Source::Capture(path) => {
                 Capture::open(path).map(Self::Capture).map_err(|error| StartError::new(error, None))
             }
@@ -340,19 +356,33 @@ impl Input {
     }
 }
 
-fn bind(addresses: &[SocketAddr], options: &SocketOptions) -> Result<Vec<Listener>, StartError> {
-    let bind = |&addr| {
-        let listener = Listener::bind(addr, options).map_err(|error| not_bound(error, "-p"))?;
-        let hint = "name the interface, by itself or by its IPv4 address: `-J 239.0.0.9%eth0`".to_owned();
-        listener.join(&options.groups).map_err(|error| StartError::new(error, hint))?;
-        Ok(listener)
-    };
-    addresses.iter().map(bind).collect()
+/// Takes the sockets that are held, and binds those that are asked for beyond them.
+fn listen(
+    asked: &[SocketAddr],
+    options: &SocketOptions,
+    held: Vec<Held<UdpSocket>>,
+) -> Result<Vec<Listener>, StartError> {
+    // Nobody asked for the usual ports: those held are meant instead.
+    let is_asked = held.is_empty() || Config::default().source != Source::Listen(asked.to_vec());
+    let is_held = |asked: &SocketAddr| held.iter().any(|held| held.serves(*asked));
+    let missing: Vec<_> = asked.iter().copied().filter(|addr| is_asked && !is_held(addr)).collect();
+    for held in &held {
+        held.tell(asked.iter().copied().find(|&addr| held.serves(addr)));
+    }
+    let bind = |addr| Listener::bind(addr, options).map_err(|error| not_bound(error, "-p"));
+    let held = held.into_iter().map(|held| Ok(Listener::inherit(held, options)));
+    let listeners: Vec<_> = held.chain(missing.into_iter().map(bind)).collect::<Result<_, _>>()?;
+    let hint = "name the interface, by itself or by its IPv4 address: `-J 239.0.0.9%eth0`";
+    for listener in &listeners {
+        listener.join(&options.groups).map_err(|error| StartError::new(error, hint.to_owned()))?;
+    }
+    Ok(listeners)
 }
 
 /// Binds the sockets for connections and reads the certificates, where there are any.
 fn open_streams(
     config: &Config,
+    mut inherited: Inherited,
     n_listeners: usize,
     stop: &Arc<AtomicBool>,
     reload: &Arc<AtomicBool>,
@@ -362,17 +392,25 @@ fn open_streams(
         addresses.iter().map(|&addr| (protocol, addr)).collect::<Vec<_>>()
     };
     let addresses = [of(Protocol::Tcp, tcp), of(Protocol::Tls, tls)].concat();
+    let mut listeners = Vec::new();
+    for (index, &(protocol, addr)) in addresses.iter().enumerate() {
+        let id = ListenerId(u16::try_from(n_listeners + index).unwrap_or(u16::MAX));
+        let option = if protocol == Protocol::Tcp { "--tcp" } else { "--tls" };
+        let listener = match inherited.take_tcp(addr) {
+            Some(held) => StreamListener::listen(held.into(), addr, protocol, id),
+            None => StreamListener::bind(addr, protocol, id),
+        };
+        listeners.push(listener.map_err(|error| not_bound(error, option))?);
+    }
+    if let Some(held) = inherited.unasked_tcp() {
+        let hint = "`--tcp` or `--tls` with this port says what comes over it";
+        return Err(StartError::new(format!("nothing asks for connections on {held}"), hint.to_owned()));
+    }
     if addresses.is_empty() {
         return Ok(None);
     }
     let identity = identity.clone().filter(|_| !tls.is_empty()).map(Identity::load).transpose();
     let identity = identity.map_err(|error| StartError::new(&error, error.hint().to_owned()))?;
-    let bind = |(index, &(protocol, addr)): (usize, &(Protocol, SocketAddr))| {
-        let id = ListenerId(u16::try_from(n_listeners + index).unwrap_or(u16::MAX));
-        let option = if protocol == Protocol::Tcp { "--tcp" } else { "--tls" };
-        StreamListener::bind(addr, protocol, id).map_err(|error| not_bound(error, option))
-    };
-    let listeners = addresses.iter().enumerate().map(bind).collect::<Result<_, _>>()?;
     let (allow, stop, reload) = (config.allow.clone(), Arc::clone(stop), Arc::clone(reload));
     Ok(Some(StreamThread { listeners, identity, allow, stop, reload }))
 }

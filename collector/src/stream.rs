@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use flow_common::limits;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use socket2::Type;
+use socket2::{Socket, Type};
 
 pub(crate) use self::end::End;
 use crate::datagram::ListenerId;
@@ -148,7 +148,16 @@ pub(crate) struct StreamListener {
 impl StreamListener {
     /// Binds a socket and listens.
     pub(crate) fn bind(addr: SocketAddr, protocol: Protocol, id: ListenerId) -> Result<Self, BindError> {
-        let socket = socket::bind(addr, Type::STREAM)?;
+        Self::listen(socket::bind(addr, Type::STREAM)?, addr, protocol, id)
+    }
+
+    /// Listens on a socket that is bound.
+    pub(crate) fn listen(
+        socket: Socket,
+        addr: SocketAddr,
+        protocol: Protocol,
+        id: ListenerId,
+    ) -> Result<Self, BindError> {
         let listen = || -> io::Result<(TcpListener, SocketAddr)> {
             socket.listen(limits::LISTEN_BACKLOG)?;
             let socket = TcpListener::from(socket);

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use flow_common::limits::SOCKET_BUFFER_BYTES;
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{InterfaceIndexOrAddress, Socket};
+use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 
 /// What an operator asks of the UDP sockets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,8 +78,35 @@ pub(super) fn set_buffer(socket: &Socket, bytes: Option<usize>) {
     }
 }
 
+/// Asks for a buffer as [`set_buffer`] does, and never lowers it: whoever made the socket
+/// may have had more than this program is granted.
+pub(super) fn raise_buffer(socket: &Socket, bytes: Option<usize>) {
+    let Ok(scratch) = Socket::new(Domain::IPV4, Type::DGRAM, None) else { return };
+    set_buffer(&scratch, bytes);
+    if granted_bytes(socket) < granted_bytes(&scratch) {
+        set_buffer(socket, bytes);
+    }
+}
+
 /// Size of a socket's buffer, octets. The kernel doubles what it is asked for to
 /// have room for its own book-keeping, and tells the double.
 pub(super) fn granted_bytes(socket: &Socket) -> usize {
     socket.recv_buffer_size().unwrap_or(0) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_raised_and_never_lowered() {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        let check = |asked: usize, expected: usize| {
+            raise_buffer(&socket, Some(asked));
+            assert_eq!(granted_bytes(&socket), expected);
+        };
+        socket.set_recv_buffer_size(4_096).unwrap();
+        check(65_536, 65_536);
+        check(8_192, 65_536);
+    }
 }
