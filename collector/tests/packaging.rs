@@ -84,3 +84,15 @@ fn the_service_writes_to_the_directory_it_has() {
         .unwrap();
     assert!(check.status.success(), "{check:?}");
 }
+
+#[test]
+fn the_package_has_every_file() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let (_, assets) = manifest.split_once("\nassets = [\n").unwrap();
+    let sources = assets.lines().map_while(|line| line.trim().strip_prefix("[\"")?.split('"').next());
+    let sources: Vec<_> = sources.filter(|source| !source.starts_with("target/release/")).collect();
+    assert!(sources.len() > 5, "{sources:?}");
+    for source in sources {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(source).is_file(), "{source}");
+    }
+}
