@@ -6,11 +6,12 @@
 #
 # Needs root, and systemd, dpkg and python3 on this machine. Everything happens in namespaces,
 # on a copy of this machine's root whose changes go to memory: nothing of it stays.
-# DATAGRAMS_PER_SEC is the load, 20000 unless set; KEEP=1 shows the journal at the end.
+# ROOT names another root, as debootstrap makes it (with systemd, python3, iproute2, procps and
+# softflowd); DATAGRAMS_PER_SEC is the load, 20000 unless set; KEEP=1 shows the journal at the end.
 set -euo pipefail
 
 if [ "${1:-}" != --inside ]; then
-  [ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
+  [ $# -ge 1 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2; }
   for need in systemctl dpkg python3 unshare; do
     command -v "$need" >/dev/null || { echo "skipped: there is no $need"; exit 0; }
   done
@@ -38,7 +39,7 @@ fi
 # Inside: a root, and a systemd that runs the steps below and ends with their status.
 stage=$2 root=$2/root
 mount --make-rprivate /
-mount -t overlay -o "lowerdir=/,upperdir=$stage/upper,workdir=$stage/work" overlay "$root"
+mount -t overlay -o "lowerdir=${ROOT:-/},upperdir=$stage/upper,workdir=$stage/work" overlay "$root"
 for path in run tmp dev; do mount -t tmpfs -o mode=755 "$path" "$root/$path"; done
 chmod 1777 "$root/tmp"
 mkdir "$root/dev/"{pts,shm}
