@@ -1,6 +1,8 @@
 //! Sockets a service manager holds for the collector (`LISTEN_FDS`, sd_listen_fds(3)).
 //! They outlive a restart: what arrives meanwhile waits in them.
 
+pub(crate) mod counted;
+
 use std::env;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};

@@ -40,6 +40,7 @@ use crate::config::{Config, Source};
 use crate::datagram::ListenerId;
 use crate::exec::{Hooks, exec};
 use crate::fs::RealFs;
+use crate::inherit::counted::{Counted, SOCKETS};
 use crate::inherit::{Held, Inherited};
 use crate::journal::{Journal, ListenerAddr};
 use crate::metrics::Metrics;
@@ -207,7 +208,7 @@ pub fn start_inheriting(
     clock: Arc<dyn Clock>,
     echo: Option<Box<dyn Write + Send>>,
 ) -> Result<Running, StartError> {
-    let input = Input::open(&config.source, &config.socket, std::mem::take(&mut inherited.udp))?;
+    let mut input = Input::open(&config.source, &config.socket, std::mem::take(&mut inherited.udp))?;
     let sockets = match &input {
         Input::Listeners(listeners) => listeners.as_slice(),
         Input::Capture(_) => &[],
@@ -224,6 +225,11 @@ pub fn start_inheriting(
     become_user(config)?;
     let is_capture = matches!(config.source, Source::Capture(_));
     let home = opening::home(RealFs::shared(), config)?;
+    let held: &mut [Listener] = match &mut input {
+        Input::Listeners(listeners) => listeners,
+        Input::Capture(_) => &mut [],
+    };
+    let counted = Arc::new(Counted::restore(home.state_directory().join(SOCKETS), held));
     let routes = opening::routes(config, &home);
     let (mut lock, mut journaled) = (None, None);
     // A capture is decoded the same whatever was seen before it, and can be read again.
@@ -257,6 +263,7 @@ pub fn start_inheriting(
                 stop: Arc::clone(&stop),
                 metrics: Arc::clone(&metrics),
                 heartbeat: Arc::clone(&heartbeat),
+                counted: Arc::clone(&counted),
                 // With connections, ports for datagrams may well be silent.
                 silent_after: streams.is_none().then_some(config.silent_after),
             };
@@ -287,7 +294,7 @@ pub fn start_inheriting(
         let replay_from = journal.replay_from();
         decode = decode.with_state(listeners, snapshot.as_ref()).with_journal(journal, replay_from);
     }
-    let sync = journal.map(sync).transpose()?;
+    let sync = journal.map(|journal| sync(journal, counted)).transpose()?;
     let decode = spawn("decode", move || {
         let _closing = queue.close_on_drop();
         decode.replay();
@@ -323,14 +330,17 @@ pub fn start_inheriting(
     })
 }
 
-/// Starts the thread that syncs the journal until the sender goes.
-fn sync(journal: Arc<Journal>) -> Result<(Sender<()>, JoinHandle<()>), StartError> {
+/// Starts the thread that syncs the journal, and keeps what was counted on sockets, until
+/// the sender goes.
+fn sync(journal: Arc<Journal>, counted: Arc<Counted>) -> Result<(Sender<()>, JoinHandle<()>), StartError> {
     let (sender, receiver) = channel();
     let pause = Duration::from_millis(limits::JOURNAL_SYNC_MS);
     let run = move || {
         while receiver.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
             journal.sync();
+            counted.save();
         }
+        counted.save();
     };
     Ok((sender, spawn("sync", run)?))
 }

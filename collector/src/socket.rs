@@ -41,6 +41,8 @@ pub(crate) struct BindError {
 pub(crate) struct Listener {
     socket: Socket,
     addr: SocketAddr,
+    /// What the kernel calls a socket that outlives this run.
+    cookie: Option<u64>,
     /// The kernel's drop counter at the last look; it wraps.
     dropped: u32,
     /// Datagrams received here.
@@ -54,21 +56,30 @@ impl Listener {
         options::set_buffer(&socket, options.buffer_bytes);
         let bound = socket.local_addr().map_err(|source| BindError { addr, source })?;
         let addr = bound.as_socket().unwrap_or(addr);
-        Ok(Self { socket, addr, dropped: 0, n_received: 0 })
+        Ok(Self { socket, addr, cookie: None, dropped: 0, n_received: 0 })
     }
 
-    /// Takes a socket that someone else bound. What the kernel dropped on it before is
-    /// said, and not counted: earlier runs counted what they saw of it.
+    /// Takes a socket that someone else bound, and that outlives this run.
     pub(crate) fn inherit(held: Held<UdpSocket>, options: &SocketOptions) -> Self {
         let Held { socket, addr, .. } = held;
         let socket = Socket::from(socket);
         options::raise_buffer(&socket, options.buffer_bytes);
-        let mut listener = Self { socket, addr, dropped: 0, n_received: 0 };
-        let dropped = listener.take_dropped();
-        if dropped > 0 {
-            tracing::info!("the kernel has dropped {dropped} datagrams on {addr} since it was bound");
-        }
+        let cookie = socket.cookie().ok();
+        let mut listener = Self { socket, addr, cookie, dropped: 0, n_received: 0 };
+        // Of before this run; who knows how much of it was counted says so later.
+        listener.take_dropped();
         listener
+    }
+
+    /// Of a socket that outlives this run: what the kernel calls it, and how many drops
+    /// have been counted since it was made.
+    pub(crate) fn outliving(&self) -> Option<(u64, u32)> {
+        self.cookie.map(|cookie| (cookie, self.dropped))
+    }
+
+    /// So many drops have been counted by earlier runs.
+    pub(crate) fn count_from(&mut self, dropped: u32) {
+        self.dropped = dropped;
     }
 
     /// Joins those of the groups whose datagrams can reach this socket.

@@ -196,6 +196,33 @@ fn a_restart_loses_nothing_where_the_manager_holds_the_socket() {
 }
 
 #[test]
+fn what_the_kernel_drops_between_two_runs_is_counted_once() {
+    let (socket, addr) = udp();
+    let directory = tempfile::tempdir().unwrap();
+    let args = ["-p", &addr.port().to_string(), "-w", directory.path().to_str().unwrap()];
+    let start = || {
+        let mut collector = Collector::start(&args, &socket, None, &[]);
+        collector.line();
+        collector
+    };
+    start().stop();
+    const SENT: u32 = 500;
+    socket2::SockRef::from(&socket).set_recv_buffer_size(4_096).unwrap();
+    let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    for serial in 0..SENT {
+        sender.send_to(&message(serial), addr).unwrap();
+    }
+    let count = |said: &str, name: &str| -> u32 {
+        let line = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("_total "));
+        line.unwrap_or_else(|| panic!("no {name} in {said}")).parse().unwrap()
+    };
+    let said = start().stop();
+    let n_dropped = count(&said, "flowcap_kernel_dropped_datagrams");
+    assert!(n_dropped > 0 && n_dropped + count(&said, "flowcap_datagrams_received") == SENT, "{said}");
+    assert_eq!(count(&start().stop(), "flowcap_kernel_dropped_datagrams"), 0);
+}
+
+#[test]
 fn sockets_that_are_asked_for_and_not_held_are_bound() {
     let (socket, addr) = udp();
     let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -347,6 +347,9 @@ pub const SLOT_SECS_DEFAULT: u32 = 300;
 /// program up.
 pub const DRAIN_MS_MAX: u64 = 1_000;
 
+/// File of what was counted on sockets that outlive a run, octets: thousands of sockets.
+pub const COUNTED_BYTES_MAX: u64 = 64 << 10;
+
 /// How often the service manager is told in words how it goes, seconds.
 pub const SERVICE_STATUS_SECS: u64 = 10;
 

@@ -13,6 +13,7 @@ use flow_common::time::Clock;
 
 use crate::capture::{Capture, CaptureError};
 use crate::datagram::Block;
+use crate::inherit::counted::Counted;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::repeat::Repeater;
@@ -36,6 +37,7 @@ pub(super) struct Receive {
     pub(super) stop: Arc<AtomicBool>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) heartbeat: Arc<Heartbeat>,
+    pub(super) counted: Arc<Counted>,
     /// When to look for listeners where nothing came; `None` once done.
     pub(super) silent_after: Option<Duration>,
 }
@@ -107,6 +109,7 @@ impl Receive {
     fn note_dropped(&mut self) {
         let dropped = self.receiver.listeners.iter_mut().map(Listener::take_dropped).sum();
         self.metrics.datagrams_kernel_dropped.add(dropped);
+        self.counted.note(&self.receiver.listeners);
     }
 }
 
