@@ -460,10 +460,13 @@ fn start_repeat(repeating: Repeating) -> Result<(Repeater, JoinHandle<()>), Star
 /// Gives up privileges, once everything that needs them is open.
 fn become_user(config: &Config) -> Result<(), StartError> {
     let Some(user) = &config.user else { return Ok(()) };
-    user.create_directory(&config.root).map_err(|error| {
-        let message = format!("cannot create `{}`: {error}", config.root.display());
-        StartError::new(message, "choose another directory with `-w DIR`".to_owned())
-    })?;
+    let sources = config.trees.sources.iter().map(|source| &source.tree.root);
+    for root in sources.chain([&config.root]) {
+        user.create_directory(root).map_err(|error| {
+            let message = format!("cannot create `{}`: {error}", root.display());
+            StartError::new(message, "choose another directory with `-w DIR`".to_owned())
+        })?;
+    }
     user.assume().map_err(|error| StartError::new(&error, error.hint().to_owned()))
 }
 
