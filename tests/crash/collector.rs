@@ -56,10 +56,15 @@ pub(crate) struct Collector {
 impl Collector {
     /// Starts it on a port of loopback; what it says is appended to `log`.
     pub(crate) fn start(root: &Path, port: u16, slot_secs: u32, log: &Path) -> Self {
+        Self::start_with(root, port, slot_secs, log, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(root: &Path, port: u16, slot_secs: u32, log: &Path, args: &[String]) -> Self {
         let log = File::options().create(true).append(true).open(log).unwrap();
         let mut command = Command::new(flowcapd());
         command.args(["-b", "127.0.0.1", "-p", &port.to_string(), "-t", &slot_secs.to_string(), "-w"]);
-        command.arg(root).env("TZ", "UTC").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.arg(root).args(args).env("TZ", "UTC").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let started = Instant::now();
         Self { child: command.spawn().unwrap(), port, started }
     }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use flow_collector::SystemClock;
+use flow_common::layout::NFDUMP_HIERARCHIES;
 use flow_common::limits::RECEIVE_BURST_DATAGRAMS;
 use flow_common::time::Clock;
 use flow_tests::mutate::Xorshift;
@@ -74,6 +75,8 @@ struct Series {
     root: PathBuf,
     log: PathBuf,
     port: u16,
+    /// Whether each run puts files into other directories (`-S`).
+    changes_hierarchy: bool,
     random: Xorshift,
     seen: Seen,
     runs: Vec<Run>,
@@ -90,13 +93,23 @@ impl Drop for Finish<'_> {
 
 #[test]
 fn kills() {
-    let (n_kills, seed) = (setting("KILLS", 8), setting("CRASH_SEED", 1));
+    kill(setting("KILLS", 8), false);
+}
+
+#[test]
+fn kills_between_changes_of_the_hierarchy() {
+    kill(setting("KILLS", 8).min(100), true);
+}
+
+fn kill(n_kills: usize, changes_hierarchy: bool) {
+    let seed = setting("CRASH_SEED", 1);
     let directory = tempfile::tempdir().unwrap();
     let (root, port) = (directory.path().join("flows"), free_port());
     let mut series = Series {
         root: root.clone(),
         log: directory.path().join("log"),
         port,
+        changes_hierarchy,
         random: Xorshift::new(seed),
         seen: Seen::default(),
         runs: Vec::new(),
@@ -158,7 +171,11 @@ impl Series {
     /// Starts a collector, and ends it this way.
     fn run(&mut self, exporters: &Exporters, end: End) {
         let slot_secs = 1 + self.random.below(2) as u32;
-        let mut collector = Collector::start(&self.root, self.port, slot_secs, &self.log);
+        let args = match self.changes_hierarchy {
+            true => vec!["-S".to_owned(), self.random.below(NFDUMP_HIERARCHIES.len()).to_string()],
+            false => Vec::new(),
+        };
+        let mut collector = Collector::start_with(&self.root, self.port, slot_secs, &self.log, &args);
         let next = exporters.next();
         if end == End::KilledStarting {
             std::thread::sleep(Duration::from_micros(self.random.below(150_000) as u64));

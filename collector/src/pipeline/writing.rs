@@ -139,7 +139,8 @@ impl Writing {
             adopted.add(part.rows);
             in_flight.add(part.rows);
             let slot = part.footer.slot;
-            self.noted.entry(id).or_default().insert(store.directory(slot, content));
+            // Not always where this run would put it: an operator may choose another hierarchy.
+            self.noted.entry(id).or_default().extend(part.path.parent().map(ToOwned::to_owned));
             let open = self.slot_of(&store, (id, slot, content));
             open.parts.push(part);
         }
@@ -272,13 +273,11 @@ impl Writing {
     fn part(&mut self, store: &Store, place: Place, encoded: &EncodedPart) -> Result<Part, WriteError> {
         let (tree, slot, content) = place;
         let directory = store.directory(slot, content);
-        let open: BTreeSet<_> = self.open.keys().filter(|(of, ..)| *of == tree).copied().collect();
-        let noted = self.noted.entry(tree).or_default();
-        if !noted.contains(&directory) {
+        if !self.noted.get(&tree).is_some_and(|noted| noted.contains(&directory)) {
             let create = |source| WriteError::Create { path: directory.clone(), source };
             durable::create_directory(&**store.fs(), &directory).map_err(create)?;
-            let mut still: BTreeSet<_> =
-                open.into_iter().map(|(_, slot, content)| store.directory(slot, content)).collect();
+            let mut still = self.directories_of(tree, store);
+            let noted = self.noted.entry(tree).or_default();
             // What the publisher still has to do lies in directories of the last slots.
             still.extend(noted.iter().rev().take(limits::OPEN_DIRECTORIES_KEPT).cloned());
             still.insert(directory);
@@ -289,6 +288,16 @@ impl Writing {
             *noted = still;
         }
         store.write_part(content, encoded, &mut self.slot_of(store, place).next)
+    }
+
+    /// Where slots that are open have or will have parts.
+    fn directories_of(&self, tree: TreeId, store: &Store) -> BTreeSet<PathBuf> {
+        let mut directories = BTreeSet::new();
+        for (&(_, slot, content), open) in self.open.iter().filter(|((of, ..), _)| *of == tree) {
+            directories.insert(store.directory(slot, content));
+            directories.extend(open.parts.iter().filter_map(|part| Some(part.path.parent()?.to_owned())));
+        }
+        directories
     }
 
     /// Makes all parts durable; those that can't be are lost.

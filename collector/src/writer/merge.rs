@@ -99,9 +99,13 @@ impl Store {
         let mut published = Published::default();
         let mut rest = parts.into_iter().peekable();
         while let Some(first) = rest.next() {
-            // Files of one schema; an operator may have defined columns in between.
+            // Files of one schema in one directory; an operator may have defined columns, or
+            // chosen another hierarchy, in between.
             let mut group = vec![first];
-            while let Some(part) = rest.next_if(|part| part.footer.elements == group[0].footer.elements) {
+            let is_alike = |part: &Part, first: &Part| {
+                part.footer.elements == first.footer.elements && part.path.parent() == first.path.parent()
+            };
+            while let Some(part) = rest.next_if(|part| is_alike(part, &group[0])) {
                 group.push(part);
             }
             if merges && group.len() > 1 {
