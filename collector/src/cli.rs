@@ -64,6 +64,18 @@ struct CommandLine {
 pub enum Command {
     /// Say what is wrong with the configuration, or what it comes to, and end
     Check,
+    /// Show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// What to show of the configuration.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigCommand {
+    /// Show what holds as a file, each value with where it comes from
+    Dump,
+    /// Show a file with every key, its meaning and its default
+    Example,
 }
 
 /// What was typed: the flags, and what to do with them; without a command: collect.
@@ -91,6 +103,22 @@ fn flags_typed(matches: &ArgMatches) -> Vec<String> {
     let definitions = definitions();
     let typed = definitions.get_arguments().filter(is_typed);
     typed.filter_map(clap::Arg::get_long).map(ToOwned::to_owned).collect()
+}
+
+/// A flag, for whoever speaks of it.
+pub(crate) struct Flag {
+    /// `-p`, or the long name where there is no short one.
+    pub(crate) shortest: String,
+    /// Its line of the help.
+    pub(crate) help: String,
+}
+
+/// The flag of this long name.
+pub(crate) fn flag(long: &str) -> Option<Flag> {
+    let definitions = definitions();
+    let flag = definitions.get_arguments().find(|flag| flag.get_long() == Some(long))?;
+    let shortest = flag.get_short().map_or_else(|| format!("--{long}"), |short| format!("-{short}"));
+    Some(Flag { shortest, help: flag.get_help().map(ToString::to_string).unwrap_or_default() })
 }
 
 /// The flags.

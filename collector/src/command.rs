@@ -5,8 +5,8 @@ mod check;
 
 use std::io::{self, Write};
 
-use crate::cli::{Args, Command};
-use crate::config::UsageError;
+use crate::cli::{Args, Command, ConfigCommand};
+use crate::config::{Config, UsageError, dump};
 
 /// Why the program ends, and how.
 #[derive(Debug)]
@@ -34,12 +34,23 @@ impl From<UsageError> for Failure {
 
 /// Does what `command` says.
 pub fn run(command: Command, args: Args, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut result = Ok(());
     let text = match command {
-        Command::Check => check::check(args)?,
+        Command::Check => {
+            let (text, sound) = check::check(args)?;
+            result = sound;
+            text
+        }
+        Command::Config(ConfigCommand::Dump) => {
+            // A capture is read once, and is no setting.
+            let (config, origins) = Config::load(Args { capture: None, ..args })?;
+            dump::dump(&config, &origins)
+        }
+        Command::Config(ConfigCommand::Example) => dump::example(),
     };
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // A reader that has gone has seen enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(1, error, None)),
-        _ => Ok(()),
+        _ => result,
     }
 }

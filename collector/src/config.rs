@@ -1,29 +1,34 @@
 //! Flags and file → a configuration, complete and checked: nothing after this
 //! point can be a usage error.
 
+pub(crate) mod dump;
 pub(crate) mod file;
+pub(crate) mod keys;
+pub(crate) mod quantity;
 mod repeat;
 mod sockets;
 mod sources;
 mod streams;
+mod tables;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use flow_common::column::ExtraColumn;
 use flow_common::layout::{Hierarchy, NFDUMP_HIERARCHIES};
 use flow_common::limits;
 use ipnet::IpNet;
 
-use crate::cli::Args;
+use crate::bounds::Bounds;
+use crate::cli::{self, Args};
 use crate::exec::CommandTemplate;
 use crate::lifetime::Lifetimes;
 use crate::repeat::Destination;
+use crate::retention::Retention;
 use crate::sampling::SamplingPolicy;
-
 use crate::socket::SocketOptions;
 use crate::stream::Streams;
 use crate::trees::{Tree, Trees};
@@ -73,8 +78,10 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     /// Where connections are accepted, beside the datagrams.
     pub streams: Streams,
-    /// A listener where nothing came for this long gets a hint.
-    pub silent_after: Duration,
+    /// How much is held, and for how long.
+    pub bounds: Bounds,
+    /// Which files may stay.
+    pub retention: Retention,
     /// Columns beyond the table: elements an operator gave a name and a type.
     pub elements: Vec<ExtraColumn>,
     /// 0 says warnings, 1 more, 2 everything.
@@ -115,7 +122,8 @@ impl Default for Config {
             allow: Vec::new(),
             lifetimes: Lifetimes::default(),
             streams: Streams::default(),
-            silent_after: Duration::from_secs(limits::SILENT_LISTENER_SECS),
+            bounds: Bounds::default(),
+            retention: Retention::default(),
             elements: Vec::new(),
             verbosity: 0,
         }
@@ -144,10 +152,41 @@ impl Config {
     }
 }
 
+/// Where values come from.
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    /// Long names of the flags typed.
+    typed: Vec<String>,
+    /// The configuration file, as messages call it.
+    file: String,
+    lines: BTreeMap<(&'static str, &'static str), Vec<usize>>,
+}
+
+impl Origins {
+    /// Where a key of a table comes from; `n` counts the tables of a list.
+    pub(crate) fn of(&self, table: &'static str, name: &'static str, n: usize) -> String {
+        let flag = if table.is_empty() { cli::flag(name) } else { None };
+        if let Some(flag) = flag.filter(|_| self.typed.iter().any(|typed| typed == name)) {
+            return format!("flag {}", flag.shortest);
+        }
+        match self.lines.get(&(table, name)).and_then(|lines| lines.get(n)) {
+            Some(line) => format!("{} line {line}", self.file),
+            None => "default".to_owned(),
+        }
+    }
+}
+
 impl TryFrom<Args> for Config {
     type Error = UsageError;
 
     fn try_from(args: Args) -> Result<Self, UsageError> {
+        Self::load(args).map(|(config, _)| config)
+    }
+}
+
+impl Config {
+    /// What flags and file come to, and what each value comes from.
+    pub(crate) fn load(args: Args) -> Result<(Self, Origins), UsageError> {
         let default = Self::default();
         let is_listening = !args.ports.is_empty() || !args.bind.is_empty();
         let is_accepting = !args.tcp.is_empty() || !args.tls.is_empty();
@@ -155,11 +194,15 @@ impl TryFrom<Args> for Config {
             Some(path) => read(path)?,
             None => file::File::default(),
         };
+        let name = args.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let origins = Origins { typed: args.typed.clone(), file: name, lines: file.lines };
         let args = args.over(file.args);
         let streams = match args.capture {
             Some(_) if !is_accepting => Streams::default(),
-            _ => streams::streams(&args)?,
+            _ => streams::streams(&args, &file.bounds)?,
         };
+        let rules = file.retention.rules;
+        let trees_kept = file.retention.trees.into_iter().map(|tree| tree.over(&rules)).collect();
         let source = match args.capture {
             Some(_) if is_accepting => {
                 return Err(UsageError::new(
@@ -205,7 +248,7 @@ impl TryFrom<Args> for Config {
         let own = Tree { root: default.root, ident: default.ident };
         let ident = args.ident.unwrap_or_else(|| own.ident.clone());
         let (home, trees) = sources::trees(args.directory, args.sources_dir, ident, sources, &own)?;
-        Ok(Self {
+        let config = Self {
             source,
             root: home.root,
             slot_secs: args.slot_secs.map_or(Ok(default.slot_secs), |secs| check_slot(secs.into()))?,
@@ -223,9 +266,11 @@ impl TryFrom<Args> for Config {
             allow: args.allow.iter().map(|text| prefix(text)).collect::<Result<_, _>>()?,
             lifetimes,
             elements: file.elements,
+            bounds: file.bounds,
+            retention: Retention { rules, trees: trees_kept },
             verbosity: args.verbosity,
-            ..default
-        })
+        };
+        Ok((config, origins))
     }
 }
 
@@ -359,7 +404,6 @@ fn sampling_policy(rate: Option<i64>) -> Result<SamplingPolicy, UsageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli;
     use crate::stream::{StreamBounds, TlsClients};
 
     #[track_caller]

@@ -42,6 +42,7 @@ pub(crate) use self::time::Uptime;
 pub(crate) use self::value::{TimeBase, application_id};
 use self::wire::Reader;
 pub(crate) use self::wire::uint;
+use crate::bounds::Bounds;
 use crate::datagram::{Datagram, Transport, TransportSession};
 use crate::flow::FlowBatch;
 use crate::lifetime::Lifetimes;
@@ -170,10 +171,15 @@ impl Decoder {
         Self { policy, ..Self::default() }
     }
 
-    /// Lets what it remembers hold for so long.
-    pub(crate) fn with_lifetimes(mut self, lifetimes: Lifetimes) -> Self {
+    /// Holds this much from now on.
+    pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
+        self.sessions.set_bounds(bounds);
+        self.waiting.set_bounds(bounds);
+    }
+
+    /// Lets what it remembers hold for so long from now on.
+    pub(crate) fn set_lifetimes(&mut self, lifetimes: Lifetimes) {
         self.lifetimes = lifetimes;
-        self
     }
 
     /// Decodes one datagram and appends its records to `sink`.

@@ -83,6 +83,22 @@ impl CommandTemplate {
     }
 }
 
+impl fmt::Display for CommandTemplate {
+    /// A text that is parsed to the same.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Token(token) => {
+                let letter =
+                    TOKENS.iter().find(|(_, known)| known == token).map_or('%', |(letter, _)| *letter);
+                format!("%{letter}")
+            }
+        };
+        let words = self.0.iter().map(|word| word.iter().map(text).collect::<String>());
+        f.write_str(&shell_words::join(words))
+    }
+}
+
 fn pieces(word: &str) -> Result<Vec<Piece>, TemplateError> {
     let mut pieces = Vec::new();
     let mut rest = word;

@@ -17,6 +17,7 @@ use flow_common::tables::{NameKind, NameRow, RateRow, RateScope, Report, ReportR
 use flow_common::time::Timestamp;
 
 use self::record::{Detail, OptionsRecord, Told};
+use crate::bounds::Bounds;
 use crate::flow::FlowBatch;
 
 mod record;
@@ -102,6 +103,7 @@ pub(crate) struct Facts {
     /// A name being cleaned.
     scratch: String,
     noted: Noted,
+    bounds: Bounds,
 }
 
 /// The side tables.
@@ -113,6 +115,11 @@ pub(crate) struct Tables {
 }
 
 impl Facts {
+    /// Keeps so much from now on.
+    pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
     /// Learns what options data records `rows` of `options` say.
     pub(crate) fn observe(&mut self, options: &FlowBatch, rows: Range<usize>) -> Noted {
         self.noted = Noted::default();
@@ -230,7 +237,7 @@ impl Facts {
         let bytes = fact.bytes();
         let known = self.exporters.get(&addr).map(|exporter| {
             let before = exporter.facts.get(&key).map_or(0, Fact::bytes);
-            (before, before == 0 && exporter.facts.len() >= limits::FACTS_PER_EXPORTER_MAX)
+            (before, before == 0 && exporter.facts.len() >= self.bounds.facts_per_exporter)
         });
         let (before_bytes, is_full) = known.unwrap_or_default();
         if is_full || !self.make_room(addr, bytes.saturating_sub(before_bytes), received) {
@@ -253,7 +260,7 @@ impl Facts {
 
     /// Evicts exporters until `bytes` more fit; false where nothing may go.
     fn make_room(&mut self, keep: Addr16, bytes: usize, now: Timestamp) -> bool {
-        while self.bytes + bytes > limits::FACTS_BYTES_MAX {
+        while self.bytes + bytes > self.bounds.facts_bytes {
             let Some(addr) = self.unproven(keep).or_else(|| self.quiet(keep, now)) else { return false };
             if let Some(exporter) = self.exporters.remove(&addr) {
                 self.bytes -= exporter.bytes;

@@ -10,6 +10,7 @@
 //! `pipeline` is the only place that starts threads and connects them.
 
 mod batch;
+mod bounds;
 mod capture;
 mod cli;
 mod clock;
@@ -40,6 +41,7 @@ mod pidfile;
 mod pipeline;
 mod queue;
 mod repeat;
+mod retention;
 mod sampling;
 mod sequence;
 mod service;
@@ -53,6 +55,7 @@ mod user;
 mod waiting;
 mod writer;
 
+pub use bounds::Bounds;
 pub use cli::{Args, parse};
 pub use clock::SystemClock;
 pub use command::Failure;
@@ -64,6 +67,7 @@ pub use metrics::{LawBroken, Metrics};
 pub use pidfile::{PidFile, PidFileError};
 pub use pipeline::{Running, StartError, Summary, start, start_inheriting};
 pub use repeat::Destination;
+pub use retention::{Free, Retention, Rules, TreeRules};
 pub use sampling::SamplingPolicy;
 pub use service::{Heartbeat, Service};
 pub use socket::{Group, Interface, SocketOptions};

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use flow_common::limits;
 use flow_common::time::Timestamp;
 
+use crate::bounds::Bounds;
 use crate::datagram::{ListenerId, Transport, TransportSession};
 use crate::hash::HashMap;
 use crate::sequence::{Kind, Observation, SequenceTracker, Unit};
@@ -42,12 +43,18 @@ pub(crate) struct Losses {
     streams: HashMap<StreamKey, Stream>,
     n_domains: usize,
     cleared_at_secs: i64,
+    bounds: Bounds,
 }
 
 /// Nothing can be said of a message.
 const SILENT: Observation = Observation { lost: 0, recovered: 0, unit: Unit::Unknown, kind: Kind::Learning };
 
 impl Losses {
+    /// Follows so many from now on.
+    pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
     /// Forgets a connection or file that has ended; only IPFIX comes by these.
     pub(crate) fn end(&mut self, session: TransportSession) {
         let TransportSession { peer, listener, transport } = session;
@@ -68,7 +75,7 @@ impl Losses {
         now: Timestamp,
     ) -> Observation {
         self.make_room(now);
-        let has_room = self.n_domains < limits::DOMAINS_MAX;
+        let has_room = self.n_domains < self.bounds.domains;
         if !has_room && !self.streams.contains_key(&key) {
             return SILENT;
         }
@@ -89,7 +96,7 @@ impl Losses {
     /// Forged senders fill the table; what was quiet for long makes room, looked for
     /// once a second at most.
     fn make_room(&mut self, now: Timestamp) {
-        if self.n_domains < limits::DOMAINS_MAX || now.secs() == self.cleared_at_secs {
+        if self.n_domains < self.bounds.domains || now.secs() == self.cleared_at_secs {
             return;
         }
         self.cleared_at_secs = now.secs();

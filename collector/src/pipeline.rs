@@ -242,7 +242,7 @@ pub fn start_inheriting(
     }
     let journal = journaled.as_ref().map(|journaled| Arc::clone(&journaled.journal));
     let n_senders = 1 + usize::from(streams.is_some());
-    let queue = Arc::new(Queue::new(limits::QUEUE_BYTES_MAX, n_senders, journal.clone()));
+    let queue = Arc::new(Queue::new(config.bounds.queue_bytes, n_senders, journal.clone()));
     let (repeater, repeat) = repeating.map(start_repeat).transpose()?.unzip();
     let run_streams = |streams: StreamThread| {
         let (queue, clock, metrics) = (Arc::clone(&queue), Arc::clone(&clock), Arc::clone(&metrics));
@@ -265,7 +265,9 @@ pub fn start_inheriting(
                 heartbeat: Arc::clone(&heartbeat),
                 counted: Arc::clone(&counted),
                 // With connections, ports for datagrams may well be silent.
-                silent_after: streams.is_none().then_some(config.silent_after),
+                silent_after: streams
+                    .is_none()
+                    .then_some(Duration::from_secs(config.bounds.silent_listener_secs)),
             };
             let queue = Arc::clone(&queue);
             spawn("receive", move || receive.run(&queue))?

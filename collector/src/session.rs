@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use flow_common::limits;
 use flow_common::time::Timestamp;
 
+use crate::bounds::Bounds;
 use crate::datagram::{ListenerId, Transport};
 use crate::decode::{Definition, MessageContext, Template, Uptime};
 use crate::hash::HashMap;
@@ -180,9 +181,15 @@ pub(crate) struct Sessions {
     n_templates: usize,
     template_bytes: usize,
     next_generation: u64,
+    bounds: Bounds,
 }
 
 impl Sessions {
+    /// Holds this much from now on; what is beyond goes when more comes.
+    pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
     /// Notes that a message came, for what depends on the passing of time.
     pub(crate) fn hear(&mut self, key: &SessionKey, received_at: Timestamp, lifetimes: Lifetimes) {
         let Some(session) = self.sessions.get_mut(key) else { return };
@@ -478,7 +485,8 @@ impl Sessions {
         }
         self.untried.push_back(Ticket { key, template_id, generation });
         let mut n_evicted = 0;
-        while self.n_templates > limits::TEMPLATES_MAX || self.template_bytes > limits::TEMPLATES_BYTES_MAX {
+        let Bounds { templates, templates_bytes, .. } = self.bounds;
+        while self.n_templates > templates || self.template_bytes > templates_bytes {
             if !self.evict_one() {
                 break;
             }
@@ -490,7 +498,7 @@ impl Sessions {
 
     /// Evicts one template; false if none is left.
     fn evict_one(&mut self) -> bool {
-        self.evict_untried(limits::TEMPLATES_UNTRIED_MIN)
+        self.evict_untried(self.bounds.templates / limits::TEMPLATES_UNTRIED_PARTS)
             || self.evict_proven()
             || self.evict_established()
             || self.evict_untried(0)
@@ -554,7 +562,7 @@ impl Sessions {
     /// An exporter that redefines its templates all the time leaves a stale ticket
     /// each time; both queues together stay within twice the bound.
     fn drop_stale_tickets(&mut self) {
-        if self.untried.len() + self.proven.len() + self.established.len() <= 2 * limits::TEMPLATES_MAX {
+        if self.untried.len() + self.proven.len() + self.established.len() <= 2 * self.bounds.templates {
             return;
         }
         let mut queues = [&mut self.untried, &mut self.proven, &mut self.established].map(std::mem::take);

@@ -11,8 +11,10 @@ use nix::unistd::{Gid, Group, Uid, getgroups, getresgid, getresuid, setgroups, s
 /// A user and a group of this system, and nothing beside them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// As it was asked for.
-    pub name: String,
+    /// The user as it was asked for; `None` is who runs this.
+    pub user: Option<String>,
+    /// The group as it was asked for; `None` is that of the user.
+    pub group: Option<String>,
     /// Number of the user.
     pub uid: u32,
     /// Number of the group.
@@ -62,7 +64,12 @@ impl User {
             Some(group) => find_group(group)?,
             None => own_gid.ok_or_else(|| UserError::NoGroupOf(name.to_owned()))?,
         };
-        Ok(Some(Self { name: name.to_owned(), uid: uid.as_raw(), gid: gid.as_raw() }))
+        let (user, group) = (user.map(ToOwned::to_owned), group.map(ToOwned::to_owned));
+        Ok(Some(Self { user, group, uid: uid.as_raw(), gid: gid.as_raw() }))
+    }
+
+    fn name(&self) -> String {
+        self.user.clone().or_else(|| self.group.clone()).unwrap_or_default()
     }
 
     /// Becomes this user for good, in all threads: supplementary groups go first, as
@@ -77,13 +84,13 @@ impl User {
         if is_reached() {
             return Ok(());
         }
-        let denied = |error| UserError::Denied(self.name.clone(), error);
+        let denied = |error| UserError::Denied(self.name(), error);
         setgroups(&[gid]).map_err(denied)?;
         setresgid(gid, gid, gid).map_err(denied)?;
         setresuid(uid, uid, uid).map_err(denied)?;
         let root = Uid::from_raw(0);
         let can_return = !uid.is_root() && setresuid(root, root, root).is_ok();
-        if can_return || !is_reached() { Err(UserError::Kept(self.name.clone())) } else { Ok(()) }
+        if can_return || !is_reached() { Err(UserError::Kept(self.name())) } else { Ok(()) }
     }
 
     /// Creates a directory for this user where there is none: the one above may be root's.

@@ -4,9 +4,9 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use flow_common::limits;
 use flow_common::time::Timestamp;
 
+use crate::bounds::Bounds;
 use crate::datagram::Transport;
 use crate::decode::MessageContext;
 use crate::hash::HashMap;
@@ -51,6 +51,7 @@ pub(crate) struct Waiting {
     datagrams: HashMap<u64, Progress>,
     next_datagram: u64,
     bytes: usize,
+    bounds: Bounds,
 }
 
 /// Memory a set takes beside its octets: itself, its place in the order, and a place
@@ -61,6 +62,11 @@ const SET_OVERHEAD_BYTES: usize = size_of::<WaitingSet>()
     + 64;
 
 impl Waiting {
+    /// Holds this much from now on.
+    pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
     /// Datagrams with at least one set waiting.
     pub(crate) fn n_datagrams(&self) -> usize {
         self.datagrams.len()
@@ -197,7 +203,7 @@ impl Waiting {
                 continue;
             };
             let age_secs = now.map_or(0, |now| now.secs() - set.context.received_at.secs());
-            if self.bytes <= limits::WAITING_BYTES_MAX && age_secs <= limits::WAITING_SECS_MAX {
+            if self.bytes <= self.bounds.waiting_bytes && age_secs <= self.bounds.waiting_secs {
                 break;
             }
             self.order.pop_front();
@@ -225,6 +231,8 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+
+    use flow_common::limits;
 
     use super::*;
     use crate::datagram::ListenerId;

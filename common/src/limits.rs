@@ -1,6 +1,42 @@
 //! Every bound, with its unit and its reason. Everything from the network and
 //! from disk is hostile; no count read from it is trusted without one of these.
 
+/// A bound as `flowcapd check` shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound {
+    /// Name of its constant, unit included.
+    pub name: &'static str,
+    /// Its value.
+    pub value: u64,
+    /// The lines of its documentation: what it bounds, and the reason.
+    doc: &'static [&'static str],
+}
+
+impl Bound {
+    /// What it bounds, and why, on one line.
+    pub fn text(&self) -> String {
+        self.doc
+            .iter()
+            .map(|line| line.trim())
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace("[`", "`")
+            .replace("`]", "`")
+    }
+}
+
+/// Defines bounds as constants, and lists them.
+macro_rules! bounds {
+    ($($(#[doc = $doc:literal])+ pub const $name:ident: $type:ty = $value:expr;)+) => {
+        $($(#[doc = $doc])+ pub const $name: $type = $value;)+
+
+        /// Bounds of the collector.
+        pub const BOUNDS: &[Bound] =
+            &[$(Bound { name: stringify!($name), value: $name as u64, doc: &[$($doc),+] }),+];
+    };
+}
+
+bounds! {
 /// Room for one datagram, octets: an IPFIX message may be that long (RFC 7011
 /// §3.1), a UDP payload a few less.
 pub const DATAGRAM_BYTES_MAX: usize = 65_535;
@@ -77,9 +113,9 @@ pub const SEQUENCE_HOLES_MAX: usize = 8;
 pub const SAMPLING_RATE_MAX: u32 = 10_000_000;
 
 /// Templates that never decoded anything among which a new one is not the first to
-/// go: an eighth, so that whoever fills the table with templates and data for them
-/// can't keep new exporters out.
-pub const TEMPLATES_UNTRIED_MIN: usize = TEMPLATES_MAX / 8;
+/// go: an eighth of all, so that whoever fills the table with templates and data for
+/// them can't keep new exporters out.
+pub const TEMPLATES_UNTRIED_PARTS: usize = 8;
 
 /// Time after which a session that still sends is established, seconds: its templates
 /// in use go last. A sender of forged templates would have to come back to each of
@@ -391,6 +427,7 @@ pub const LOG_KEYS_MAX: usize = 4_096;
 /// Exporters listed in a file's metadata: the first so many of the slot. A sender
 /// can forge addresses; the rest is summed up in one line.
 pub const FOOTER_EXPORTERS_MAX: usize = 1_024;
+}
 
 /// Nesting of a filter; recursion in the parser ends here.
 pub const FILTER_DEPTH_MAX: usize = 256;

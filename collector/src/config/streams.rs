@@ -1,14 +1,16 @@
 //! Flags about connections → where they are accepted, and from whom.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use super::UsageError;
+use crate::bounds::Bounds;
 use crate::cli::Args;
 use crate::stream::tls::peer_name;
 use crate::stream::{StreamBounds, Streams, TlsClients, TlsIdentity};
 
 /// Where connections are accepted, and from whom.
-pub(super) fn streams(args: &Args) -> Result<Streams, UsageError> {
+pub(super) fn streams(args: &Args, held: &Bounds) -> Result<Streams, UsageError> {
     let tcp = listen_addresses("--tcp", &args.tcp, &args.bind)?;
     let tls = listen_addresses("--tls", &args.tls, &args.bind)?;
     let default = StreamBounds::default();
@@ -16,6 +18,9 @@ pub(super) fn streams(args: &Args) -> Result<Streams, UsageError> {
         connections: args.connections_max.unwrap_or(default.connections),
         connections_per_address: args.connections_per_address_max.unwrap_or(default.connections_per_address),
         handshakes: args.handshakes_max.unwrap_or(default.handshakes),
+        handshake: Duration::from_secs(held.handshake_secs),
+        message: Duration::from_secs(held.message_secs),
+        idle: Duration::from_secs(held.connection_idle_secs),
         ..default
     };
     if [bounds.connections, bounds.connections_per_address, bounds.handshakes].contains(&0) {

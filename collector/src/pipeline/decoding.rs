@@ -95,9 +95,9 @@ impl Decode {
         sender: SyncSender<ToWriter>,
         echo: Option<EchoSender>,
     ) -> Self {
-        Self {
-            decoder: Decoder::new(config.sampling).with_lifetimes(config.lifetimes),
-            allow: config.allow.clone(),
+        let mut decode = Self {
+            decoder: Decoder::new(config.sampling),
+            allow: Vec::new(),
             routes,
             n_trees_told: 0,
             place: None,
@@ -123,7 +123,18 @@ impl Decode {
             position: 0,
             block_end: 0,
             cut_position: 0,
-        }
+        };
+        decode.apply(config);
+        decode
+    }
+
+    /// Goes by these settings from now on.
+    fn apply(&mut self, config: &Config) {
+        self.allow.clone_from(&config.allow);
+        self.decoder.set_lifetimes(config.lifetimes);
+        self.decoder.set_bounds(config.bounds);
+        self.losses.set_bounds(config.bounds);
+        self.facts.set_bounds(config.bounds);
     }
 
     /// Remembers what `state` holds, and saves it again at each cut.
