@@ -41,8 +41,10 @@ and gives elements without a column one of their own, with a name that
   name = 'http_url'
   type = 'string'
 
-SIGINT, SIGTERM and SIGHUP publish what has come so far and end the program;
-every counter is then printed on stderr.
+SIGINT and SIGTERM publish what has come so far and end the program; every counter
+is then printed on stderr. SIGHUP reads the configuration file again and takes over
+what can be taken over at once; SIGUSR1 closes the file being written and goes on
+with another.
 
 Exit status: 0 done, 1 failed, 2 usage.";
 

@@ -4,6 +4,7 @@
 pub(crate) mod dump;
 pub(crate) mod file;
 pub(crate) mod keys;
+mod live;
 pub(crate) mod quantity;
 mod repeat;
 mod sockets;
@@ -33,6 +34,8 @@ use crate::socket::SocketOptions;
 use crate::stream::Streams;
 use crate::trees::{Tree, Trees};
 use crate::user::User;
+
+pub use self::live::Changes;
 
 /// Where datagrams come from.
 #[derive(Debug, Clone, PartialEq, Eq)]

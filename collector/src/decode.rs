@@ -177,6 +177,11 @@ impl Decoder {
         self.waiting.set_bounds(bounds);
     }
 
+    /// Goes by what the operator says of sampling rates from now on.
+    pub(crate) fn set_policy(&mut self, policy: SamplingPolicy) {
+        self.policy = policy;
+    }
+
     /// Lets what it remembers hold for so long from now on.
     pub(crate) fn set_lifetimes(&mut self, lifetimes: Lifetimes) {
         self.lifetimes = lifetimes;

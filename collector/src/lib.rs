@@ -17,6 +17,7 @@ mod clock;
 #[doc(hidden)]
 pub mod command;
 mod config;
+mod control;
 mod datagram;
 mod decode;
 mod disk;
@@ -59,7 +60,7 @@ pub use bounds::Bounds;
 pub use cli::{Args, parse};
 pub use clock::SystemClock;
 pub use command::Failure;
-pub use config::{Config, Source, UsageError};
+pub use config::{Changes, Config, Source, UsageError};
 pub use exec::CommandTemplate;
 pub use inherit::{InheritError, Inherited};
 pub use lifetime::Lifetimes;

@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,11 @@ use flow_collector::{
     start_inheriting,
 };
 use flow_common::usage::in_our_words;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, fmt, reload};
 
 fn main() -> ExitCode {
     let (args, command) = match parse(std::env::args_os()) {
@@ -40,23 +45,11 @@ fn main() -> ExitCode {
 #[tokio::main(flavor = "current_thread")]
 async fn collect(args: Args) -> Result<(), Failure> {
     let echo = args.echo.then(|| Box::new(io::stdout()) as Box<dyn Write + Send>);
-    let config = Config::try_from(args).map_err(|error| Failure::new(2, &error, error.hint.clone()))?;
-    let level = match config.verbosity {
-        0 => tracing::Level::WARN,
-        1 => tracing::Level::INFO,
-        _ => tracing::Level::TRACE,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .with_ansi(false)
-        .with_writer(io::stderr)
-        .init();
+    let config =
+        Config::try_from(args.clone()).map_err(|error| Failure::new(2, &error, error.hint.clone()))?;
+    let log_level = start_log(config.verbosity);
     // Before the first datagram: a signal from now on drains, and does not kill.
-    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let [interrupt, terminate, hangup] = signals;
-    let failed = |error: io::Error| Failure::new(1, error, None);
-    let signals = (interrupt.map_err(failed)?, terminate.map_err(failed)?, hangup.map_err(failed)?);
+    let mut signals = Signals::catch().map_err(|error| Failure::new(1, error, None))?;
     let mut pid_file = open_pid_file(&config)?;
     let service = Service::from_env();
     let inherited = Inherited::from_env().map_err(|error| {
@@ -87,13 +80,19 @@ async fn collect(args: Args) -> Result<(), Failure> {
         file.write().map_err(|error| Failure::new(1, &error, error.hint().to_owned()))?;
     }
     service.ready();
-    let (mut interrupt, mut terminate, mut hangup) = signals;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-        () = finished(&running) => {}
-        never = service.watch(running.heartbeat(), running.metrics()) => match never {},
+    {
+        let mut watch = pin!(service.watch(running.heartbeat(), running.metrics()));
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::Stop => break,
+                    Asked::Reload => reload(&args, &running, &log_level),
+                    Asked::Rotate => running.rotate(),
+                },
+                () = finished(&running) => break,
+                never = &mut watch => match never {},
+            }
+        }
     }
     service.stopping();
     running.stop();
@@ -101,8 +100,7 @@ async fn collect(args: Args) -> Result<(), Failure> {
     let waiting = tokio::task::spawn_blocking(|| running.wait());
     let summary = tokio::select! {
         summary = waiting => summary.map_err(|error| Failure::new(1, error, None))?,
-        _ = interrupt.recv() => interrupted(pid_file),
-        _ = terminate.recv() => interrupted(pid_file),
+        () = signals.stop() => interrupted(pid_file),
         never = service.drain(&metrics) => match never {},
     };
     let Summary { metrics, failure } = summary;
@@ -110,6 +108,97 @@ async fn collect(args: Args) -> Result<(), Failure> {
     let bug = "this is a bug; please report it with these counters".to_owned();
     metrics.check_laws().map_err(|broken| Failure::new(1, broken, bug))?;
     failure.map_or(Ok(()), |failure| Err(Failure::new(1, failure, None)))
+}
+
+/// The signals that mean something here.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    reload: Signal,
+    rotate: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            reload: signal(SignalKind::hangup())?,
+            rotate: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.reload.recv() => Asked::Reload,
+            _ = self.rotate.recv() => Asked::Rotate,
+        }
+    }
+
+    /// Waits for one that ends the program.
+    async fn stop(&mut self) {
+        while !matches!(self.next().await, Asked::Stop) {}
+    }
+}
+
+/// What a signal asks for.
+enum Asked {
+    Stop,
+    Reload,
+    Rotate,
+}
+
+/// How much the log says, while it runs.
+type LogLevel = reload::Handle<LevelFilter, Registry>;
+
+fn start_log(verbosity: u8) -> LogLevel {
+    let (filter, handle) = reload::Layer::new(level_of(verbosity));
+    let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(io::stderr);
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    handle
+}
+
+fn level_of(verbosity: u8) -> LevelFilter {
+    match verbosity {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::TRACE,
+    }
+}
+
+/// SIGHUP: reads the configuration again and takes over what can be taken over. One
+/// that is wrong changes nothing.
+fn reload(args: &Args, running: &Running, log_level: &LogLevel) {
+    let config = match Config::try_from(args.clone()) {
+        Ok(config) => config,
+        Err(error) => return not_reloaded(&error, Some(&error.hint)),
+    };
+    let changes = match running.apply(&config) {
+        Ok(changes) => changes,
+        Err(error) => return not_reloaded(&error, error.hint.as_deref()),
+    };
+    // Fails only once the log has ended.
+    let _ = log_level.modify(|level| *level = level_of(config.verbosity));
+    let names =
+        |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let taken = match names(&changes.taken) {
+        taken if taken.is_empty() => "nothing changed".to_owned(),
+        taken => format!("changed {taken}"),
+    };
+    say(&format!("configuration read again: {taken}"));
+    if !changes.waiting.is_empty() {
+        say(&format!("warning: {} will change when flowcapd is started again", names(&changes.waiting)));
+    }
+}
+
+fn not_reloaded(error: &dyn std::fmt::Display, hint: Option<&str>) {
+    say(&format!("error: {error}"));
+    if let Some(hint) = hint {
+        say(&format!("hint: {hint}"));
+    }
+    say("warning: the configuration of before still holds");
 }
 
 fn open_pid_file(config: &Config) -> Result<Option<PidFile>, Failure> {

@@ -36,7 +36,8 @@ use self::receive::{Receive, read_capture};
 use self::streams::StreamThread;
 use self::writing::Writing;
 use crate::capture::Capture;
-use crate::config::{Config, Source};
+use crate::config::{Changes, Config, Source};
+use crate::control::Control;
 use crate::datagram::ListenerId;
 use crate::exec::{Hooks, exec};
 use crate::fs::RealFs;
@@ -84,7 +85,7 @@ pub struct Running {
     keeps_sources: bool,
     stream_listeners: Vec<(Protocol, SocketAddr)>,
     stop: Arc<AtomicBool>,
-    reload: Arc<AtomicBool>,
+    control: Arc<Control>,
     heartbeat: Arc<Heartbeat>,
     metrics: Arc<Metrics>,
     receive: JoinHandle<Result<(), String>>,
@@ -125,7 +126,24 @@ impl Running {
 
     /// Asks it to read its certificates again; open connections stay.
     pub fn reload(&self) {
-        self.reload.store(true, Ordering::Relaxed);
+        self.control.set(self.control.config());
+    }
+
+    /// Lets it go by what a running collector takes over of `config`, without losing a
+    /// datagram. Certificates that can't be used leave all as it is.
+    pub fn apply(&self, config: &Config) -> Result<Changes, StartError> {
+        let (live, changes) = self.control.config().taking(config);
+        if let Some(identity) = live.streams.identity.clone().filter(|_| !live.streams.tls.is_empty()) {
+            Identity::load(identity).map_err(|error| StartError::new(&error, error.hint().to_owned()))?;
+        }
+        self.control.set(Arc::new(live));
+        Ok(changes)
+    }
+
+    /// Asks it to close the open slot: its file becomes visible, and what still comes
+    /// goes to another one.
+    pub fn rotate(&self) {
+        self.control.rotate();
     }
 
     /// Asks it to drain and end; returns at once.
@@ -215,8 +233,8 @@ pub fn start_inheriting(
     };
     let listeners: Vec<_> = sockets.iter().map(Listener::addr).collect();
     let granted_bytes = sockets.iter().map(Listener::granted_bytes).min();
-    let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let streams = open_streams(config, inherited, listeners.len(), &stop, &reload)?;
+    let (stop, control) = (Arc::new(AtomicBool::new(false)), Arc::new(Control::new(config.clone())));
+    let streams = open_streams(config, inherited, listeners.len(), &stop, &control)?;
     let stream_listeners: Vec<_> =
         streams.iter().flat_map(|streams| &streams.listeners).map(|one| (one.protocol, one.addr)).collect();
     let metrics = Arc::new(Metrics::default());
@@ -291,7 +309,8 @@ pub fn start_inheriting(
         }
     }
     let mut decode = Decode::new(config, routes, Arc::clone(&metrics), sender, echo)
-        .with_tables(opening::read_tables(&home));
+        .with_tables(opening::read_tables(&home))
+        .with_control(control.watch());
     if let Some(Journaled { journal, listeners, snapshot }) = journaled {
         let replay_from = journal.replay_from();
         decode = decode.with_state(listeners, snapshot.as_ref()).with_journal(journal, replay_from);
@@ -315,7 +334,7 @@ pub fn start_inheriting(
         keeps_sources,
         stream_listeners,
         stop,
-        reload,
+        control,
         heartbeat,
         metrics,
         receive,
@@ -397,7 +416,7 @@ fn open_streams(
     mut inherited: Inherited,
     n_listeners: usize,
     stop: &Arc<AtomicBool>,
-    reload: &Arc<AtomicBool>,
+    control: &Arc<Control>,
 ) -> Result<Option<StreamThread>, StartError> {
     let Streams { tcp, tls, identity, .. } = &config.streams;
     let of = |protocol, addresses: &[SocketAddr]| {
@@ -423,8 +442,8 @@ fn open_streams(
     }
     let identity = identity.clone().filter(|_| !tls.is_empty()).map(Identity::load).transpose();
     let identity = identity.map_err(|error| StartError::new(&error, error.hint().to_owned()))?;
-    let (allow, stop, reload) = (config.allow.clone(), Arc::clone(stop), Arc::clone(reload));
-    Ok(Some(StreamThread { listeners, identity, allow, stop, reload }))
+    let (allow, stop, control) = (config.allow.clone(), Arc::clone(stop), control.watch());
+    Ok(Some(StreamThread { listeners, identity, allow, stop, control }))
 }
 
 /// What is told of files that have appeared, and the thread that runs a command for each.

@@ -135,6 +135,11 @@ impl Store {
         Self { fs, tree, options, properties }
     }
 
+    /// The same tree, with files made like this.
+    pub(crate) fn with_options(&self, options: FileOptions) -> Self {
+        Self::new(Arc::clone(&self.fs), self.tree.clone(), options)
+    }
+
     pub(crate) fn fs(&self) -> &Arc<dyn Fs> {
         &self.fs
     }

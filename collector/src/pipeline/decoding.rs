@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use flow_common::addr::Addr16;
+use flow_common::column::ExtraColumn;
 use flow_common::footer::{Contribution, ExporterTable};
 use flow_common::layout::Slot;
 use flow_common::limits;
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 use super::echoing::EchoSender;
 use super::writing::{Cut, Gathered, ToWriter};
 use crate::config::Config;
+use crate::control::Watch;
 use crate::datagram::{Block, Datagram, Transport, TransportSession};
 use crate::decode::{DecodeError, Decoder, FlowSink, Outcome, Reason, Report};
 use crate::facts::{Facts, Noted, Tables};
@@ -85,6 +87,9 @@ pub(super) struct Decode {
     position: u64,
     block_end: u64,
     cut_position: u64,
+    /// What is asked from outside.
+    control: Option<Watch>,
+    elements: Vec<ExtraColumn>,
 }
 
 impl Decode {
@@ -123,14 +128,41 @@ impl Decode {
             position: 0,
             block_end: 0,
             cut_position: 0,
+            control: None,
+            elements: config.elements.clone(),
         };
         decode.apply(config);
         decode
     }
 
+    /// Looks, between blocks, at what is asked from outside.
+    pub(super) fn with_control(mut self, control: Watch) -> Self {
+        self.control = Some(control);
+        self
+    }
+
+    /// Does what was asked from outside since the last block.
+    fn obey(&mut self) {
+        let Some(asked) = self.control.as_mut().and_then(Watch::take) else { return };
+        let is_new = |config: &Arc<Config>| config.elements != self.elements;
+        let elements = asked.config.as_ref().filter(|config| is_new(config)).map(|one| one.elements.clone());
+        if let Some(elements) = elements {
+            self.elements.clone_from(&elements);
+            self.send(ToWriter::Elements(elements));
+        }
+        if let Some(config) = asked.config {
+            self.apply(&config);
+        }
+        if asked.is_rotation && self.slot.take().is_some() {
+            self.is_changed = true;
+            self.cut();
+        }
+    }
+
     /// Goes by these settings from now on.
     fn apply(&mut self, config: &Config) {
         self.allow.clone_from(&config.allow);
+        self.decoder.set_policy(config.sampling);
         self.decoder.set_lifetimes(config.lifetimes);
         self.decoder.set_bounds(config.bounds);
         self.losses.set_bounds(config.bounds);
@@ -204,6 +236,7 @@ impl Decode {
 
     /// Decodes one block, which ends at this position.
     pub(super) fn block(&mut self, block: &Block, end: u64) {
+        self.obey();
         self.block_end = end;
         for datagram in block.iter() {
             self.datagram(&datagram);

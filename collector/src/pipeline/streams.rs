@@ -18,6 +18,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
+use crate::config::Config;
+use crate::control::Watch;
 use crate::datagram::{Transport, TransportSession};
 use crate::hash::HashMap;
 use crate::log::LogLimit;
@@ -35,14 +37,14 @@ pub(super) struct StreamThread {
     /// Whose connections are taken; empty: everyone's.
     pub(super) allow: Vec<IpNet>,
     pub(super) stop: Arc<AtomicBool>,
-    pub(super) reload: Arc<AtomicBool>,
+    pub(super) control: Watch,
 }
 
 /// What all tasks share.
 struct Server {
     shared: Shared,
     identity: RefCell<Option<Identity>>,
-    allow: Vec<IpNet>,
+    allow: RefCell<Vec<IpNet>>,
     /// Connections open, by address.
     open: RefCell<HashMap<IpAddr, usize>>,
     n_open: Cell<usize>,
@@ -76,21 +78,21 @@ impl StreamThread {
             handshakes: Semaphore::new(shared.bounds.handshakes),
             shared,
             identity: RefCell::new(self.identity),
-            allow: self.allow,
+            allow: RefCell::new(self.allow),
             open: RefCell::default(),
             n_open: Cell::default(),
             n_connections: Cell::new(first),
             stopping: watch::Sender::new(false),
             log: RefCell::default(),
         });
-        let (listeners, stop, reload) = (self.listeners, self.stop, self.reload);
+        let (listeners, stop, control) = (self.listeners, self.stop, self.control);
         runtime.block_on(tasks.run_until(async {
             for listener in listeners {
                 listener.socket.set_nonblocking(true)?;
                 let socket = TcpListener::from_std(listener.socket.try_clone()?)?;
                 spawn_local(Rc::clone(&server).accept(listener, socket));
             }
-            server.watch(&stop, &reload).await;
+            server.watch(&stop, control).await;
             Ok::<_, io::Error>(())
         }))?;
         runtime.block_on(tasks);
@@ -100,24 +102,29 @@ impl StreamThread {
 
 impl Server {
     /// Waits for the end of the program; looks after the certificates meanwhile.
-    async fn watch(&self, stop: &AtomicBool, reload: &AtomicBool) {
+    async fn watch(&self, stop: &AtomicBool, mut control: Watch) {
         let mut looked_at = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             sleep(TICK).await;
-            let is_asked = reload.swap(false, Ordering::Relaxed);
-            if is_asked || looked_at.elapsed().as_secs() >= limits::CERTIFICATE_CHECK_SECS {
+            let config = control.take().and_then(|asked| asked.config);
+            if let Some(config) = &config {
+                self.allow.borrow_mut().clone_from(&config.allow);
+            }
+            if config.is_some() || looked_at.elapsed().as_secs() >= limits::CERTIFICATE_CHECK_SECS {
                 looked_at = Instant::now();
-                self.reload(is_asked);
+                self.reload(config.as_deref());
             }
         }
         self.stopping.send_replace(true);
     }
 
-    /// Reads certificates again; connections that are open keep what they have.
-    fn reload(&self, is_asked: bool) {
+    /// Reads certificates again, those of new settings where there are any;
+    /// connections that are open keep what they have.
+    fn reload(&self, config: Option<&Config>) {
         let mut identity = self.identity.borrow_mut();
         let Some(identity) = identity.as_mut() else { return };
-        match identity.reload(is_asked) {
+        let files = config.and_then(|config| config.streams.identity.clone());
+        match identity.reload(files) {
             Ok(true) => {
                 self.shared.metrics.certificates_reloaded.add(1);
                 tracing::info!("certificates were read again");
@@ -183,7 +190,8 @@ impl Server {
     /// Counts a connection in, if there is room for it.
     fn admit(&self, ip: IpAddr) -> Result<(), End> {
         let bounds = self.shared.bounds;
-        if !self.allow.is_empty() && !self.allow.iter().any(|prefix| prefix.contains(&ip)) {
+        let allow = self.allow.borrow();
+        if !allow.is_empty() && !allow.iter().any(|prefix| prefix.contains(&ip)) {
             return Err(End::NotAllowed);
         }
         if self.n_open.get() >= bounds.connections {

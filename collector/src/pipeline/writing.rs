@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
+use flow_common::column::ExtraColumn;
 use flow_common::footer::JournalRange;
 use flow_common::layout::Slot;
 use flow_common::limits;
@@ -46,6 +47,8 @@ pub(super) enum ToWriter {
         name: String,
         bytes: Vec<u8>,
     },
+    /// Columns beyond the table, for parts that are made from now on.
+    Elements(Vec<ExtraColumn>),
 }
 
 /// Records of one place.
@@ -199,9 +202,18 @@ impl Writing {
             ToWriter::Tree(..) => {}
             ToWriter::Gathered(gathered) => self.gathered(gathered),
             ToWriter::Cut(cut) => self.cut(cut),
+            ToWriter::Elements(elements) => self.elements(elements),
             ToWriter::Quarantine { name, bytes } => self.quarantine(&name, &bytes),
         }
         self.metrics.disk_full.set(u64::from(self.disk.is_full()));
+    }
+
+    /// What is published goes on with the columns its parts were made with.
+    fn elements(&mut self, elements: Vec<ExtraColumn>) {
+        self.options.elements = elements;
+        for store in self.stores.values_mut() {
+            *store = Arc::new(store.with_options(self.options.clone()));
+        }
     }
 
     fn gathered(&mut self, gathered: Gathered) {

@@ -84,15 +84,20 @@ impl Identity {
         self.acceptor.clone()
     }
 
-    /// Reads the files again if they have changed, or in any case. What can't be
-    /// used leaves things as they are. Returns whether there is something new.
-    pub(crate) fn reload(&mut self, in_any_case: bool) -> Result<bool, TlsError> {
-        let stamps = stamps(&self.files);
-        if !in_any_case && stamps == self.stamps {
+    /// Reads the files again if they have changed, or those that are named in any
+    /// case. What can't be used leaves things as they are. Returns whether there is
+    /// something new.
+    pub(crate) fn reload(&mut self, files: Option<TlsIdentity>) -> Result<bool, TlsError> {
+        let is_named = files.is_some();
+        let files = files.unwrap_or_else(|| self.files.clone());
+        let stamps = stamps(&files);
+        if !is_named && stamps == self.stamps {
             return Ok(false);
         }
-        self.stamps = stamps;
-        self.acceptor = acceptor(&self.files)?;
+        // Said once, not at every look.
+        self.stamps.clone_from(&stamps);
+        let acceptor = acceptor(&files)?;
+        *self = Self { files, stamps, acceptor };
         Ok(true)
     }
 }

@@ -129,7 +129,8 @@ pub(super) const TOP: &[Key] = &[
             SamplingPolicy::Default(rate) => Shown::Value(rate.to_string()),
             SamplingPolicy::Forced(rate) => Shown::Value(format!("-{rate}")),
         },
-    ),
+    )
+    .live(),
     Key::new(
         "allow",
         r#"["192.0.2.0/24"]"#,
