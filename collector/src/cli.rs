@@ -69,6 +69,12 @@ pub enum Command {
     /// Show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Delete the files that may go by `--max-age`, `--max-size` and `--min-free`, and end
+    Expire {
+        /// Say what would be deleted, and delete nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// What to show of the configuration.
@@ -250,6 +256,18 @@ pub struct Args {
     /// Of these commands, run so many at a time [default: 1]
     #[arg(long = "max-commands", value_name = "N")]
     pub(crate) commands_max: Option<usize>,
+
+    /// Delete files older than this, by their names: `30d`
+    #[arg(long = "max-age", value_name = "AGE")]
+    pub(crate) max_age: Option<String>,
+
+    /// Delete the oldest files of a tree that takes more disk space than this: `500GB`
+    #[arg(long = "max-size", value_name = "SIZE")]
+    pub(crate) max_size: Option<String>,
+
+    /// Delete the oldest files while less of the disk is free than this: `20GB` or `10%`
+    #[arg(long = "min-free", value_name = "SIZE")]
+    pub(crate) min_free: Option<String>,
 
     /// Become this user once the sockets are bound
     #[arg(short = 'u', long = "user", value_name = "USER")]

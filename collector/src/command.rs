@@ -2,6 +2,7 @@
 //! to say to stdout, and ends.
 
 mod check;
+mod expire;
 
 use std::io::{self, Write};
 
@@ -47,6 +48,7 @@ pub fn run(command: Command, args: Args, out: &mut dyn Write) -> Result<(), Fail
             dump::dump(&config, &origins)
         }
         Command::Config(ConfigCommand::Example) => dump::example(),
+        Command::Expire { dry_run } => return expire::expire(args, dry_run, out),
     };
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // A reader that has gone has seen enough.

@@ -168,8 +168,7 @@ pub(crate) struct Origins {
 impl Origins {
     /// Where a key of a table comes from; `n` counts the tables of a list.
     pub(crate) fn of(&self, table: &'static str, name: &'static str, n: usize) -> String {
-        let flag = if table.is_empty() { cli::flag(name) } else { None };
-        if let Some(flag) = flag.filter(|_| self.typed.iter().any(|typed| typed == name)) {
+        if let Some(flag) = cli::flag(name).filter(|_| self.typed.iter().any(|typed| typed == name)) {
             return format!("flag {}", flag.shortest);
         }
         match self.lines.get(&(table, name)).and_then(|lines| lines.get(n)) {
@@ -204,7 +203,7 @@ impl Config {
             Some(_) if !is_accepting => Streams::default(),
             _ => streams::streams(&args, &file.bounds)?,
         };
-        let rules = file.retention.rules;
+        let rules = file.retention.rules.over(&args)?;
         let trees_kept = file.retention.trees.into_iter().map(|tree| tree.over(&rules)).collect();
         let source = match args.capture {
             Some(_) if is_accepting => {

@@ -15,6 +15,7 @@ mod echoing;
 mod opening;
 mod publishing;
 mod receive;
+mod retiring;
 mod streams;
 mod writing;
 
@@ -33,6 +34,7 @@ use nix::fcntl::Flock;
 use self::decoding::Decode;
 use self::opening::Journaled;
 use self::receive::{Receive, read_capture};
+use self::retiring::Retiring;
 use self::streams::StreamThread;
 use self::writing::Writing;
 use crate::capture::Capture;
@@ -100,6 +102,7 @@ pub struct Running {
     echo: Option<JoinHandle<()>>,
     exec: Option<JoinHandle<()>>,
     repeat: Option<JoinHandle<()>>,
+    retiring: Option<JoinHandle<()>>,
     is_capture: bool,
 }
 
@@ -179,7 +182,9 @@ impl Running {
             drop(sender);
             sync.join().or_else(|_| failed("sync"))
         });
-        let failure = received.and(streamed).and(decoded).and(written).and(published).and(synced).err();
+        let retired = self.retiring.map_or(Ok(()), |thread| thread.join().or_else(|_| failed("retention")));
+        let ended = [streamed, decoded, written, published, synced, retired];
+        let failure = ended.into_iter().fold(received, Result::and).err();
         drop(self.lock);
         if let Some(echo) = self.echo {
             // All of a capture is printed; nobody waits for a reader that stalls.
@@ -272,6 +277,8 @@ pub fn start_inheriting(
     };
     let streams = streams.map(run_streams).transpose()?;
     let heartbeat = Arc::new(Heartbeat::default());
+    let retiring =
+        Retiring { control: Arc::clone(&control), clock: Arc::clone(&clock), stop: Arc::clone(&stop) };
     let receive = match input {
         Input::Listeners(listeners) => {
             let receive = Receive {
@@ -308,6 +315,7 @@ pub fn start_inheriting(
             write.adopt(id, tree.clone()).map_err(|error| StartError::new(error, None))?;
         }
     }
+    let retiring = (!is_capture).then(|| spawn("retention", move || retiring.run())).transpose()?;
     let mut decode = Decode::new(config, routes, Arc::clone(&metrics), sender, echo)
         .with_tables(opening::read_tables(&home))
         .with_control(control.watch());
@@ -347,6 +355,7 @@ pub fn start_inheriting(
         echo: echo_thread,
         exec,
         repeat,
+        retiring,
         is_capture,
     })
 }

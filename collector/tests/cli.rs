@@ -511,6 +511,54 @@ fn check_says_all_that_is_wrong_and_dump_is_a_configuration() {
     assert!(String::from_utf8_lossy(&again.stdout).contains("slot = 60"));
 }
 
+/// A capture of one datagram to a port of NetFlow, received so many seconds after 1970.
+fn capture(received_secs: u32) -> Vec<u8> {
+    let payload = datagram();
+    let n_udp = 8 + payload.len() as u16;
+    // Raw IPv4, without a link layer.
+    let mut capture = [0xa1b2_c3d4u32, 0x0002_0004, 0, 0, 65_535, 101].map(u32::to_be_bytes).concat();
+    let n_ip = u32::from(20 + n_udp);
+    capture.extend([received_secs, 0, n_ip, n_ip].map(u32::to_be_bytes).concat());
+    capture.extend([0x45, 0]);
+    capture.extend((20 + n_udp).to_be_bytes());
+    capture.extend([0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 9, 192, 0, 2, 10]);
+    capture.extend([4_000, 9_995, n_udp, 0].map(u16::to_be_bytes).concat());
+    capture.extend(payload);
+    capture
+}
+
+#[test]
+fn old_files_go_when_asked_and_while_it_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let (root, pcap) = (directory.path().join("flows"), directory.path().join("old.pcap"));
+    std::fs::write(&pcap, capture(1_000_000_000)).unwrap();
+    let name = "date=2001-09-09/hour=01/flowcap.200109090145.parquet";
+    let run = |args: &[&str]| snapshot(&[args, &["-w", root.to_str().unwrap()]].concat(), directory.path());
+    let is_there = || root.join(name).exists();
+    let collect = || run(&["-f", pcap.to_str().unwrap()]);
+    assert!(collect().starts_with("exit: 0") && is_there());
+    let ruleless = run(&["expire"]);
+    assert!(ruleless.contains("error: there is no rule by which files may go\n"), "{ruleless}");
+    let tried = run(&["expire", "--dry-run", "--max-age", "1y"]);
+    assert!(tried.contains(&format!("--- stdout\n[DIR]/flows/{name}: older than 1y, ")), "{tried}");
+    assert!(tried.contains("--- stderr\n[DIR]/flows: would delete 1 files, ") && is_there(), "{tried}");
+    let done = run(&["expire", "--max-age", "1y"]);
+    assert!(done.contains("--- stderr\n[DIR]/flows: deleted 1 files, ") && !is_there(), "{done}");
+    assert!(!root.join("date=2001-09-09").exists());
+
+    collect();
+    let mut command =
+        flowcapd(&["-p", "0", "-b", "127.0.0.1", "--max-age", "1y", "-w", root.to_str().unwrap()]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    while is_there() {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing looks after the tree");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
 #[test]
 fn an_exporter_that_never_pauses_does_not_hold_up_the_end() {
     let mut collector = Listening::start(&[]);

@@ -159,7 +159,16 @@ pub fn levels(file: &Path) -> usize {
 /// Start of the slot, in seconds since the epoch, and number of a visible file;
 /// `None` for any other name.
 pub fn parse_file_name(name: &str) -> Option<(i64, u32)> {
-    let stem = name.strip_prefix("flowcap.")?.strip_suffix(".parquet")?;
+    parse_numbered_name(name, EXTENSION)
+}
+
+/// The same of a file of options data records.
+pub fn parse_options_name(name: &str) -> Option<(i64, u32)> {
+    parse_numbered_name(name, OPTIONS_EXTENSION)
+}
+
+fn parse_numbered_name(name: &str, extension: &str) -> Option<(i64, u32)> {
+    let stem = name.strip_prefix("flowcap.")?.strip_suffix(extension)?.strip_suffix('.')?;
     let (stamp, n) = match stem.split_once('.') {
         Some((stamp, n)) => (stamp, n.parse().ok().filter(|&n: &u32| n > 0)?),
         None => (stem, 0),
@@ -220,6 +229,8 @@ mod tests {
             assert_eq!(slot.file_name(n), name);
             assert_eq!(parse_file_name(name), Some((secs, n)));
             assert_eq!(slot.directory(Hierarchy::Partitions), "date=2026-11-21/hour=12");
+            assert_eq!(parse_options_name(&slot.options_name(n)), Some((secs, n)));
+            assert_eq!(parse_options_name(name), None);
         }
         for name in [
             "flowcap.2026.parquet",

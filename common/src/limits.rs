@@ -410,6 +410,21 @@ pub const ECHO_DRAIN_MS_MAX: u64 = 1_000;
 /// their limit and all data that may wait, as text, with room.
 pub const STATE_BYTES_MAX: u64 = 1 << 30;
 
+/// How often files are looked for that may go, seconds.
+pub const RETENTION_INTERVAL_SECS: u64 = 60;
+
+/// Part of the time that may go into looking for them: after a walk of a second the
+/// next begins 50 seconds later at the earliest.
+pub const RETENTION_IDLE_PARTS: u32 = 50;
+
+/// Files stay for so long after their slot has ended, seconds, whatever the rules say:
+/// late records are still being added to their directory.
+pub const RETENTION_GRACE_SECS: i64 = 60;
+
+/// Directories of slots so long ago are removed once they are empty, seconds. Into
+/// younger ones a file may be put at this moment.
+pub const RETENTION_DIRECTORY_SECS: i64 = 86_400;
+
 /// Longest slot: a file lies wholly in one hour.
 pub const SLOT_SECS_MAX: u32 = 3_600;
 

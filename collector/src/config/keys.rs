@@ -127,7 +127,6 @@ const RETENTION: &[Key] = &[
         },
         |config| show_age(&config.retention.rules),
     )
-    .doc("Delete files older than this, by their names")
     .live(),
     Key::new(
         "max-size",
@@ -138,7 +137,6 @@ const RETENTION: &[Key] = &[
         },
         |config| show_size(&config.retention.rules),
     )
-    .doc("Delete the oldest files of a tree that takes more disk space than this")
     .live(),
     Key::new(
         "min-free",
@@ -149,7 +147,6 @@ const RETENTION: &[Key] = &[
         },
         |config| show_free(&config.retention.rules),
     )
-    .doc("Delete the oldest files while less of the disk is free than this: a size, or percent of it")
     .live(),
     Key::new(
         "tree",

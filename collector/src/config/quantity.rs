@@ -3,7 +3,8 @@
 use flow_common::limits;
 
 use super::UsageError;
-use crate::retention::Free;
+use crate::cli::Args;
+use crate::retention::{Free, Rules};
 
 /// Units of sizes, largest first where two name the same number of octets.
 const SIZES: [(&str, u64); 9] = [
@@ -61,6 +62,29 @@ pub(crate) fn max_age(text: &str) -> Result<u64, UsageError> {
         ));
     }
     Ok(secs)
+}
+
+/// Lifts a rule of retention.
+pub(crate) const NONE: &str = "none";
+
+/// A rule, or none.
+pub(crate) fn rule<T>(
+    text: &str,
+    check: impl Fn(&str) -> Result<T, UsageError>,
+) -> Result<Option<T>, UsageError> {
+    if text == NONE { Ok(None) } else { check(text).map(Some) }
+}
+
+impl Rules {
+    /// These, where no flag says otherwise.
+    pub(crate) fn over(self, args: &Args) -> Result<Self, UsageError> {
+        let Args { max_age: age, max_size: size, min_free: free, .. } = args;
+        Ok(Self {
+            max_age_secs: age.as_ref().map_or(Ok(self.max_age_secs), |text| rule(text, max_age))?,
+            max_bytes: size.as_ref().map_or(Ok(self.max_bytes), |text| rule(text, max_size))?,
+            min_free: free.as_ref().map_or(Ok(self.min_free), |text| rule(text, min_free))?,
+        })
+    }
 }
 
 /// Disk space a tree may take.

@@ -86,10 +86,7 @@ impl<'a> Item<'a> {
 
     /// A rule of retention, or none.
     fn rule<T>(&self, check: impl Fn(&str) -> Result<T, UsageError>) -> Found<Option<T>> {
-        match self.text()? {
-            NONE => Ok(None),
-            text => check(text).map(Some).map_err(|error| self.fault(error.to_string(), error.hint)),
-        }
+        quantity::rule(self.text()?, check).map_err(|error| self.fault(error.to_string(), error.hint))
     }
 
     /// One of `[[name]]`, its keys checked.
@@ -255,7 +252,7 @@ pub(super) fn trees(item: &Item<'_>) -> Found<Vec<TreeSays>> {
 pub(super) fn show_tree(tree: &TreeRules) -> Vec<(&'static str, String)> {
     let shown = |shown| match shown {
         Shown::Value(value) => value,
-        _ => quoted(NONE),
+        _ => quoted(quantity::NONE),
     };
     vec![
         ("path", quoted(&tree.path.to_string_lossy())),
@@ -264,9 +261,6 @@ pub(super) fn show_tree(tree: &TreeRules) -> Vec<(&'static str, String)> {
         ("min-free", shown(show_free(&tree.rules))),
     ]
 }
-
-/// Lifts a rule.
-const NONE: &str = "none";
 
 pub(super) fn max_age(item: &Item<'_>) -> Found<Option<u64>> {
     item.rule(quantity::max_age)
