@@ -23,10 +23,12 @@ struct Settings {
 }
 
 /// What was asked since the last look.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Asked {
     /// Settings to go by from now on.
     pub(crate) config: Option<Arc<Config>>,
+    /// Those that held until now.
+    pub(crate) before: Arc<Config>,
     /// Whether the open slot is to be closed.
     pub(crate) is_rotation: bool,
 }
@@ -89,8 +91,8 @@ impl Watch {
         let now = self.control.now();
         let config = (now.n_given != self.seen.n_given).then(|| Arc::clone(&now.config));
         let is_rotation = now.n_rotations != self.seen.n_rotations;
-        self.seen = now;
-        (config.is_some() || is_rotation).then_some(Asked { config, is_rotation })
+        let before = std::mem::replace(&mut self.seen, now).config;
+        (config.is_some() || is_rotation).then_some(Asked { config, before, is_rotation })
     }
 }
 

@@ -4,6 +4,8 @@
 //! A *cut* hands all records gathered to the writer, and with them the state as of
 //! the same block: that is a checkpoint, behind which a restart decodes again.
 
+mod settings;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +13,6 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use flow_common::addr::Addr16;
-use flow_common::column::ExtraColumn;
 use flow_common::footer::{Contribution, ExporterTable};
 use flow_common::layout::Slot;
 use flow_common::limits;
@@ -89,7 +90,6 @@ pub(super) struct Decode {
     cut_position: u64,
     /// What is asked from outside.
     control: Option<Watch>,
-    elements: Vec<ExtraColumn>,
 }
 
 impl Decode {
@@ -129,44 +129,9 @@ impl Decode {
             block_end: 0,
             cut_position: 0,
             control: None,
-            elements: config.elements.clone(),
         };
         decode.apply(config);
         decode
-    }
-
-    /// Looks, between blocks, at what is asked from outside.
-    pub(super) fn with_control(mut self, control: Watch) -> Self {
-        self.control = Some(control);
-        self
-    }
-
-    /// Does what was asked from outside since the last block.
-    fn obey(&mut self) {
-        let Some(asked) = self.control.as_mut().and_then(Watch::take) else { return };
-        let is_new = |config: &Arc<Config>| config.elements != self.elements;
-        let elements = asked.config.as_ref().filter(|config| is_new(config)).map(|one| one.elements.clone());
-        if let Some(elements) = elements {
-            self.elements.clone_from(&elements);
-            self.send(ToWriter::Elements(elements));
-        }
-        if let Some(config) = asked.config {
-            self.apply(&config);
-        }
-        if asked.is_rotation && self.slot.take().is_some() {
-            self.is_changed = true;
-            self.cut();
-        }
-    }
-
-    /// Goes by these settings from now on.
-    fn apply(&mut self, config: &Config) {
-        self.allow.clone_from(&config.allow);
-        self.decoder.set_policy(config.sampling);
-        self.decoder.set_lifetimes(config.lifetimes);
-        self.decoder.set_bounds(config.bounds);
-        self.losses.set_bounds(config.bounds);
-        self.facts.set_bounds(config.bounds);
     }
 
     /// Remembers what `state` holds, and saves it again at each cut.
@@ -268,10 +233,6 @@ impl Decode {
         self.slot = None;
         self.is_changed = true;
         self.cut();
-    }
-
-    fn is_allowed(&self, exporter: IpAddr) -> bool {
-        self.allow.is_empty() || self.allow.iter().any(|prefix| prefix.contains(&exporter))
     }
 
     fn datagram(&mut self, datagram: &Datagram<'_>) {
