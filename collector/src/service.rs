@@ -2,6 +2,7 @@
 //! or stops, in words how it goes, and that its receive loop turns. Where no manager
 //! listens, nothing is sent.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use flow_common::limits;
 use sd_notify::NotifyState;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::metrics::Metrics;
 
@@ -39,6 +40,7 @@ pub struct Service {
     tell: Tell,
     /// Silence after which the manager takes the collector for stuck.
     watchdog: Option<Duration>,
+    last: RefCell<Option<Look>>,
 }
 
 impl fmt::Debug for Service {
@@ -57,7 +59,7 @@ impl Service {
                 tracing::warn!("the service manager cannot be told how it goes: {error}");
             }
         };
-        Self { tell: Box::new(tell), watchdog: sd_notify::watchdog_enabled() }
+        Self { tell: Box::new(tell), watchdog: sd_notify::watchdog_enabled(), last: RefCell::default() }
     }
 
     /// The sockets are bound, and what arrives is taken. Also the end of a reload.
@@ -77,23 +79,28 @@ impl Service {
         (self.tell)(&[NotifyState::Stopping, words, MORE_TIME]);
     }
 
-    /// Feeds the watchdog as long as the receive loop turns, and says how it goes.
+    /// Feeds the watchdog as long as the receive loop turns, and says how it goes. Called
+    /// again after it was dropped, it goes on where it was.
     pub async fn watch(&self, heartbeat: &Heartbeat, metrics: &Metrics) -> Infallible {
         let status_every = Duration::from_secs(limits::SERVICE_STATUS_SECS);
         let period = self.watchdog.map_or(status_every, |all| all / limits::WATCHDOG_FEEDS);
-        let mut seen = Seen::now(metrics);
-        let mut beats = heartbeat.count();
+        let period = period.clamp(Duration::from_millis(1), status_every);
         loop {
-            sleep(period.clamp(Duration::from_millis(1), status_every)).await;
+            let first = || Look { at: Instant::now(), beats: heartbeat.count(), told: Seen::now(metrics) };
+            let at = self.last.borrow_mut().get_or_insert_with(first).at;
+            sleep_until(at + period).await;
+            let mut last = self.last.borrow_mut();
+            let last = last.get_or_insert_with(first);
+            last.at = Instant::now();
             let mut states = Vec::new();
-            let beats_before = std::mem::replace(&mut beats, heartbeat.count());
-            if self.watchdog.is_some() && beats != beats_before {
+            let beats_before = std::mem::replace(&mut last.beats, heartbeat.count());
+            if self.watchdog.is_some() && last.beats != beats_before {
                 states.push(NotifyState::Watchdog);
             }
             let mut status = None;
-            if seen.at.elapsed() >= status_every {
-                let before = std::mem::replace(&mut seen, Seen::now(metrics));
-                status = Some(seen.since(&before));
+            if last.told.at.elapsed() >= status_every {
+                let before = std::mem::replace(&mut last.told, Seen::now(metrics));
+                status = Some(last.told.since(&before));
             }
             states.extend(status.as_deref().map(NotifyState::Status));
             if !states.is_empty() {
@@ -114,6 +121,14 @@ impl Service {
             }
         }
     }
+}
+
+/// How it went when [`Service::watch`] last looked.
+struct Look {
+    at: Instant,
+    beats: u64,
+    /// What the manager was told last.
+    told: Seen,
 }
 
 /// Counters at some time.
@@ -163,7 +178,7 @@ mod tests {
         let tell = move |states: &[NotifyState<'_>]| {
             kept.lock().unwrap().extend(states.iter().map(ToString::to_string));
         };
-        (Service { tell: Box::new(tell), watchdog }, said)
+        (Service { tell: Box::new(tell), watchdog, last: RefCell::default() }, said)
     }
 
     /// What is said in `secs` seconds by a clock that runs ahead.
@@ -196,6 +211,20 @@ mod tests {
         };
         assert_eq!(fed(true), ["WATCHDOG=1"; limits::WATCHDOG_FEEDS as usize]);
         assert_eq!(fed(false), [""; 0]);
+    }
+
+    #[test]
+    fn signals_that_keep_coming_starve_no_watchdog() {
+        let (service, said) = service(Some(Duration::from_secs(8)));
+        let (heartbeat, metrics) = (Heartbeat::default(), Metrics::default());
+        run(9, async {
+            loop {
+                let watch = service.watch(&heartbeat, &metrics);
+                let _ = tokio::time::timeout(Duration::from_millis(300), watch).await;
+                heartbeat.beat();
+            }
+        });
+        assert_eq!(*said.lock().unwrap(), ["WATCHDOG=1"; limits::WATCHDOG_FEEDS as usize]);
     }
 
     #[test]
