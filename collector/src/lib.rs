@@ -64,6 +64,7 @@ pub use config::{Changes, Config, Source, UsageError};
 pub use exec::CommandTemplate;
 pub use inherit::{InheritError, Inherited};
 pub use lifetime::Lifetimes;
+pub use log::{Log, say};
 pub use metrics::{LawBroken, Metrics};
 pub use pidfile::{PidFile, PidFileError};
 pub use pipeline::{Running, StartError, Summary, start, start_inheriting};

@@ -1,14 +1,36 @@
 //! At most one log line per (exporter, reason) and minute: the log is for
 //! people, the counters are exact.
 
+mod stderr;
+
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flow_common::limits;
 use flow_common::time::Timestamp;
 
 use crate::hash::HashMap;
+
+pub use self::stderr::{Log, say};
+
+/// Lines left out of the log, of the whole process.
+static SUPPRESSED: AtomicU64 = AtomicU64::new(0);
+
+fn note_suppressed() {
+    SUPPRESSED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Lines left out of the log so far.
+pub(crate) fn n_suppressed() -> u64 {
+    SUPPRESSED.load(Ordering::Relaxed)
+}
+
+/// What a line says of those left out before it.
+pub(crate) fn more(n_suppressed: u64) -> String {
+    if n_suppressed > 0 { format!(" ({n_suppressed} more like it)") } else { String::new() }
+}
 
 #[derive(Debug)]
 struct Line {
@@ -44,6 +66,7 @@ impl<R: Eq + Hash> LogLimit<R> {
         match self.lines.entry((exporter, reason)) {
             Entry::Occupied(mut entry) if entry.get().quiet_until_secs > now.secs() => {
                 entry.get_mut().n_suppressed += 1;
+                note_suppressed();
                 None
             }
             Entry::Occupied(mut entry) => {
@@ -51,7 +74,10 @@ impl<R: Eq + Hash> LogLimit<R> {
                 Some(before.n_suppressed)
             }
             // So many senders at once are forged: silence is better than a flood.
-            Entry::Vacant(_) if is_full => None,
+            Entry::Vacant(_) if is_full => {
+                note_suppressed();
+                None
+            }
             Entry::Vacant(entry) => {
                 entry.insert(Line { quiet_until_secs, n_suppressed: 0 });
                 Some(0)

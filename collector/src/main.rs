@@ -9,15 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_collector::{
-    Args, Config, Failure, Inherited, PidFile, Running, Service, Summary, SystemClock, command, parse,
-    start_inheriting,
+    Args, Config, Failure, Inherited, Log, PidFile, Running, Service, Summary, SystemClock, command, parse,
+    say, start_inheriting,
 };
 use flow_common::usage::in_our_words;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Registry, fmt, reload};
 
 fn main() -> ExitCode {
     let (args, command) = match parse(std::env::args_os()) {
@@ -47,7 +43,7 @@ async fn collect(args: Args) -> Result<(), Failure> {
     let echo = args.echo.then(|| Box::new(io::stdout()) as Box<dyn Write + Send>);
     let config =
         Config::try_from(args.clone()).map_err(|error| Failure::new(2, &error, error.hint.clone()))?;
-    let log_level = start_log(config.verbosity);
+    let log = Log::start(config.verbosity);
     // Before the first datagram: a signal from now on drains, and does not kill.
     let mut signals = Signals::catch().map_err(|error| Failure::new(1, error, None))?;
     let mut pid_file = open_pid_file(&config)?;
@@ -86,7 +82,7 @@ async fn collect(args: Args) -> Result<(), Failure> {
             tokio::select! {
                 asked = signals.next() => match asked {
                     Asked::Stop => break,
-                    Asked::Reload => reload(&args, &running, &log_level),
+                    Asked::Reload => reload(&args, &running, &log),
                     Asked::Rotate => running.rotate(),
                 },
                 () = finished(&running) => break,
@@ -150,27 +146,9 @@ enum Asked {
     Rotate,
 }
 
-/// How much the log says, while it runs.
-type LogLevel = reload::Handle<LevelFilter, Registry>;
-
-fn start_log(verbosity: u8) -> LogLevel {
-    let (filter, handle) = reload::Layer::new(level_of(verbosity));
-    let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(io::stderr);
-    tracing_subscriber::registry().with(filter).with(lines).init();
-    handle
-}
-
-fn level_of(verbosity: u8) -> LevelFilter {
-    match verbosity {
-        0 => LevelFilter::WARN,
-        1 => LevelFilter::INFO,
-        _ => LevelFilter::TRACE,
-    }
-}
-
 /// SIGHUP: reads the configuration again and takes over what can be taken over. One
 /// that is wrong changes nothing.
-fn reload(args: &Args, running: &Running, log_level: &LogLevel) {
+fn reload(args: &Args, running: &Running, log: &Log) {
     let config = match Config::try_from(args.clone()) {
         Ok(config) => config,
         Err(error) => return not_reloaded(&error, Some(&error.hint)),
@@ -179,8 +157,7 @@ fn reload(args: &Args, running: &Running, log_level: &LogLevel) {
         Ok(changes) => changes,
         Err(error) => return not_reloaded(&error, error.hint.as_deref()),
     };
-    // Fails only once the log has ended.
-    let _ = log_level.modify(|level| *level = level_of(config.verbosity));
+    log.set_verbosity(config.verbosity);
     let names =
         |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let taken = match names(&changes.taken) {
@@ -248,9 +225,4 @@ fn report(failure: &Failure) -> ExitCode {
         say(&format!("hint: {hint}"));
     }
     ExitCode::from(failure.code)
-}
-
-fn say(line: &str) {
-    // A stderr that is closed is no reason to fail.
-    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -435,6 +435,10 @@ pub const SILENT_LISTENER_SECS: u64 = 30;
 /// many were suppressed.
 pub const LOG_INTERVAL_SECS: i64 = 60;
 
+/// Warnings and errors that one place in the program says in that time: a screen of
+/// them. Where each concerns another exporter, that is enough to see that all do.
+pub const LOG_LINES_MAX: u32 = 20;
+
 /// Pairs of (exporter, reason) the log remembers. A sender can forge addresses;
 /// beyond this many in one interval new ones are counted and not logged.
 pub const LOG_KEYS_MAX: usize = 4_096;

@@ -27,7 +27,7 @@ use crate::datagram::{Block, Datagram, Transport, TransportSession};
 use crate::decode::{DecodeError, Decoder, FlowSink, Outcome, Reason, Report};
 use crate::facts::{Facts, Noted, Tables};
 use crate::journal::Journal;
-use crate::log::LogLimit;
+use crate::log::{LogLimit, more};
 use crate::losses::{Losses, StreamKey};
 use crate::metrics::Metrics;
 use crate::queue::{Next, Queue};
@@ -477,8 +477,7 @@ impl Decode {
 
     fn warn(&mut self, exporter: IpAddr, error: DecodeError, now: Timestamp) {
         if let Some(n_suppressed) = self.log.allow(exporter, error.reason(), now) {
-            let more =
-                if n_suppressed > 0 { format!(" ({n_suppressed} more like it)") } else { String::new() };
+            let more = more(n_suppressed);
             // Data already decoded may have been read by a template of the past.
             if error.reason() == Reason::TemplateRedefined {
                 tracing::error!("{exporter}: {error}{more}");

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::control::Watch;
 use crate::datagram::{Transport, TransportSession};
 use crate::hash::HashMap;
-use crate::log::LogLimit;
+use crate::log::{LogLimit, more};
 use crate::stream::connection::{Shared, read_messages};
 use crate::stream::tls::{Identity, end_of_handshake};
 use crate::stream::{End, Protocol, StreamListener};
@@ -150,8 +150,10 @@ impl Server {
                 Err(error) => {
                     self.shared.metrics.accept_errors.add(1);
                     let now = self.shared.clock.now();
-                    if self.log.borrow_mut().allow(listener.addr.ip(), End::TooMany, now).is_some() {
-                        tracing::warn!("cannot accept a connection on {}: {error}", listener.addr);
+                    let allowed = self.log.borrow_mut().allow(listener.addr.ip(), End::TooMany, now);
+                    if let Some(n_suppressed) = allowed {
+                        let more = more(n_suppressed);
+                        tracing::warn!("cannot accept a connection on {}: {error}{more}", listener.addr);
                     }
                     sleep(Duration::from_millis(limits::ACCEPT_PAUSE_MS)).await;
                 }
@@ -251,7 +253,7 @@ impl Server {
             return;
         };
         let reason = error.map(|error| format!(": {error}")).unwrap_or_default();
-        let more = if n_suppressed > 0 { format!(" ({n_suppressed} more like it)") } else { String::new() };
+        let more = more(n_suppressed);
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let (name, message) = (protocol.name(), end.message());
         if end.is_orderly() {
