@@ -17,6 +17,7 @@ Examples:
                                     sources with a tree of their own, and nobody else
   flowcapd -c flowcap.toml          settings from a file
   flowcapd check -c flowcap.toml    what is wrong with them, and what they come to
+  flowcapd status -w /var/flows     how the collector that writes there goes
   flowcapd --tcp                    IPFIX over TCP on 4739 as well
   flowcapd --tls --tls-cert us.pem --tls-key us.key --tls-ca exporters.pem
                                     over TLS on 4740, from exporters with a certificate
@@ -74,6 +75,12 @@ pub enum Command {
         /// Say what would be deleted, and delete nothing
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Ask the collector that runs, found by `-w`, `-c` or `--http`, how it goes
+    Status {
+        /// As JSON, with every exporter and counter
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -280,6 +287,11 @@ pub struct Args {
     /// Write the number of the process to this file once it collects, and remove it at the end
     #[arg(short = 'P', long = "pidfile", value_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,
+
+    /// Serve metrics, health and status over HTTP; on 127.0.0.1 unless an address is given
+    /// [default: off]
+    #[arg(long = "http", value_name = "[ADDR:]PORT")]
+    pub(crate) http: Option<String>,
 
     /// Decode a pcap or pcapng file, or one of IPFIX messages, instead of listening
     #[arg(short = 'f', long = "read-pcap", value_name = "FILE")]

@@ -3,6 +3,7 @@
 
 mod check;
 mod expire;
+mod status;
 
 use std::io::{self, Write};
 
@@ -49,6 +50,7 @@ pub fn run(command: Command, args: Args, out: &mut dyn Write) -> Result<(), Fail
         }
         Command::Config(ConfigCommand::Example) => dump::example(),
         Command::Expire { dry_run } => return expire::expire(args, dry_run, out),
+        Command::Status { json } => status::status(args, json)?,
     };
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // A reader that has gone has seen enough.

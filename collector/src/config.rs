@@ -15,7 +15,7 @@ mod tables;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use flow_common::column::ExtraColumn;
@@ -85,6 +85,8 @@ pub struct Config {
     pub bounds: Bounds,
     /// Which files may stay.
     pub retention: Retention,
+    /// Where metrics, health and status are served over HTTP.
+    pub http: Option<SocketAddr>,
     /// Columns beyond the table: elements an operator gave a name and a type.
     pub elements: Vec<ExtraColumn>,
     /// 0 says warnings, 1 more, 2 everything.
@@ -127,6 +129,7 @@ impl Default for Config {
             streams: Streams::default(),
             bounds: Bounds::default(),
             retention: Retention::default(),
+            http: None,
             elements: Vec::new(),
             verbosity: 0,
         }
@@ -267,6 +270,7 @@ impl Config {
             streams,
             allow: args.allow.iter().map(|text| prefix(text)).collect::<Result<_, _>>()?,
             lifetimes,
+            http: args.http.as_deref().map(http_address).transpose()?,
             elements: file.elements,
             bounds: file.bounds,
             retention: Retention { rules, trees: trees_kept },
@@ -274,6 +278,15 @@ impl Config {
         };
         Ok((config, origins))
     }
+}
+
+/// `PORT` of this machine alone, or `ADDR:PORT`.
+pub(crate) fn http_address(text: &str) -> Result<SocketAddr, UsageError> {
+    let local = || Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), text.parse().ok()?));
+    text.parse().ok().or_else(local).ok_or_else(|| UsageError {
+        message: format!("`{text}` is neither a port nor an address with one"),
+        hint: "for example `--http 8080`, `--http 192.0.2.1:8080` or `--http [::]:8080`".to_owned(),
+    })
 }
 
 /// A prefix; an address alone is the prefix of itself.
@@ -320,6 +333,7 @@ impl Args {
                 .connections_per_address_max
                 .or(file.connections_per_address_max),
             handshakes_max: self.handshakes_max.or(file.handshakes_max),
+            http: self.http.or(file.http),
             verbosity: self.verbosity.max(file.verbosity),
             ..self
         }
@@ -433,6 +447,19 @@ mod tests {
         };
         assert_eq!((text(&streams.tcp).as_str(), text(&streams.tls).as_str()), (tcp, tls));
         streams
+    }
+
+    #[test]
+    fn http_is_of_this_machine_unless_told_otherwise() {
+        let check = |text, expected: Option<&str>| {
+            assert_eq!(http_address(text).ok(), expected.map(|addr| addr.parse().unwrap()), "{text}");
+        };
+        check("8080", Some("127.0.0.1:8080"));
+        check("192.0.2.1:8080", Some("192.0.2.1:8080"));
+        check("[::]:8080", Some("[::]:8080"));
+        check("70000", None);
+        check("localhost:8080", None);
+        assert_eq!(Config::default().http, None);
     }
 
     #[test]

@@ -45,11 +45,12 @@ pub(crate) use self::wire::uint;
 use crate::bounds::Bounds;
 use crate::datagram::{Datagram, Transport, TransportSession};
 use crate::flow::FlowBatch;
+use crate::hash::HashMap;
 use crate::lifetime::Lifetimes;
 use crate::sampling::SamplingPolicy;
-use crate::session::{SessionKey, Sessions};
+use crate::session::{Known, SessionKey, Sessions};
 use crate::state::{Listeners, Snapshot};
-use crate::waiting::Waiting;
+use crate::waiting::{Wait, Waiting};
 
 /// Where decoded records go.
 #[derive(Debug, Default)]
@@ -273,6 +274,16 @@ impl Decoder {
     /// Datagrams with data that waits for a template.
     pub(crate) fn n_waiting(&self) -> usize {
         self.waiting.n_datagrams()
+    }
+
+    /// What is remembered of each exporter.
+    pub(crate) fn known(&self) -> HashMap<IpAddr, Known> {
+        self.sessions.known()
+    }
+
+    /// What waits longest for templates.
+    pub(crate) fn waits(&self) -> Vec<Wait> {
+        self.waiting.waits()
     }
 
     /// Templates held.

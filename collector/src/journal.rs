@@ -85,6 +85,8 @@ struct State {
     /// Names made since their directory was synced.
     has_new_names: bool,
     next_name: u64,
+    /// When all appended until then was last made durable.
+    synced_at: Option<Instant>,
     /// Until when no segment is tried, after one could not be made.
     retry_at: Option<Instant>,
 }
@@ -108,6 +110,22 @@ impl fmt::Debug for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Journal").field("directory", &self.directory).field("id", &self.id).finish()
     }
+}
+
+/// What a journal holds at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JournalLook {
+    /// Octets of the segments in use, and how many there may be.
+    pub(crate) bytes: u64,
+    pub(crate) bytes_max: u64,
+    /// Segments on disk, those kept for use included.
+    pub(crate) n_segments: u64,
+    /// Where the next block goes.
+    pub(crate) tail: u64,
+    /// Blocks are kept in memory alone.
+    pub(crate) is_failing: bool,
+    /// Time since all was durable.
+    pub(crate) synced_since: Option<Duration>,
 }
 
 /// A journal just opened, and what it knows of earlier runs.
@@ -200,6 +218,20 @@ impl Journal {
     /// Octets of the segments in use.
     pub(crate) fn used_bytes(&self) -> u64 {
         self.lock().segments.len() as u64 * SEGMENT_BYTES
+    }
+
+    /// What it holds now, for whoever looks.
+    pub(crate) fn look(&self) -> JournalLook {
+        let state = self.lock();
+        let in_use = state.segments.len() as u64;
+        JournalLook {
+            bytes: in_use * SEGMENT_BYTES,
+            bytes_max: self.bytes_max,
+            n_segments: in_use + state.spare.len() as u64,
+            tail: state.tail,
+            is_failing: state.retry_at.is_some(),
+            synced_since: state.synced_at.map(|at| at.elapsed()),
+        }
     }
 
     /// Appends a block. `None` if the journal is full: there is room again when
@@ -296,8 +328,10 @@ impl Journal {
             let mut state = self.lock();
             (std::mem::take(&mut state.dirty), state.tail)
         };
+        let mut is_durable = true;
         for segment in dirty {
             if let Err(error) = segment.file.sync() {
+                is_durable = false;
                 let mut state = self.lock();
                 self.leave(&mut state, "sync", &error);
             }
@@ -306,7 +340,11 @@ impl Journal {
             let mut state = self.lock();
             self.leave(&mut state, "extend", &error);
         }
-        self.lock().synced = tail;
+        let mut state = self.lock();
+        state.synced = tail;
+        if is_durable {
+            state.synced_at = Some(Instant::now());
+        }
     }
 
     /// Makes one spare segment, and its name durable.

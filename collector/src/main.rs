@@ -64,6 +64,9 @@ async fn collect(args: Args) -> Result<(), Failure> {
         let buffer =
             running.granted_bytes().map_or(String::new(), |n| format!(", socket buffer {}", size(n)));
         say(&format!("listening {udp}on{}{streams}{buffer}, writing to {directory}", listeners.concat()));
+        if let Some(addr) = running.http() {
+            say(&format!("metrics and status on http://{addr}/"));
+        }
         warn_of_buffer(config.socket.buffer_bytes, running.granted_bytes());
         if !running.keeps_sources() {
             say("warning: datagrams are repeated from this machine's address, and not from their exporter's");

@@ -1,12 +1,20 @@
 //! Every counter: one line a name, its meaning, and the conservation laws that
-//! must hold once everything has come to rest.
+//! must hold once everything has come to rest. A name that ends in `_total` only
+//! grows; any other is a gauge.
+
+mod text;
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::decode::Reason;
+use crate::facts::Noted;
 use crate::sequence::Unit;
 use crate::stream::End;
+
+pub(crate) use self::text::exposition;
 
 /// A number that only grows, or a gauge.
 #[derive(Debug, Default)]
@@ -47,6 +55,8 @@ macro_rules! metrics {
             pub(crate) connections_ended: [Counter; End::ALL.len()],
             /// Templates of a sound message that were refused, by reason.
             pub(crate) templates_refused: [Counter; Reason::ALL.len()],
+            /// One for each UDP socket, in their order; none while nothing is bound.
+            listeners: OnceLock<Vec<ListenerMetrics>>,
         }
 
         impl Metrics {
@@ -103,8 +113,18 @@ metrics! {
     stream_bytes_discarded "flowcap_stream_discarded_bytes_total" "octets of messages that were not whole when their connection ended";
     certificates_reloaded "flowcap_certificates_reloaded_total" "times changed certificates were taken into use";
     certificate_errors "flowcap_certificate_errors_total" "times changed certificates could not be used";
+    log_lines_suppressed "flowcap_log_lines_suppressed_total" "lines left out of the log because many like them came before";
+    http_refused "flowcap_http_connections_refused_total" "connections to the HTTP endpoints that were refused because too many were open";
     journal_errors "flowcap_journal_errors_total" "times the journal could not be written, synced or read";
     journal_bytes "flowcap_journal_bytes" "octets of the journal's segments in use";
+    journal_bytes_max "flowcap_journal_limit_bytes" "octets the journal may take on disk";
+    journal_segments "flowcap_journal_segments" "segments of the journal on disk";
+    journal_position "flowcap_journal_position_bytes" "position up to which the journal is written";
+    journal_decoded "flowcap_journal_decoded_position_bytes" "position up to which the journal is decoded";
+    journal_synced_at_secs "flowcap_journal_synced_timestamp_seconds" "when the journal was last made durable, seconds since 1970; 0: not yet";
+    journal_failing "flowcap_journal_failing" "1 while the journal can't be written";
+    parts_open "flowcap_parts" "parts of slots that are still open";
+    disk_free_bytes "flowcap_disk_free_bytes" "octets free where the files are written";
     disk_full "flowcap_disk_full" "1 while records are dropped because the disk is full";
     files_visible "flowcap_files_visible_total" "files published";
     datagrams_repeated "flowcap_datagrams_repeated_total" "datagrams sent on to other collectors, for each of them";
@@ -115,6 +135,57 @@ metrics! {
     commands_skipped "flowcap_commands_skipped_total" "visible files without a command because those before took too long";
     commands_waiting "flowcap_commands_waiting" "visible files whose command has not ended";
     file_errors "flowcap_file_errors_total" "files that could not be written or published";
+}
+
+/// One UDP socket.
+#[derive(Debug)]
+pub(crate) struct ListenerMetrics {
+    pub(crate) addr: SocketAddr,
+    pub(crate) received: Counter,
+    pub(crate) kernel_dropped: Counter,
+    /// What `setsockopt` would have to be asked for to get the same.
+    pub(crate) buffer_bytes: Counter,
+}
+
+/// One label of a sample, and its value.
+pub(crate) type Label = (&'static str, String);
+
+/// All samples of one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Family {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) samples: Vec<(Option<Label>, u64)>,
+}
+
+impl Family {
+    /// A family of one sample.
+    pub(crate) fn of(name: &'static str, help: &'static str, label: Option<Label>, value: u64) -> Self {
+        Self { name, help, samples: vec![(label, value)] }
+    }
+
+    /// A family of a sample for each value of one label.
+    fn labelled<'a>(
+        name: &'static str,
+        help: &'static str,
+        key: &'static str,
+        samples: impl Iterator<Item = (impl Into<String>, &'a Counter)>,
+    ) -> Self {
+        let samples = samples.map(|(label, counter)| (Some((key, label.into())), counter.get()));
+        Self { name, help, samples: samples.collect() }
+    }
+
+    fn add(&mut self, label: Option<Label>, value: u64) {
+        self.samples.push((label, value));
+    }
+}
+
+/// `name{key="value"}` of the table, taken apart.
+fn split_labels(name: &'static str) -> (&'static str, Option<Label>) {
+    let Some((name, label)) = name.strip_suffix("\"}").and_then(|name| name.split_once('{')) else {
+        return (name, None);
+    };
+    (name, label.split_once("=\"").map(|(key, value)| (key, value.to_owned())))
 }
 
 /// A conservation law that does not hold.
@@ -129,6 +200,12 @@ pub struct LawBroken {
 impl Metrics {
     pub(crate) fn reject(&self, reason: Reason) {
         self.rejected[reason as usize].add(1);
+    }
+
+    /// Counts what exporters say of themselves.
+    pub(crate) fn count_noted(&self, noted: Noted) {
+        self.exporter_packets_lost.add(noted.packets_lost);
+        self.facts_refused.add(noted.refused);
     }
 
     /// Datagrams rejected for any reason.
@@ -171,34 +248,99 @@ impl Metrics {
         )
     }
 
+    /// Every counter, by name.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        let mut families: Vec<Family> = Vec::new();
+        for (name, help, value) in self.plain() {
+            let (name, labels) = split_labels(name);
+            match families.iter_mut().find(|family| family.name == name) {
+                Some(family) => family.add(labels, value),
+                None => families.push(Family::of(name, help, labels, value)),
+            }
+        }
+        let reasons = || Reason::ALL.iter().map(|&(_, label)| label);
+        let ends = || End::ALL.iter().map(|&(_, label, _)| label);
+        let units = || Unit::ALL.iter().map(|unit| unit.name());
+        families.extend([
+            Family::labelled(
+                "flowcap_datagrams_rejected_total",
+                "datagrams rejected, by reason",
+                "reason",
+                reasons().zip(&self.rejected),
+            ),
+            Family::labelled(
+                "flowcap_templates_refused_total",
+                "templates of sound messages that were refused, by reason",
+                "reason",
+                reasons().zip(&self.templates_refused),
+            ),
+            Family::labelled(
+                "flowcap_connections_ended_total",
+                "TCP and TLS connections that ended or were refused, by reason",
+                "reason",
+                ends().zip(&self.connections_ended),
+            ),
+            Family::labelled(
+                "flowcap_sequence_lost_total",
+                "what sequence numbers prove lost, by what they count",
+                "unit",
+                units().zip(&self.sequence_lost),
+            ),
+            Family::labelled(
+                "flowcap_sequence_recovered_total",
+                "what was taken for lost and came late, by what sequence numbers count",
+                "unit",
+                units().zip(&self.sequence_recovered),
+            ),
+        ]);
+        families.extend(self.families_of_listeners());
+        families
+    }
+
+    fn families_of_listeners(&self) -> impl Iterator<Item = Family> {
+        type Of = fn(&ListenerMetrics) -> &Counter;
+        const FAMILIES: [(&str, &str, Of); 3] = [
+            ("flowcap_listener_datagrams_total", "datagrams received on a UDP socket", |one| &one.received),
+            (
+                "flowcap_listener_kernel_dropped_datagrams_total",
+                "datagrams the kernel dropped on a UDP socket for want of buffer",
+                |one| &one.kernel_dropped,
+            ),
+            (
+                "flowcap_listener_buffer_bytes",
+                "buffer the kernel granted a UDP socket, comparable to net.core.rmem_max",
+                |one| &one.buffer_bytes,
+            ),
+        ];
+        let listeners = self.listeners();
+        let families = FAMILIES.into_iter().filter(|_| !listeners.is_empty());
+        families.map(|(name, help, of)| {
+            let samples = listeners.iter().map(|one| (one.addr.to_string(), of(one)));
+            Family::labelled(name, help, "listener", samples)
+        })
+    }
+
+    /// Counts for these sockets from now on; once.
+    pub(crate) fn set_listeners(&self, listeners: Vec<ListenerMetrics>) {
+        let is_first = self.listeners.set(listeners).is_ok();
+        debug_assert!(is_first, "sockets are bound once");
+    }
+
+    /// UDP sockets that are bound.
+    pub(crate) fn listeners(&self) -> &[ListenerMetrics] {
+        self.listeners.get().map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// Name and value of every counter, in Prometheus' notation.
     pub fn samples(&self) -> Vec<(String, u64)> {
-        let mut samples: Vec<_> =
-            self.plain().into_iter().map(|(name, _, value)| (name.to_owned(), value)).collect();
-        for (family, counters) in [
-            ("flowcap_datagrams_rejected_total", &self.rejected),
-            ("flowcap_templates_refused_total", &self.templates_refused),
-        ] {
-            let labelled = Reason::ALL.iter().zip(counters);
-            samples.extend(
-                labelled
-                    .map(|((_, label), counter)| (format!("{family}{{reason=\"{label}\"}}"), counter.get())),
-            );
-        }
-        samples.extend(End::ALL.iter().zip(&self.connections_ended).map(|((_, label, _), counter)| {
-            (format!("flowcap_connections_ended_total{{reason=\"{label}\"}}"), counter.get())
-        }));
-        for (family, counters) in [
-            ("flowcap_sequence_lost_total", &self.sequence_lost),
-            ("flowcap_sequence_recovered_total", &self.sequence_recovered),
-        ] {
-            let labelled = Unit::ALL.iter().zip(counters);
-            samples.extend(
-                labelled
-                    .map(|(unit, counter)| (format!("{family}{{unit=\"{}\"}}", unit.name()), counter.get())),
-            );
-        }
-        samples
+        let families = self.families();
+        let samples = families.iter().flat_map(|family| {
+            family.samples.iter().map(|(label, value)| match label {
+                None => (family.name.to_owned(), *value),
+                Some((key, text)) => (format!("{}{{{key}=\"{text}\"}}", family.name), *value),
+            })
+        });
+        samples.collect()
     }
 
     /// Value of one counter by its name in [`Metrics::samples`].
@@ -218,6 +360,8 @@ impl fmt::Display for Metrics {
 
 #[cfg(test)]
 mod tests {
+    use flow_common::limits;
+
     use super::*;
 
     #[test]
@@ -236,5 +380,45 @@ mod tests {
                 .iter()
                 .all(|(name, help, _)| name.starts_with("flowcap_") && !help.ends_with('.'))
         );
+    }
+
+    #[test]
+    fn series_stay_within_their_bound() {
+        let metrics = Metrics::default();
+        let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = || ListenerMetrics {
+            addr,
+            received: Counter::default(),
+            kernel_dropped: Counter::default(),
+            buffer_bytes: Counter::default(),
+        };
+        metrics.set_listeners((0..50).map(|_| listener()).collect());
+        let families = metrics.families();
+        let n: usize = families.iter().map(|family| family.samples.len()).sum();
+        assert!(n <= limits::FIXED_SERIES_MAX - 10, "{n} without the process and the build");
+        let mut names: Vec<_> = families.iter().map(|family| family.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), families.len(), "a name is a family");
+    }
+
+    /// The table of the documentation, one line a family.
+    #[test]
+    fn every_family_is_documented() {
+        let documentation = include_str!("../METRICS.md");
+        let listeners = Metrics::default();
+        let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (received, kernel_dropped, buffer_bytes) = Default::default();
+        listeners.set_listeners(vec![ListenerMetrics { addr, received, kernel_dropped, buffer_bytes }]);
+        let families = listeners.families().into_iter();
+        let families = families.chain(crate::live::Shown::default().families());
+        let row = |Family { name, help, samples }: Family| {
+            let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+            let label = samples.first().and_then(|(label, _)| label.as_ref());
+            let label = label.map_or(String::new(), |(key, _)| format!("{{{key}}}"));
+            format!("| `{name}{label}` | {kind} | {help} |\n")
+        };
+        let missing: String = families.map(row).filter(|row| !documentation.contains(row)).collect();
+        assert!(missing.is_empty(), "collector/METRICS.md lacks\n{missing}");
     }
 }

@@ -16,11 +16,12 @@ mod opening;
 mod publishing;
 mod receive;
 mod retiring;
+mod serving;
 mod streams;
 mod writing;
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
@@ -35,6 +36,7 @@ use self::decoding::Decode;
 use self::opening::Journaled;
 use self::receive::{Receive, read_capture};
 use self::retiring::Retiring;
+use self::serving::Serving;
 use self::streams::StreamThread;
 use self::writing::Writing;
 use crate::capture::Capture;
@@ -43,9 +45,13 @@ use crate::control::Control;
 use crate::datagram::ListenerId;
 use crate::exec::{Hooks, exec};
 use crate::fs::RealFs;
+use crate::http::local::LocalSocket;
+use crate::http::{Observed, Paces, Progress};
 use crate::inherit::counted::{Counted, SOCKETS};
 use crate::inherit::{Held, Inherited};
 use crate::journal::{Journal, ListenerAddr};
+use crate::live::Window;
+use crate::log::n_suppressed;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::repeat::{Repeater, Repeating, repeat};
@@ -103,7 +109,16 @@ pub struct Running {
     exec: Option<JoinHandle<()>>,
     repeat: Option<JoinHandle<()>>,
     retiring: Option<JoinHandle<()>>,
+    serving: Option<HttpThread>,
     is_capture: bool,
+}
+
+/// The thread that answers HTTP, and what ends it.
+#[derive(Debug)]
+struct HttpThread {
+    addr: Option<SocketAddr>,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
 }
 
 impl Running {
@@ -125,6 +140,11 @@ impl Running {
     /// Addresses where connections are accepted.
     pub fn stream_listeners(&self) -> &[(Protocol, SocketAddr)] {
         &self.stream_listeners
+    }
+
+    /// Where it serves HTTP, with the port the system chose.
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.serving.as_ref()?.addr
     }
 
     /// Asks it to read its certificates again; open connections stay.
@@ -185,6 +205,11 @@ impl Running {
         let retired = self.retiring.map_or(Ok(()), |thread| thread.join().or_else(|_| failed("retention")));
         let ended = [streamed, decoded, written, published, synced, retired];
         let failure = ended.into_iter().fold(received, Result::and).err();
+        if let Some(serving) = self.serving {
+            // It answered until here: also how the end goes can be watched.
+            serving.stop.store(true, Ordering::Relaxed);
+            let _ = serving.thread.join();
+        }
         drop(self.lock);
         if let Some(echo) = self.echo {
             // All of a capture is printed; nobody waits for a reader that stalls.
@@ -209,6 +234,7 @@ impl Running {
                 tracing::warn!("{n_left} commands have not ended; those not begun are left out");
             }
         }
+        self.metrics.log_lines_suppressed.set(n_suppressed());
         Summary { metrics: self.metrics, failure }
     }
 }
@@ -243,8 +269,12 @@ pub fn start_inheriting(
     let stream_listeners: Vec<_> =
         streams.iter().flat_map(|streams| &streams.listeners).map(|one| (one.protocol, one.addr)).collect();
     let metrics = Arc::new(Metrics::default());
+    if let Input::Listeners(listeners) = &input {
+        metrics.set_listeners(listeners.iter().map(Listener::metrics).collect());
+    }
     let repeating = open_repeat(config, &listeners, &metrics)?;
     let keeps_sources = repeating.as_ref().is_none_or(|one| one.thread.keeps_sources());
+    let http = open_http(config)?;
     become_user(config)?;
     let is_capture = matches!(config.source, Source::Capture(_));
     let home = opening::home(RealFs::shared(), config)?;
@@ -279,6 +309,9 @@ pub fn start_inheriting(
     let heartbeat = Arc::new(Heartbeat::default());
     let retiring =
         Retiring { control: Arc::clone(&control), clock: Arc::clone(&clock), stop: Arc::clone(&stop) };
+    let window = Arc::new(Window::default());
+    let observed = observed(config, &metrics, &window, &clock, &stream_listeners, &journal, &heartbeat);
+    let serving = observed.map(|observed| serve(config, http, observed)).transpose()?;
     let receive = match input {
         Input::Listeners(listeners) => {
             let receive = Receive {
@@ -317,6 +350,7 @@ pub fn start_inheriting(
     }
     let retiring = (!is_capture).then(|| spawn("retention", move || retiring.run())).transpose()?;
     let mut decode = Decode::new(config, routes, Arc::clone(&metrics), sender, echo)
+        .with_window(window)
         .with_tables(opening::read_tables(&home))
         .with_control(control.watch());
     if let Some(Journaled { journal, listeners, snapshot }) = journaled {
@@ -356,8 +390,51 @@ pub fn start_inheriting(
         exec,
         repeat,
         retiring,
+        serving,
         is_capture,
     })
+}
+
+/// What status and metrics are made from; a capture has none.
+fn observed(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    window: &Arc<Window>,
+    clock: &Arc<dyn Clock>,
+    stream_listeners: &[(Protocol, SocketAddr)],
+    journal: &Option<Arc<Journal>>,
+    heartbeat: &Arc<Heartbeat>,
+) -> Option<Observed> {
+    matches!(config.source, Source::Listen(_)).then(|| Observed {
+        metrics: Arc::clone(metrics),
+        window: Arc::clone(window),
+        stream_listeners: stream_listeners.to_vec(),
+        clock: Arc::clone(clock),
+        started_at: clock.now(),
+        journal: journal.clone(),
+        heartbeat: Arc::clone(heartbeat),
+        root: config.root.clone(),
+        buffer_bytes_asked: config.socket.buffer_bytes.unwrap_or(limits::SOCKET_BUFFER_BYTES) as u64,
+        progress: Progress::default(),
+        paces: Paces::default(),
+    })
+}
+
+/// Binds the address of `--http`; a capture has no use for it.
+fn open_http(config: &Config) -> Result<Option<TcpListener>, StartError> {
+    let addr = config.http.filter(|_| matches!(config.source, Source::Listen(_)));
+    addr.map(serving::bind).transpose().map_err(|error| not_bound(error, "--http"))
+}
+
+/// Serves what is asked for over HTTP.
+fn serve(config: &Config, tcp: Option<TcpListener>, observed: Observed) -> Result<HttpThread, StartError> {
+    let local = LocalSocket::bind(&config.root)
+        .inspect_err(|error| tracing::warn!("`flowcapd status` can't ask this collector: {error}"));
+    let addr = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
+    let stop = Arc::new(AtomicBool::new(false));
+    let serving = Serving { tcp, local: local.ok(), observed: Arc::new(observed), stop: Arc::clone(&stop) };
+    let thread = spawn("http", move || serving.run())?;
+    Ok(HttpThread { addr, stop, thread })
 }
 
 /// Starts the thread that syncs the journal, and keeps what was counted on sockets, until

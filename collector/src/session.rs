@@ -2,6 +2,8 @@
 //! rates and boot times, keyed by transport session and observation domain and
 //! bounded over all of them.
 
+mod known;
+
 use std::cell::Cell;
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -16,6 +18,8 @@ use crate::hash::HashMap;
 use crate::lifetime::{Header, Lifetimes, Receipts};
 use crate::sampling::{RateScope, SamplingRates};
 use crate::state::{Listeners, SessionState, TemplateState};
+
+pub(crate) use self::known::Known;
 
 /// Scope of template ids: transport session, version and observation domain
 /// (RFC 7011 §3.4.1 and §8, RFC 3954 §5.1).

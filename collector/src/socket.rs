@@ -19,6 +19,7 @@ use socket2::{Domain, Socket, Type};
 pub use self::options::{Group, Interface, SocketOptions};
 use crate::datagram::{Block, Datagram, ListenerId, Transport};
 use crate::inherit::Held;
+use crate::metrics::{Counter, ListenerMetrics};
 
 /// A socket could not join a multicast group.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +101,14 @@ impl Listener {
 
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Its counters, before anything came.
+    pub(crate) fn metrics(&self) -> ListenerMetrics {
+        let buffer_bytes = Counter::default();
+        buffer_bytes.set(self.granted_bytes() as u64);
+        let (received, kernel_dropped) = (Counter::default(), Counter::default());
+        ListenerMetrics { addr: self.addr, received, kernel_dropped, buffer_bytes }
     }
 
     /// Datagrams the kernel dropped on this socket since the last call.

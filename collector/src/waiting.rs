@@ -3,7 +3,9 @@
 //! RFC 7011 §8).
 
 use std::collections::{HashSet, VecDeque};
+use std::net::IpAddr;
 
+use flow_common::limits;
 use flow_common::time::Timestamp;
 
 use crate::bounds::Bounds;
@@ -37,6 +39,18 @@ struct Progress {
 pub(crate) enum Ended {
     Decoded,
     Rejected,
+}
+
+/// Sets that wait for one template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wait {
+    /// When the oldest was received.
+    pub(crate) since: Timestamp,
+    pub(crate) exporter: IpAddr,
+    pub(crate) version: u16,
+    pub(crate) domain: u32,
+    pub(crate) template_id: u16,
+    pub(crate) n_sets: usize,
 }
 
 /// All that waits.
@@ -136,6 +150,20 @@ impl Waiting {
             }
         }
         (self.n_datagrams() - before) as u64
+    }
+
+    /// What waits longest, by the template it waits for.
+    pub(crate) fn waits(&self) -> Vec<Wait> {
+        let waits = self.sets.iter().filter_map(|(&(key, template_id), sets)| {
+            let since = sets.front()?.context.received_at;
+            let exporter = key.peer.ip().to_canonical();
+            let (version, domain) = (key.version, key.domain);
+            Some(Wait { since, exporter, version, domain, template_id, n_sets: sets.len() })
+        });
+        let mut waits: Vec<_> = waits.collect();
+        waits.sort_unstable();
+        waits.truncate(limits::WAITS_SHOWN_MAX);
+        waits
     }
 
     /// Takes the oldest set that waits for this template.

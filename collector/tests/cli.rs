@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -236,7 +237,7 @@ fn privileges_are_given_up_for_good() {
     collector.signal(Signal::SIGTERM);
     let said = collector.finish();
     assert!(said.contains("flowcap_records_visible_total 1\n"), "{said}");
-    let owner = |path: &Path| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(path).unwrap());
+    let owner = |path: &Path| MetadataExt::uid(&std::fs::metadata(path).unwrap());
     assert_eq!(owner(Path::new(&root)), NOBODY);
     for entry in std::fs::read_dir(&root).unwrap().flatten() {
         assert_eq!(owner(&entry.path()), NOBODY);
@@ -391,4 +392,88 @@ fn a_reader_of_echo_that_stalls_stops_nothing() {
     assert_eq!(n_received + count("flowcap_kernel_dropped_datagrams"), SENT);
     assert_eq!(count("flowcap_records_visible"), n_received);
     assert!(count("flowcap_echo_records_left_out") > 0 && n_received > SENT / 2, "{stderr}");
+}
+
+#[test]
+fn a_collector_that_runs_says_how_it_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (root, shown) = (directory.path().join("flows"), "[DIR]/flows");
+    let args = ["status", "-w", root.to_str().unwrap()];
+    let hint = "hint: say where it writes by `-w`, `-M` or `-c`, or where it serves HTTP by `--http`\n";
+    let nobody = format!("exit: 1\n--- stdout\n--- stderr\nerror: no collector writes to `{shown}`\n{hint}");
+    assert_eq!(snapshot(&args, directory.path()), nobody);
+    let mut collector = Listening::start(&["--http", "0"]);
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    sender.send_to(&datagram(), &collector.addr).unwrap();
+    let mut line = String::new();
+    collector.stderr.read_line(&mut line).unwrap();
+    let http = line.trim_end().strip_prefix("metrics and status on http://").unwrap();
+    let http = http.strip_suffix('/').unwrap();
+    for way in [["-w", collector.directory.path().to_str().unwrap()], ["--http", http]] {
+        let start = Instant::now();
+        let told = loop {
+            let told = snapshot(&[&["status"], &way[..]].concat(), collector.directory.path());
+            if told.contains("127.0.0.1  ") || start.elapsed() > Duration::from_secs(30) {
+                break told;
+            }
+        };
+        let begin = format!("exit: 0\n--- stdout\nflowcapd {}, running for ", env!("CARGO_PKG_VERSION"));
+        assert!(told.starts_with(&begin), "{told}");
+        assert!(told.contains("\nready: data is taken and kept\n"), "{told}");
+        assert!(told.contains(&format!("\nUDP {} ", collector.addr)), "{told}");
+        assert!(told.contains("\nexporters: 1 ") && told.ends_with("--- stderr\n"), "{told}");
+        let json = snapshot(&[&["status", "--json"], &way[..]].concat(), collector.directory.path());
+        assert!(json.contains("\"address\":\"127.0.0.1\",\"export_version\":5,"), "{json}");
+    }
+    collector.signal(Signal::SIGTERM);
+    collector.finish();
+    let gone = snapshot(&["status", "--http", http], directory.path());
+    assert!(gone.starts_with("exit: 1\n--- stdout\n--- stderr\nerror: no collector answers on "), "{gone}");
+    assert!(gone.ends_with(hint), "{gone}");
+}
+
+/// What a collector says on stderr until it listens and once more after a signal, when
+/// `JOURNAL_STREAM` names stderr, or something else.
+fn said(is_journal: bool, args: &[&str]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join(".flowcap")).unwrap();
+    std::fs::write(directory.path().join(".flowcap/state"), "no state").unwrap();
+    let stderr = tempfile::NamedTempFile::new().unwrap();
+    let (device, inode) = {
+        let metadata = stderr.as_file().metadata().unwrap();
+        (metadata.dev(), metadata.ino() + u64::from(!is_journal))
+    };
+    let fixed = ["-p", "0", "-b", "127.0.0.1", "-w", directory.path().to_str().unwrap()];
+    let mut command = flowcapd(&[&fixed, args].concat());
+    command.env("JOURNAL_STREAM", format!("{device}:{inode}")).stderr(stderr.reopen().unwrap());
+    let mut child = command.spawn().unwrap();
+    let text = || std::fs::read_to_string(stderr.path()).unwrap();
+    let start = Instant::now();
+    while !text().contains("listening on ") {
+        assert!(start.elapsed() < Duration::from_secs(30), "{}", text());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let text = text();
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert!(child.wait().unwrap().success());
+    text
+}
+
+#[test]
+fn the_journal_is_told_priorities_and_people_the_time() {
+    let text = said(true, &[]);
+    assert!(text.starts_with("<4>starting without the templates of the last run: "), "{text}");
+    assert!(text.contains("\n<6>listening on 127.0.0.1:"), "{text}");
+    let text = said(false, &[]);
+    assert!(text.starts_with("20") && text.contains("Z  WARN starting without the templates"), "{text}");
+    assert!(text.contains("\nlistening on 127.0.0.1:"), "{text}");
+}
+
+#[test]
+fn little_is_said_at_the_start() {
+    for args in [&["--http", "0"][..], &["--http", "0", "-vv"]] {
+        let text = said(true, args);
+        assert!(text.lines().count() <= 20, "{text}");
+        assert!(text.lines().all(|line| line.starts_with('<')), "{text}");
+    }
 }

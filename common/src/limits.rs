@@ -443,6 +443,75 @@ pub const LOG_LINES_MAX: u32 = 20;
 /// beyond this many in one interval new ones are counted and not logged.
 pub const LOG_KEYS_MAX: usize = 4_096;
 
+/// Exporters told apart while the collector runs, at most 4 MiB. Beyond it those that
+/// came and went are forgotten first; what they sent stays in the sums.
+pub const EXPORTERS_LIVE_MAX: usize = 16_384;
+
+/// Exporters with metrics of their own; the rest is summed up as `other`.
+pub const EXPORTERS_NAMED_MAX: usize = 800;
+
+/// Metrics of one exporter.
+pub const EXPORTER_SERIES: usize = 2;
+
+/// Series of everything but exporters: counters, their reasons, and up to 50 sockets
+/// with three each. The rest is what reasons of the future may add.
+pub const FIXED_SERIES_MAX: usize = 390;
+
+/// Series of one scrape: what costs a Prometheus server some 10 MB.
+pub const SERIES_MAX: usize = 2_000;
+
+/// An exporter quiet for so long, seconds, gives up its metrics where there is no room.
+pub const EXPORTER_QUIET_SECS_MAX: i64 = 86_400;
+
+/// Window over which the pace of an exporter is measured, seconds: long enough for
+/// exporters that send a datagram every few seconds.
+pub const PACE_WINDOW_SECS: u64 = 10;
+
+/// What exporters do is copied out at most so often, ms, however many look: it takes
+/// the decode thread 7 ms for 10,000 exporters (measured).
+pub const LOOK_AGAIN_MS: u64 = 500;
+
+/// Longest wait for the decode thread to copy it out, ms; it turns five times a second.
+/// Beyond it whoever looks gets what was copied before.
+pub const LOOK_MS_MAX: u64 = 1_000;
+
+/// HTTP connections open at a time. Each answers one request and ends.
+pub const HTTP_CONNECTIONS_MAX: usize = 64;
+
+/// Those of one address, and of the local socket: whoever hangs on to them leaves room
+/// for others.
+pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 16;
+
+/// Octets of a request line and its headers; hyper takes no less for a bound.
+pub const HTTP_HEADER_BYTES_MAX: usize = 8_192;
+
+/// Headers of a request. Prometheus sends 6, browsers about 20.
+pub const HTTP_HEADERS_MAX: usize = 64;
+
+/// Longest time for a request to arrive, seconds.
+pub const HTTP_HEADER_SECS_MAX: u64 = 5;
+
+/// Longest life of an HTTP connection, seconds: Prometheus gives up after 10 by
+/// default.
+pub const HTTP_CONNECTION_SECS_MAX: u64 = 15;
+
+/// The receive loop is stuck when it has not turned for so long, seconds; it turns five
+/// times a second, and waits for the decoder at most.
+pub const RECEIVE_STUCK_SECS: u64 = 10;
+
+/// Exporters listed in a status: those heard last. At 400 octets each, all connections
+/// together hold 50 MiB of them.
+pub const STATUS_EXPORTERS_MAX: usize = 2_048;
+
+/// Octets of a status that `flowcapd status` reads.
+pub const STATUS_BYTES_MAX: u64 = 16 << 20;
+
+/// Longest wait of `flowcapd status` for a collector to answer, seconds.
+pub const STATUS_SECS_MAX: u64 = 10;
+
+/// Templates that data waits for, shown to whoever asks: those it waits for longest.
+pub const WAITS_SHOWN_MAX: usize = 64;
+
 /// Exporters listed in a file's metadata: the first so many of the slot. A sender
 /// can forge addresses; the rest is summed up in one line.
 pub const FOOTER_EXPORTERS_MAX: usize = 1_024;
@@ -513,6 +582,7 @@ const _: () = assert!(SEQUENCE_LATE_MESSAGES_MAX < SEQUENCE_GAP_MESSAGES_MAX);
 const _: () = assert!((EXTRA_COLUMNS_MAX as u64) < SCHEMA_ELEMENTS_MAX / 2);
 const _: () = assert!(COLUMN_NAME_BYTES_MAX <= WORD_BYTES_MAX);
 const _: () = assert!(2 * (SOURCES_MAX + TREES_APART_MAX) <= COMMANDS_WAITING_MAX);
+const _: () = assert!(EXPORTER_SERIES * (EXPORTERS_NAMED_MAX + 1) + FIXED_SERIES_MAX <= SERIES_MAX);
 const _: () = assert!(PAGE_ROWS <= ROW_GROUP_ROWS);
 const _: () = assert!(9_000 <= DATAGRAM_BYTES_MAX, "jumbo frames must fit");
 const _: () = assert!(RECEIVE_BURST_DATAGRAMS * DATAGRAM_BYTES_MAX <= QUEUE_BYTES_MAX);

@@ -10,6 +10,7 @@ mod interop;
 mod lab;
 mod late;
 mod names;
+mod observe;
 mod oracle;
 mod restart;
 mod rotation;

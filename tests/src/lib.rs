@@ -3,10 +3,12 @@
 //!
 //! - [`packet`], [`pcap`], [`lab`], [`mutate`]: datagrams, built, read or broken
 //! - [`daemon`]: a collector on ports the system chose, and the way to send to it
+//! - [`exposition`]: metrics text, read by its grammar
 //! - [`tls`]: certificates made for a test, and a client with them
 //! - [`query`]: `flowdump` in process, its output as text or parsed
 
 pub mod daemon;
+pub mod exposition;
 pub mod lab;
 pub mod mutate;
 pub mod packet;

@@ -307,6 +307,7 @@ mod tests {
             allow = ["192.0.2.0/24", "2001:db8::1"]
             template-lifetime = 3600
             session-idle = 7200
+            http = 8080
             verbose = 1
             [[element]]
             pen = 35632
@@ -325,6 +326,7 @@ mod tests {
         assert_eq!((args.sampling_rate, args.verbosity), (Some(-1000), 1));
         assert_eq!(args.allow, ["192.0.2.0/24", "2001:db8::1"]);
         assert_eq!((args.template_lifetime_secs, args.session_idle_secs), (Some(3600), Some(7200)));
+        assert_eq!(args.http.as_deref(), Some("8080"));
         let elements: Vec<_> = elements
             .iter()
             .map(|one| format!("{} {} {}", one.key, one.name, one.data_type().name()))

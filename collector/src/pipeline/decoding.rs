@@ -27,6 +27,7 @@ use crate::datagram::{Block, Datagram, Transport, TransportSession};
 use crate::decode::{DecodeError, Decoder, FlowSink, Outcome, Reason, Report};
 use crate::facts::{Facts, Noted, Tables};
 use crate::journal::Journal;
+use crate::live::{Live, Window};
 use crate::log::{LogLimit, more};
 use crate::losses::{Losses, StreamKey};
 use crate::metrics::Metrics;
@@ -90,6 +91,8 @@ pub(super) struct Decode {
     cut_position: u64,
     /// What is asked from outside.
     control: Option<Watch>,
+    /// What exporters do, for whoever looks.
+    live: Live,
 }
 
 impl Decode {
@@ -129,9 +132,16 @@ impl Decode {
             block_end: 0,
             cut_position: 0,
             control: None,
+            live: Live::new(Arc::default()),
         };
         decode.apply(config);
         decode
+    }
+
+    /// Shows there what exporters do, when asked.
+    pub(super) fn with_window(mut self, window: Arc<Window>) -> Self {
+        self.live = Live::new(window);
+        self
     }
 
     /// Remembers what `state` holds, and saves it again at each cut.
@@ -213,7 +223,9 @@ impl Decode {
         if block.now != Timestamp::default() && !self.is_out_of_order(block.now) {
             self.tick(block.now);
         }
+        self.live.show_if_wanted(block.now, &self.decoder);
         self.position = end;
+        self.metrics.journal_decoded.set(end);
         let is_long = end.saturating_sub(self.cut_position) >= limits::JOURNAL_CUT_BYTES;
         if self.is_cut_due || is_long {
             self.cut();
@@ -240,6 +252,7 @@ impl Decode {
         // A file does not say who exported it.
         if datagram.transport != Transport::File && !self.is_allowed(exporter) {
             self.metrics.datagrams_in_flight.subtract(1);
+            self.live.refuse(datagram);
             self.reject(exporter, DecodeError::NotAllowed, datagram.received_at);
             return;
         }
@@ -272,7 +285,7 @@ impl Decode {
         self.count(datagram, &report, before);
         let sink = &self.current.sink;
         let noted = note(&mut self.facts, sink, before, datagram.peer.ip(), datagram.received_at);
-        count_noted(&self.metrics, noted);
+        self.metrics.count_noted(noted);
         if let Some(echo) = &mut self.echo {
             echo.print(&self.current.sink.flows, before.0..self.current.sink.flows.rows());
         }
@@ -365,7 +378,7 @@ impl Decode {
                 ((sink.flows.rows() - before.0) as u64, (sink.options.rows() - before.1) as u64);
             let context = report.context;
             let noted = note(&mut self.facts, sink, before, context.peer.ip(), context.received_at);
-            count_noted(&self.metrics, noted);
+            self.metrics.count_noted(noted);
             if flows > 0 {
                 let events = report.events;
                 let contribution = Contribution { flows: flows - events, events, ..Contribution::default() };
@@ -375,6 +388,7 @@ impl Decode {
                 echo.print(&self.current.sink.flows, before.0..self.current.sink.flows.rows());
             }
             self.count_records(flows, options);
+            self.live.note_late(context.peer.ip(), (flows, options), report.ended.as_ref());
             match report.ended {
                 Some(Outcome::Decoded) => self.metrics.datagrams_decoded.add(1),
                 Some(Outcome::Rejected(error)) => self.reject(context.peer.ip(), error, context.received_at),
@@ -413,6 +427,7 @@ impl Decode {
         if report.outcome == Outcome::Decoded {
             metrics.datagrams_decoded.add(1);
         }
+        self.live.note(datagram, report, (flows, options), &self.current.sink.flows);
         let is_whole = report.outcome == Outcome::Decoded;
         let seen = self.follow(datagram, report, is_whole.then_some((flows + options) as u32));
         let contribution = Contribution { flows: flows - report.events, events: report.events, ..seen };
@@ -446,6 +461,7 @@ impl Decode {
         let &Datagram { peer, listener, transport, .. } = datagram;
         let key = StreamKey { peer, listener, transport, version: report.version };
         let seen = self.losses.observe(key, domain, sequence, n_records, datagram.received_at);
+        self.live.follow(peer.ip().to_canonical(), &seen);
         let metrics = &self.metrics;
         metrics.sequence_lost[seen.unit as usize].add(seen.lost);
         metrics.sequence_recovered[seen.unit as usize].add(seen.recovered);
@@ -585,11 +601,6 @@ fn note(
         facts.touch(Addr16::from(peer.to_canonical()), received_at);
     }
     facts.observe(&sink.options, before.1..options)
-}
-
-fn count_noted(metrics: &Metrics, noted: Noted) {
-    metrics.exporter_packets_lost.add(noted.packets_lost);
-    metrics.facts_refused.add(noted.refused);
 }
 
 #[cfg(test)]

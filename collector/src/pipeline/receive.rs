@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::repeat::Repeater;
 use crate::service::Heartbeat;
-use crate::socket::{Listener, Receiver};
+use crate::socket::Receiver;
 
 /// Longest time the receiver sleeps without looking at the clock.
 const TICK: Duration = Duration::from_millis(200);
@@ -97,6 +97,9 @@ impl Receive {
     fn take_burst(&mut self, queue: &Queue) -> io::Result<usize> {
         let block = self.receiver.receive(&*self.clock)?;
         let n = block.len();
+        for (listener, metrics) in self.receiver.listeners.iter().zip(self.metrics.listeners()) {
+            metrics.received.set(listener.n_received);
+        }
         self.metrics.datagrams_received.add(n as u64);
         self.metrics.datagrams_in_flight.add(n as u64);
         if let Some(repeater) = &self.repeater {
@@ -107,8 +110,11 @@ impl Receive {
     }
 
     fn note_dropped(&mut self) {
-        let dropped = self.receiver.listeners.iter_mut().map(Listener::take_dropped).sum();
-        self.metrics.datagrams_kernel_dropped.add(dropped);
+        for (listener, metrics) in self.receiver.listeners.iter_mut().zip(self.metrics.listeners()) {
+            let dropped = listener.take_dropped();
+            metrics.kernel_dropped.add(dropped);
+            self.metrics.datagrams_kernel_dropped.add(dropped);
+        }
         self.counted.note(&self.receiver.listeners);
     }
 }

@@ -205,6 +205,7 @@ impl Writing {
             ToWriter::Elements(elements) => self.elements(elements),
             ToWriter::Quarantine { name, bytes } => self.quarantine(&name, &bytes),
         }
+        self.metrics.parts_open.set(self.open.values().map(|open| open.parts.len() as u64).sum());
         self.metrics.disk_full.set(u64::from(self.disk.is_full()));
     }
 

@@ -6,8 +6,8 @@ use flow_common::layout::Hierarchy;
 
 use super::{Key, Shown, list, list_or_unset, number_or_unset, path, quoted, text_or_unset};
 use crate::config::{
-    Config, Source, check_commands, check_hierarchy, check_slot, command, prefix, repeat, sampling_policy,
-    sockets, tables,
+    Config, Source, check_commands, check_hierarchy, check_slot, command, http_address, prefix, repeat,
+    sampling_policy, sockets, tables,
 };
 use crate::sampling::SamplingPolicy;
 use crate::stream::TlsClients;
@@ -338,6 +338,20 @@ pub(super) const TOP: &[Key] = &[
             Ok(())
         },
         |config| config.pid_file.as_deref().map_or(Shown::Unset, path),
+    ),
+    Key::new(
+        "http",
+        r#""127.0.0.1:8080""#,
+        |file, item| {
+            let text = item.endpoint()?;
+            http_address(&text).map_err(|error| item.fault(error.to_string(), error.hint))?;
+            file.args.http = Some(text);
+            Ok(())
+        },
+        |config| match config.http {
+            Some(addr) => Shown::Value(quoted(&addr.to_string())),
+            None => Shown::Unset,
+        },
     ),
     Key::new(
         "verbose",
