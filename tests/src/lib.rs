@@ -2,6 +2,7 @@
 //! and packets encoded by code that shares nothing with the decoder.
 //!
 //! - [`packet`], [`pcap`], [`lab`], [`mutate`]: datagrams, built, read or broken
+//! - [`load`]: flows as routers export them, and a sender that keeps a pace
 //! - [`daemon`]: a collector on ports the system chose, and the way to send to it
 //! - [`exposition`]: metrics text, read by its grammar
 //! - [`tls`]: certificates made for a test, and a client with them
@@ -10,6 +11,7 @@
 pub mod daemon;
 pub mod exposition;
 pub mod lab;
+pub mod load;
 pub mod mutate;
 pub mod packet;
 pub mod pcap;
