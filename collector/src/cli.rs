@@ -190,6 +190,11 @@ pub struct Args {
     #[arg(short = 'M', long = "sources-dir", value_name = "DIR")]
     pub(crate) sources_dir: Option<PathBuf>,
 
+    /// Compress files: zstd, zstd:LEVEL, lz4 or none [default: zstd, level 1]
+    #[arg(short = 'z', long = "compression", value_name = "KIND", num_args = 0..=1, require_equals = true,
+        default_missing_value = "zstd")]
+    pub(crate) compression: Option<String>,
+
     /// Sampling rate of exporters that tell none; a negative one overrides what they tell
     #[arg(short = 's', long = "sampling", value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) sampling_rate: Option<i64>,

@@ -1,6 +1,7 @@
 //! Flags and file → a configuration, complete and checked: nothing after this
 //! point can be a usage error.
 
+mod compression;
 pub(crate) mod dump;
 pub(crate) mod file;
 pub(crate) mod keys;
@@ -23,6 +24,7 @@ use flow_common::layout::{Hierarchy, NFDUMP_HIERARCHIES};
 use flow_common::limits;
 use ipnet::IpNet;
 
+pub use self::compression::Compression;
 use crate::bounds::Bounds;
 use crate::cli::{self, Args};
 use crate::exec::CommandTemplate;
@@ -73,6 +75,8 @@ pub struct Config {
     pub pid_file: Option<PathBuf>,
     /// Which exporters' rows go to a tree of their own.
     pub trees: Trees,
+    /// How files are compressed.
+    pub compression: Compression,
     /// What the operator says of sampling rates.
     pub sampling: SamplingPolicy,
     /// Whose datagrams are taken; empty: everyone's.
@@ -123,6 +127,7 @@ impl Default for Config {
             user: None,
             pid_file: None,
             trees: Trees::default(),
+            compression: Compression::default(),
             sampling: SamplingPolicy::Announced,
             allow: Vec::new(),
             lifetimes: Lifetimes::default(),
@@ -266,6 +271,7 @@ impl Config {
             user,
             pid_file: args.pid_file,
             trees,
+            compression: args.compression.as_deref().map_or(Ok(default.compression), Compression::parse)?,
             sampling,
             streams,
             allow: args.allow.iter().map(|text| prefix(text)).collect::<Result<_, _>>()?,
@@ -317,6 +323,7 @@ impl Args {
             hierarchy: self.hierarchy.or(file.hierarchy),
             ident: self.ident.or(file.ident),
             sources_dir: self.sources_dir.or(file.sources_dir),
+            compression: self.compression.or(file.compression),
             sampling_rate: self.sampling_rate.or(file.sampling_rate),
             allow: if self.allow.is_empty() { file.allow } else { self.allow },
             template_lifetime_secs: self.template_lifetime_secs.or(file.template_lifetime_secs),

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use flow_common::column::{COLUMNS, ColumnId, Kind};
 
-pub(crate) use self::fixed::Fixed;
+pub(crate) use self::fixed::{Fixed, Piece};
 
 /// Values of variable width with their NULLs.
 #[derive(Debug, Clone, Default)]

@@ -342,7 +342,7 @@ pub fn start_inheriting(
     let (echo, echo_thread) = echo.unzip();
     let echo_thread = echo_thread.map(|thread| spawn("echo", move || thread.run())).transpose()?;
     let (publisher, slots) = channel();
-    let mut write = Writing::new(config, Arc::clone(&home), journal.clone(), Arc::clone(&metrics), publisher);
+    let mut write = Writing::new(Arc::clone(&home), journal.clone(), Arc::clone(&metrics), publisher);
     if !is_capture {
         for (id, tree) in routes.iter() {
             write.adopt(id, tree.clone()).map_err(|error| StartError::new(error, None))?;

@@ -14,26 +14,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flow_common::column::{COLUMNS, ColumnId, ExtraColumn, Kind};
+use flow_common::column::{ColumnId, ExtraColumn};
 use flow_common::footer::{Exporter, Footer, JournalRange, Totals};
 use flow_common::layout::{Hierarchy, STATE_DIR, Slot};
 use flow_common::tables::Row;
 use flow_common::{limits, schema};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
-use parquet::schema::types::ColumnPath;
+use parquet::file::properties::WriterProperties;
 
-use crate::batch::to_record_batch;
-use crate::config::Config;
-use crate::durable;
+use crate::config::{Compression, Config};
+use crate::encode::{self, Encoder, Format};
 use crate::exec::Published;
 use crate::flow::FlowBatch;
 use crate::fs::{self, Fs, FsFile, write_all_at};
-use crate::tables;
 use crate::trees::Tree;
+use crate::{durable, tables};
 
 pub(crate) use self::recover::{Recovered, journal_name};
 
@@ -71,7 +66,11 @@ impl WriteError {
 pub(crate) struct Store {
     fs: Arc<dyn Fs>,
     tree: Tree,
-    options: FileOptions,
+    hierarchy: Hierarchy,
+    flows: Arc<Format>,
+    /// Options data records keep every field in `other`.
+    options: Arc<Format>,
+    /// How the `parquet` crate writes what small parts and side tables hold.
     properties: WriterProperties,
 }
 
@@ -81,11 +80,16 @@ pub(crate) struct FileOptions {
     pub(crate) hierarchy: Hierarchy,
     /// Columns beyond the table that flow records have.
     pub(crate) elements: Vec<ExtraColumn>,
+    pub(crate) compression: Compression,
 }
 
 impl From<&Config> for FileOptions {
     fn from(config: &Config) -> Self {
-        Self { hierarchy: config.hierarchy, elements: config.elements.clone() }
+        Self {
+            hierarchy: config.hierarchy,
+            elements: config.elements.clone(),
+            compression: config.compression,
+        }
     }
 }
 
@@ -131,13 +135,30 @@ pub(crate) struct EncodedPart {
 
 impl Store {
     pub(crate) fn new(fs: Arc<dyn Fs>, tree: Tree, options: FileOptions) -> Self {
-        let properties = properties(&options);
-        Self { fs, tree, options, properties }
+        let FileOptions { hierarchy, elements, compression } = options;
+        let properties = encode::properties(compression, &elements);
+        let [flows, options] =
+            [elements, Vec::new()].map(|elements| Arc::new(Format::new(elements, compression)));
+        Self { fs, tree, hierarchy, flows, options, properties }
     }
 
-    /// The same tree, with files made like this.
-    pub(crate) fn with_options(&self, options: FileOptions) -> Self {
-        Self::new(Arc::clone(&self.fs), self.tree.clone(), options)
+    /// Another tree whose files are made alike.
+    pub(crate) fn beside(&self, tree: Tree) -> Self {
+        let (flows, options) = (Arc::clone(&self.flows), Arc::clone(&self.options));
+        let properties = self.properties.clone();
+        Self { fs: Arc::clone(&self.fs), tree, hierarchy: self.hierarchy, flows, options, properties }
+    }
+
+    /// The same tree, with other columns beyond the table.
+    pub(crate) fn with_elements(&self, elements: Vec<ExtraColumn>) -> Self {
+        let compression = self.flows.compression();
+        let properties = encode::properties(compression, &elements);
+        let flows = Arc::new(Format::new(elements, compression));
+        Self { flows, properties, ..self.beside(self.tree.clone()) }
+    }
+
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
     }
 
     pub(crate) fn fs(&self) -> &Arc<dyn Fs> {
@@ -201,7 +222,7 @@ impl Store {
 
     /// Directory of the files of a slot.
     pub(crate) fn directory(&self, slot: Slot, content: Content) -> PathBuf {
-        let directory = slot.directory(self.options.hierarchy);
+        let directory = slot.directory(self.hierarchy);
         match content {
             Content::Flows => self.tree.root.join(directory),
             Content::Options => self.state_directory().join("options").join(directory),
@@ -217,8 +238,7 @@ impl Store {
         facts: SlotFacts,
         journal: Option<JournalRange>,
     ) -> Result<EncodedPart, WriteError> {
-        // Options data records keep every field in `other`.
-        let elements = if content == Content::Flows { self.options.elements.as_slice() } else { &[] };
+        let format = if content == Content::Flows { &self.flows } else { &self.options };
         let rows = batch.rows() as u64;
         let footer = Footer {
             schema_version: schema::SCHEMA_VERSION,
@@ -228,21 +248,14 @@ impl Store {
             totals: totals(&batch),
             exporters: facts.exporters,
             kernel_dropped: facts.kernel_dropped,
-            elements: elements.to_vec(),
+            elements: format.elements().to_vec(),
             replaces: Vec::new(),
             journal,
         };
         let encode = || {
-            let schema = Arc::new(schema::schema_with(elements));
-            let record_batch = to_record_batch(batch, elements, &schema)?;
-            let mut bytes = Vec::new();
-            let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(self.properties.clone()))?;
-            writer.write(&record_batch)?;
-            for (key, value) in footer.to_metadata() {
-                writer.append_key_value_metadata(KeyValue::new(key, value));
-            }
-            writer.close()?;
-            Ok(bytes)
+            let mut encoder = Encoder::new(Vec::new(), format)?;
+            encoder.write(batch)?;
+            encoder.finish(footer.to_metadata())
         };
         let path = || self.directory(slot, content).join(slot.part_name(0));
         let bytes = encode().map_err(|source| WriteError::Encode { path: path(), source })?;
@@ -335,32 +348,4 @@ fn totals(batch: &FlowBatch) -> Totals {
         totals.add_span(start.or(end), end.or(start));
     }
     totals
-}
-
-/// How files are encoded; the reasons stand in ARCHITECTURE.md.
-fn properties(options: &FileOptions) -> WriterProperties {
-    let zstd = ZstdLevel::try_new(1).unwrap_or_default();
-    let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(zstd))
-        .set_max_row_group_row_count(Some(limits::ROW_GROUP_ROWS))
-        .set_data_page_row_count_limit(limits::PAGE_ROWS)
-        .set_write_batch_size(1_024)
-        .set_dictionary_enabled(true)
-        .set_dictionary_page_size_limit(limits::DICTIONARY_BYTES_MAX)
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_created_by(concat!("flowcapd ", env!("CARGO_PKG_VERSION")).to_owned());
-    let table = COLUMNS.iter().map(|column| (column.name, column.kind));
-    let extra = options.elements.iter().map(|column| (column.name.as_str(), column.kind()));
-    for (name, _) in table.chain(extra).filter(|(_, kind)| *kind == Kind::Timestamp) {
-        builder = delta_encoded(builder, name);
-    }
-    builder.build()
-}
-
-/// Times grow slowly: deltas are smaller than a dictionary of them.
-fn delta_encoded(builder: WriterPropertiesBuilder, name: &str) -> WriterPropertiesBuilder {
-    let path = || ColumnPath::from(name);
-    builder
-        .set_column_dictionary_enabled(path(), false)
-        .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED)
 }

@@ -34,6 +34,15 @@ struct Run<T> {
     value: Option<T>,
 }
 
+/// Rows next to each other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Piece<'a, T> {
+    /// Values as they came, and which of them are valid; none are listed where all are.
+    Values { values: &'a [T], valid: &'a [bool] },
+    /// One value, or NULL, in all of them.
+    Run { value: Option<T>, n: usize },
+}
+
 impl<T> Run<T> {
     fn end(&self) -> usize {
         self.row as usize + self.n as usize
@@ -204,32 +213,17 @@ impl<T: Copy + Default + PartialEq> Fixed<T> {
         self.values.get(index).copied().filter(|_| is_valid)
     }
 
-    /// A value for each of `rows` rows, and which of them are valid; none are listed
-    /// where all are.
-    pub(crate) fn into_rows(mut self, rows: usize) -> (Vec<T>, Vec<bool>) {
-        self.pad_to(rows);
-        if self.runs.is_empty() {
-            return (self.values, self.valid);
-        }
-        let (mut values, mut valid) = (Vec::with_capacity(rows), Vec::new());
-        let has_nulls = !self.valid.is_empty() || self.runs.iter().any(|run| run.value.is_none());
+    /// What it holds, in order of rows.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'_, T>> {
         let starts = std::iter::once(0).chain(self.runs.iter().map(|run| run.at as usize));
         let ends = self.runs.iter().map(|run| run.at as usize).chain([self.values.len()]);
         let runs = self.runs.iter().map(Some).chain([None]);
-        for ((start, end), run) in starts.zip(ends).zip(runs) {
-            values.extend_from_slice(self.values.get(start..end).unwrap_or_default());
-            if has_nulls {
-                valid.extend_from_slice(self.valid.get(start..end).unwrap_or_default());
-                valid.resize(values.len(), true);
-            }
-            if let Some(run) = run {
-                values.resize(values.len() + run.n as usize, run.value.unwrap_or_default());
-                if has_nulls {
-                    valid.resize(values.len(), run.value.is_some());
-                }
-            }
-        }
-        (values, valid)
+        starts.zip(ends).zip(runs).flat_map(|((start, end), run)| {
+            let values = self.values.get(start..end).unwrap_or_default();
+            let values = Piece::Values { values, valid: self.valid.get(start..end).unwrap_or_default() };
+            let run = run.map(|run| Piece::Run { value: run.value, n: run.n as usize });
+            std::iter::once(values).chain(run)
+        })
     }
 
     /// Makes room for so many rows.
@@ -309,11 +303,14 @@ mod tests {
                 let seen: Vec<_> = (0..n + 2).map(|row| pair.fixed.get(row)).collect();
                 let plain = pair.plain.iter().copied().chain([None, None]);
                 assert_eq!(seen, plain.collect::<Vec<_>>());
-                let (values, valid) = pair.fixed.clone().into_rows(n + 9);
-                let is_valid = |row: usize| valid.get(row).copied().unwrap_or(valid.is_empty());
-                let rows = values.iter().enumerate().map(|(row, &value)| is_valid(row).then_some(value));
-                let plain = pair.plain.iter().copied().chain([None; 9]);
-                assert_eq!(rows.collect::<Vec<_>>(), plain.collect::<Vec<_>>());
+                let rows = pair.fixed.pieces().flat_map(|piece| match piece {
+                    Piece::Values { values, valid: [] } => values.iter().copied().map(Some).collect(),
+                    Piece::Values { values, valid } => {
+                        values.iter().zip(valid).map(|(&value, &valid)| valid.then_some(value)).collect()
+                    }
+                    Piece::Run { value, n } => vec![value; n],
+                });
+                assert_eq!(rows.collect::<Vec<_>>(), pair.plain);
             }
         }
     }

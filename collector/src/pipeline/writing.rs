@@ -16,7 +16,6 @@ use flow_common::layout::Slot;
 use flow_common::limits;
 
 use super::publishing::Slots;
-use crate::config::Config;
 use crate::disk::Disk;
 use crate::durable;
 use crate::facts::Tables;
@@ -25,9 +24,7 @@ use crate::fs::Fs;
 use crate::journal::Journal;
 use crate::metrics::{Counter, Metrics};
 use crate::trees::{Tree, TreeId};
-use crate::writer::{
-    Content, EncodedPart, FileOptions, Part, Recovered, SlotFacts, Store, WriteError, journal_name,
-};
+use crate::writer::{Content, EncodedPart, Part, Recovered, SlotFacts, Store, WriteError, journal_name};
 
 /// Name of the decoder's state, and of the position it is of, below the state directory.
 pub(super) const STATE: &str = "state";
@@ -89,7 +86,6 @@ struct OpenSlot {
 pub(super) struct Writing {
     /// The collector's own: state, side tables, journal.
     home: Arc<Store>,
-    options: FileOptions,
     stores: BTreeMap<TreeId, Arc<Store>>,
     open: BTreeMap<Place, OpenSlot>,
     /// Directories noted as open, by tree.
@@ -106,7 +102,6 @@ pub(super) struct Writing {
 
 impl Writing {
     pub(super) fn new(
-        config: &Config,
         home: Arc<Store>,
         journal: Option<Arc<Journal>>,
         metrics: Arc<Metrics>,
@@ -119,7 +114,6 @@ impl Writing {
         let disk = Disk::new(Arc::clone(home.fs()), directory.join("ballast"), ballast_bytes);
         Self {
             home,
-            options: FileOptions::from(config),
             stores: BTreeMap::new(),
             open: BTreeMap::new(),
             noted: BTreeMap::new(),
@@ -157,8 +151,7 @@ impl Writing {
     }
 
     fn add_tree(&mut self, id: TreeId, tree: Tree) -> Arc<Store> {
-        let fs = Arc::clone(self.home.fs());
-        let store = Arc::new(Store::new(fs, tree, self.options.clone()));
+        let store = Arc::new(self.home.beside(tree));
         self.stores.insert(id, Arc::clone(&store));
         store
     }
@@ -211,9 +204,9 @@ impl Writing {
 
     /// What is published goes on with the columns its parts were made with.
     fn elements(&mut self, elements: Vec<ExtraColumn>) {
-        self.options.elements = elements;
+        self.home = Arc::new(self.home.with_elements(elements));
         for store in self.stores.values_mut() {
-            *store = Arc::new(store.with_options(self.options.clone()));
+            *store = Arc::new(self.home.beside(store.tree().clone()));
         }
     }
 

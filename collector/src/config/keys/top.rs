@@ -6,8 +6,8 @@ use flow_common::layout::Hierarchy;
 
 use super::{Key, Shown, list, list_or_unset, number_or_unset, path, quoted, text_or_unset};
 use crate::config::{
-    Config, Source, check_commands, check_hierarchy, check_slot, command, http_address, prefix, repeat,
-    sampling_policy, sockets, tables,
+    Compression, Config, Source, check_commands, check_hierarchy, check_slot, command, http_address, prefix,
+    repeat, sampling_policy, sockets, tables,
 };
 use crate::sampling::SamplingPolicy;
 use crate::stream::TlsClients;
@@ -115,6 +115,17 @@ pub(super) const TOP: &[Key] = &[
             Ok(())
         },
         |config| Shown::Value(quoted(&config.ident)),
+    ),
+    Key::new(
+        "compression",
+        r#""lz4""#,
+        |file, item| {
+            let text = item.text()?;
+            Compression::parse(text).map_err(|error| item.fault(error.to_string(), error.hint))?;
+            file.args.compression = Some(text.to_owned());
+            Ok(())
+        },
+        |config| Shown::Value(quoted(&config.compression.to_string())),
     ),
     Key::new(
         "sampling",
