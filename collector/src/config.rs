@@ -197,13 +197,18 @@ impl TryFrom<Args> for Config {
 impl Config {
     /// What flags and file come to, and what each value comes from.
     pub(crate) fn load(args: Args) -> Result<(Self, Origins), UsageError> {
-        let default = Self::default();
-        let is_listening = !args.ports.is_empty() || !args.bind.is_empty();
-        let is_accepting = !args.tcp.is_empty() || !args.tls.is_empty();
         let file = match &args.config {
             Some(path) => read(path)?,
             None => file::File::default(),
         };
+        Self::of(args, file)
+    }
+
+    /// What flags and a file that was read come to.
+    pub(crate) fn of(args: Args, file: file::File) -> Result<(Self, Origins), UsageError> {
+        let default = Self::default();
+        let is_listening = !args.ports.is_empty() || !args.bind.is_empty();
+        let is_accepting = !args.tcp.is_empty() || !args.tls.is_empty();
         let name = args.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let origins = Origins { typed: args.typed.clone(), file: name, lines: file.lines };
         let args = args.over(file.args);

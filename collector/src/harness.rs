@@ -9,7 +9,9 @@ use flow_common::limits;
 use flow_common::time::Timestamp;
 
 use crate::capture::Capture;
-use crate::config;
+use crate::cli::Args;
+use crate::config::dump::dump;
+use crate::config::{self, Config};
 use crate::datagram::{Datagram, ListenerId, Transport};
 use crate::decode::{Decoder, FlowSink};
 use crate::framing::{self, Framer};
@@ -104,12 +106,21 @@ pub fn read_state(input: &[u8]) {
 }
 
 /// Reads `input` as a configuration file. What is wrong with it is said within
-/// bounds and without characters that drive a terminal.
+/// bounds and without characters that drive a terminal; what it comes to is shown as a
+/// file that comes to the same.
 pub fn read_config(input: &str) {
-    if let Err(error) = config::file::parse("fuzz", input) {
-        let said = format!("{error}\n{}", error.hint);
-        assert!(said.len() < 64 << 10, "{} octets", said.len());
-        assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{said:?}");
+    let load = |text: &str| Config::of(Args::default(), config::file::parse("fuzz", text)?);
+    match load(input) {
+        Ok((loaded, origins)) => {
+            let shown = dump(&loaded, &origins);
+            let again = load(&shown).map(|(again, _)| again);
+            assert_eq!(again.as_ref(), Ok(&loaded), "{shown}");
+        }
+        Err(error) => {
+            let said = format!("{error}\n{}", error.hint);
+            assert!(said.len() < 64 << 10, "{} octets", said.len());
+            assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{said:?}");
+        }
     }
 }
 

@@ -217,6 +217,16 @@ name = "interface_name"
     }
 
     #[test]
+    fn what_a_fuzzer_found_is_read_and_shown() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus/config");
+        let inputs: Vec<_> = fs::read_dir(corpus).unwrap().flatten().collect();
+        assert!(inputs.len() > 30, "the corpus is not where it was");
+        inputs
+            .iter()
+            .for_each(|input| crate::harness::read_config(&fs::read_to_string(input.path()).unwrap()));
+    }
+
+    #[test]
     fn a_full_file_leaves_nothing_at_its_default() {
         let (config, ..) = load("", FULL);
         let (default, ..) = load("", "");

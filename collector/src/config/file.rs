@@ -338,7 +338,7 @@ mod tests {
     /// Every message of the file, after the text it is about.
     #[test]
     fn what_is_wrong_is_said_with_its_line_and_what_was_meant() {
-        const TEXTS: [&str; 55] = [
+        const TEXTS: [&str; 56] = [
             "# mine\nprot = 2055",
             "write_dir = \"x\"",
             "colour = 1",
@@ -394,6 +394,7 @@ mod tests {
             "[[retention]]\nmax-age = \"30d\"",
             "[retention]\ntree = \"/a\"",
             "[[retention.tree]]\nmax-age = \"30d\"",
+            "[[retention.tree]]\npath = \"a\"\n[[retention.tree]]\npath = \"./a/\"",
         ];
         let said = TEXTS.map(|text| {
             let error = parse("flowcap.toml", text).unwrap_err();

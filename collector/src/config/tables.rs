@@ -14,7 +14,7 @@ use super::file::{Fault, Found, Item, in_order, unknown_key};
 use super::keys::{Shown, quoted, show_age, show_free, show_size};
 use super::{UsageError, quantity, sources};
 use crate::retention::{Free, Rules, TreeRules};
-use crate::trees::NamedSource;
+use crate::trees::{NamedSource, place};
 
 /// The columns of `[[element]]` tables.
 pub(super) fn elements(item: &Item<'_>) -> Found<Vec<ExtraColumn>> {
@@ -246,7 +246,17 @@ pub(super) fn trees(item: &Item<'_>) -> Found<Vec<TreeSays>> {
             min_free: table.get("min-free").map(min_free).transpose()?,
         })
     };
-    item.tables(&TREE_KEYS)?.iter().map(tree).collect()
+    let tables = item.tables(&TREE_KEYS)?;
+    let mut trees: Vec<TreeSays> = Vec::new();
+    for table in &tables {
+        let tree = tree(table)?;
+        if trees.iter().any(|known| place(&known.path) == place(&tree.path)) {
+            let message = format!("`{}` has rules already", tree.path.display());
+            return Err(table.fault(message, "one `[[retention.tree]]` has all rules of a tree"));
+        }
+        trees.push(tree);
+    }
+    Ok(trees)
 }
 
 pub(super) fn show_tree(tree: &TreeRules) -> Vec<(&'static str, String)> {
