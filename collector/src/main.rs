@@ -85,7 +85,11 @@ async fn collect(args: Args) -> Result<(), Failure> {
             tokio::select! {
                 asked = signals.next() => match asked {
                     Asked::Stop => break,
-                    Asked::Reload => reload(&args, &running, &log),
+                    Asked::Reload => {
+                        service.reloading();
+                        reload(&args, &running, &log);
+                        service.ready();
+                    }
                     Asked::Rotate => running.rotate(),
                 },
                 () = finished(&running) => break,
