@@ -42,7 +42,7 @@ pub(crate) const SEGMENT_BYTES: u64 = if cfg!(test) { 1 << 20 } else { limits::J
 pub(crate) const SEGMENT_HEADER_BYTES: u64 = 4_096;
 
 /// Pause after a segment could not be made: a full disk stays full for a while.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 1 });
 
 /// Where a block lies, and whether it lies there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,9 @@ struct Segment {
     file: Arc<dyn FsFile>,
     /// What its listeners are called now; `None` for those of this process.
     listeners: Option<Arc<[ListenerId]>>,
+    /// It could not be synced: the page cache may say of it what the disk does not
+    /// have, so it is never written again.
+    is_failed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -159,7 +162,9 @@ impl Journal {
             let n_read = read_full_at(&*file, &mut head, 0)?;
             match SegmentHeader::decode(head.get(..n_read).unwrap_or_default()) {
                 Some(header) => found.push((header, path, file)),
-                None if file.bytes()? >= SEGMENT_BYTES => spare.push(Segment { path, file, listeners: None }),
+                None if file.bytes()? >= SEGMENT_BYTES => {
+                    spare.push(Segment { path, file, listeners: None, is_failed: false })
+                }
                 None => fs.remove(&path)?,
             }
         }
@@ -176,9 +181,9 @@ impl Journal {
             if is_ours && header.base + SEGMENT_BYTES > from {
                 let names = header.listeners.iter().map(|listener| name_of(&mut all, *listener));
                 let listeners = Some(names.collect());
-                segments.insert(header.base, Segment { path, file, listeners });
+                segments.insert(header.base, Segment { path, file, listeners, is_failed: false });
             } else {
-                spare.push(Segment { path, file, listeners: None });
+                spare.push(Segment { path, file, listeners: None, is_failed: false });
             }
         }
         // A segment of its own: what was torn at the end of the last stays behind it.
@@ -305,7 +310,7 @@ impl Journal {
             return Err(error);
         }
         state.has_new_names = true;
-        Ok(Segment { path, file: Arc::from(file), listeners: None })
+        Ok(Segment { path, file: Arc::from(file), listeners: None, is_failed: false })
     }
 
     /// Nothing more goes to the segment in use.
@@ -333,6 +338,12 @@ impl Journal {
             if let Err(error) = segment.file.sync() {
                 is_durable = false;
                 let mut state = self.lock();
+                let failed = state.segments.values_mut().find(|other| other.path == segment.path);
+                match failed {
+                    Some(failed) => failed.is_failed = true,
+                    // Released meanwhile.
+                    None => state.spare.retain(|spare| spare.path != segment.path),
+                }
                 self.leave(&mut state, "sync", &error);
             }
         }
@@ -368,7 +379,7 @@ impl Journal {
                 break;
             }
             let Some(segment) = state.segments.remove(&base) else { break };
-            if state.spare.len() < limits::JOURNAL_SPARE_SEGMENTS {
+            if state.spare.len() < limits::JOURNAL_SPARE_SEGMENTS && !segment.is_failed {
                 state.spare.push(segment);
             } else if let Err(error) = self.fs.remove(&segment.path) {
                 tracing::warn!("cannot remove `{}`: {error}", segment.path.display());
@@ -392,7 +403,9 @@ impl Journal {
             if at >= to {
                 break;
             }
-            match self.read_block(&segment, base, at) {
+            // Once more: what failed for a moment must not be passed over for good.
+            let block = self.read_block(&segment, base, at).or_else(|_| self.read_block(&segment, base, at));
+            match block {
                 Ok(Some((block, end))) => return Some((block, end)),
                 Ok(None) => {}
                 Err(error) => {
@@ -446,5 +459,7 @@ fn name_of(all: &mut Vec<ListenerAddr>, listener: ListenerAddr) -> ListenerId {
     ListenerId(u16::try_from(index).unwrap_or(u16::MAX))
 }
 
+#[cfg(test)]
+mod power;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,8 @@
 
 mod decoding;
 mod echoing;
+#[cfg(test)]
+mod failing;
 mod opening;
 mod publishing;
 mod receive;

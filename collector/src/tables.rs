@@ -37,7 +37,7 @@ pub(crate) fn metadata<R: ChunkReader>(reader: &R) -> io::Result<ParquetMetaData
     let policy = PageIndexPolicy::Optional;
     guarded(|| {
         let reading = ParquetMetaDataReader::new().with_page_index_policy(policy);
-        reading.parse_and_finish(reader).map_err(damaged)
+        reading.parse_and_finish(reader).map_err(unreadable)
     })
 }
 
@@ -65,17 +65,29 @@ fn rows<R: Row>(bytes: Bytes) -> io::Result<Vec<R>> {
 fn check_footer<R: ChunkReader>(reader: &R) -> io::Result<()> {
     let cut_short = || damaged("it is cut short");
     let tail_start = reader.len().checked_sub(FOOTER_SIZE as u64).ok_or_else(cut_short)?;
-    let tail = reader.get_bytes(tail_start, FOOTER_SIZE).map_err(damaged)?;
+    let tail = reader.get_bytes(tail_start, FOOTER_SIZE).map_err(unreadable)?;
     let length = u32::from_le_bytes(tail.first_chunk().copied().unwrap_or_default());
     let start = tail_start.checked_sub(length.into()).ok_or_else(cut_short)?;
     if u64::from(length) > FILE_FOOTER_BYTES_MAX {
         return Err(damaged("its footer is larger than any"));
     }
-    let footer = reader.get_bytes(start, length as usize).map_err(damaged)?;
+    let footer = reader.get_bytes(start, length as usize).map_err(unreadable)?;
     if schema_elements(&footer).is_none_or(|n| n > SCHEMA_ELEMENTS_MAX) {
         return Err(damaged("its footer does not begin with a schema"));
     }
     Ok(())
+}
+
+/// Damage, unless it was the system that could not read: nobody knows then what the
+/// file holds.
+fn unreadable(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(cause) => damaged(cause),
+        },
+        error => damaged(error),
+    }
 }
 
 pub(crate) fn damaged(reason: impl ToString) -> io::Error {

@@ -48,6 +48,12 @@ pub(crate) enum WriteError {
 }
 
 impl WriteError {
+    /// Whether a file was read and is not what was written; else nobody knows.
+    fn is_damage(&self) -> bool {
+        let damage = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof];
+        matches!(self, Self::Read { source, .. } if damage.contains(&source.kind()))
+    }
+
     /// Whether there is no room for it.
     pub(crate) fn is_disk_full(&self) -> bool {
         let kind = match self {
@@ -182,7 +188,12 @@ impl Store {
         let create = |source| WriteError::Create { path: root.clone(), source };
         durable::create_directory(&*self.fs, root).map_err(create)?;
         let probe = root.join(format!(".flowcap.probe.{}", std::process::id()));
-        self.fs.create_new(&probe).and_then(|_| self.fs.remove(&probe)).map_err(create)
+        // A run that was killed just here may have had the same number.
+        let made = match self.fs.create_new(&probe) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            result => result.map(drop),
+        };
+        made.and_then(|()| self.fs.remove(&probe)).map_err(create)
     }
 
     /// Directory of what is not flow records.

@@ -213,6 +213,10 @@ pub const QUARANTINE_FILES_MAX: usize = 100;
 /// what is being published lies there.
 pub const OPEN_DIRECTORIES_KEPT: usize = 8;
 
+/// Parts of a slot; more than an hour of 60 M flows a second has. Numbers beyond are
+/// for runs that can't tell which were used.
+pub const SLOT_PARTS_MAX: u32 = 1 << 20;
+
 /// Parts that wait to be synced: each holds a descriptor.
 pub const PARTS_UNSYNCED_MAX: usize = 128;
 

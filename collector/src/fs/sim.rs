@@ -54,6 +54,8 @@ struct Disk {
     n_operations: u64,
     /// The operation to fail, and how.
     fault: Option<(u64, Fault)>,
+    /// What that was.
+    failed: String,
     is_dead: bool,
     limit_bytes: u64,
     /// Files that were written or synced after an fsync of theirs had failed.
@@ -84,6 +86,7 @@ impl SimFs {
             random: seed.wrapping_mul(2).wrapping_add(1),
             n_operations: 0,
             fault: None,
+            failed: String::new(),
             is_dead: false,
             limit_bytes: u64::MAX,
             distrusted: Vec::new(),
@@ -107,6 +110,11 @@ impl SimFs {
     /// Operations so far, also those that failed.
     pub(crate) fn n_operations(&self) -> u64 {
         self.disk().n_operations
+    }
+
+    /// Which operation failed, and of what file.
+    pub(crate) fn failed(&self) -> String {
+        self.disk().failed.clone()
     }
 
     /// Whether the power is gone.
@@ -153,9 +161,9 @@ impl SimFs {
         self.0.lock().unwrap()
     }
 
-    fn file(&self, disk: &mut Disk, inode: u64) -> Box<dyn FsFile> {
+    fn file(&self, disk: &mut Disk, inode: u64, path: &Path) -> Box<dyn FsFile> {
         disk.inodes.get_mut(&inode).unwrap().n_open += 1;
-        Box::new(SimFile { fs: self.clone(), inode })
+        Box::new(SimFile { fs: self.clone(), inode, path: path.to_owned() })
     }
 }
 
@@ -168,25 +176,25 @@ impl fmt::Debug for SimFs {
 impl Fs for SimFs {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
         let mut disk = self.disk();
-        disk.operation()?;
+        disk.operation("create_new", path)?;
         disk.directory_above(path)?;
         if disk.names.contains_key(path) {
             return Err(Errno::EEXIST.into());
         }
         let inode = disk.add(path, Inode::default());
-        Ok(self.file(&mut disk, inode))
+        Ok(self.file(&mut disk, inode, path))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
         let mut disk = self.disk();
-        disk.operation()?;
+        disk.operation("open", path)?;
         let inode = disk.file_at(path)?;
-        Ok(self.file(&mut disk, inode))
+        Ok(self.file(&mut disk, inode, path))
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = self.disk();
-        disk.operation()?;
+        disk.operation("rename_new", to)?;
         if disk.names.contains_key(to) {
             return Err(Errno::EEXIST.into());
         }
@@ -195,13 +203,13 @@ impl Fs for SimFs {
 
     fn rename_over(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = self.disk();
-        disk.operation()?;
+        disk.operation("rename_over", to)?;
         disk.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.disk();
-        disk.operation()?;
+        disk.operation("remove", path)?;
         let inode = disk.file_at(path)?;
         disk.change(NameChange::Removed { path: path.to_owned(), inode });
         disk.forget_unused();
@@ -210,7 +218,7 @@ impl Fs for SimFs {
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.disk();
-        disk.operation()?;
+        disk.operation("create_directory", path)?;
         disk.directory_above(path)?;
         if disk.names.contains_key(path) {
             return Err(Errno::EEXIST.into());
@@ -225,7 +233,7 @@ impl Fs for SimFs {
 
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
         let mut disk = self.disk();
-        disk.operation()?;
+        disk.operation("list", path)?;
         if !disk.is_directory(path) {
             return Err(Errno::ENOENT.into());
         }
@@ -235,7 +243,7 @@ impl Fs for SimFs {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.disk();
-        disk.operation()?;
+        disk.operation("sync_directory", path)?;
         if !disk.is_directory(path) {
             return Err(Errno::ENOENT.into());
         }
@@ -248,9 +256,9 @@ impl Fs for SimFs {
         Ok(())
     }
 
-    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         let mut disk = self.disk();
-        disk.operation()?;
+        disk.operation("free_bytes", path)?;
         Ok(disk.free_bytes())
     }
 }
@@ -258,6 +266,7 @@ impl Fs for SimFs {
 /// An open file of a disk.
 struct SimFile {
     fs: SimFs,
+    path: PathBuf,
     inode: u64,
 }
 
@@ -280,7 +289,7 @@ impl Drop for SimFile {
 impl FsFile for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let mut disk = self.fs.disk();
-        let is_short = disk.operation_or_short()?;
+        let is_short = disk.operation_or_short("write_at", &self.path)?;
         let room = disk.free_bytes();
         let inode = disk.inodes.get_mut(&self.inode).unwrap();
         let mut n_bytes = if is_short { bytes.len() / 2 } else { bytes.len() };
@@ -298,19 +307,19 @@ impl FsFile for SimFile {
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut disk = self.fs.disk();
-        disk.operation()?;
+        disk.operation("read_at", &self.path)?;
         Ok(disk.inodes[&self.inode].live.read(bytes, offset))
     }
 
     fn bytes(&self) -> io::Result<u64> {
         let mut disk = self.fs.disk();
-        disk.operation()?;
+        disk.operation("bytes", &self.path)?;
         Ok(disk.inodes[&self.inode].live.bytes)
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
         let mut disk = self.fs.disk();
-        disk.operation()?;
+        disk.operation("allocate", &self.path)?;
         let room = disk.free_bytes();
         let inode = disk.inodes.get_mut(&self.inode).unwrap();
         if bytes.saturating_sub(inode.live.used_bytes()) > room {
@@ -325,7 +334,7 @@ impl FsFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut disk = self.fs.disk();
         disk.distrust(self.inode);
-        if let Err(error) = disk.operation() {
+        if let Err(error) = disk.operation("sync", &self.path) {
             if !disk.is_dead {
                 disk.fail_sync(self.inode);
             }
@@ -338,14 +347,17 @@ impl FsFile for SimFile {
 
 impl Disk {
     /// Counts an operation, which fails if its turn has come.
-    fn operation(&mut self) -> io::Result<()> {
-        if self.operation_or_short()? { Err(Errno::EIO.into()) } else { Ok(()) }
+    fn operation(&mut self, name: &str, path: &Path) -> io::Result<()> {
+        if self.operation_or_short(name, path)? { Err(Errno::EIO.into()) } else { Ok(()) }
     }
 
     /// The same for a write, which may be told to be short.
-    fn operation_or_short(&mut self) -> io::Result<bool> {
+    fn operation_or_short(&mut self, name: &str, path: &Path) -> io::Result<bool> {
         let n = self.n_operations;
         self.n_operations += 1;
+        if self.fault.is_some_and(|(at, _)| at == n) {
+            self.failed = format!("{name} {}", path.display());
+        }
         match self.fault.take_if(|(at, _)| *at == n) {
             Some((_, Fault::Short)) => return Ok(true),
             Some((_, Fault::Error(errno))) => return Err(errno.into()),
@@ -476,6 +488,7 @@ impl Disk {
             random: self.below(usize::MAX) as u64 | 1,
             n_operations: 0,
             fault: None,
+            failed: String::new(),
             is_dead: false,
             limit_bytes: self.limit_bytes,
             distrusted: Vec::new(),

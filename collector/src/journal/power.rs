@@ -13,7 +13,7 @@ const SLOT: &str = "/disk/journal";
 
 /// How many disks lose their power: `POWER_LOSSES`, for runs longer than the suite's.
 fn n_losses() -> u64 {
-    std::env::var("POWER_LOSSES").ok().and_then(|text| text.parse().ok()).unwrap_or(500)
+    std::env::var("POWER_LOSSES").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
 }
 
 /// A journal, and what it was given in all its lives.
@@ -96,7 +96,7 @@ impl Lives {
     }
 
     fn append(&mut self, journal: &Journal) {
-        let length = 20 + if self.below(4) == 0 { self.below(20_000) } else { self.below(900) };
+        let length = 20 + if self.below(4) == 0 { self.below(300_000) } else { self.below(900) };
         let mut payload = self.next_number.to_le_bytes().to_vec();
         payload.resize(length as usize, self.next_number as u8);
         let mut block = Block::new(Timestamp(self.next_number as i64));

@@ -1,6 +1,7 @@
 //! What a start finds: parts of slots that were open, some of them to be decoded again.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use flow_common::footer::Footer;
@@ -39,7 +40,9 @@ impl Store {
                 let path = directory.join(&name);
                 let part = match self.read_part(&path) {
                     Ok(part) => part,
-                    // Its name came to the disk before its content: not committed.
+                    // Its name came to the disk before its content: not committed. What only
+                    // can't be read now may be: better no start than rows lost or twice.
+                    Err(error) if !error.is_damage() => return Err(error),
                     Err(error) => {
                         tracing::warn!("removing what a power loss left: {error}");
                         self.remove_path(&path);
@@ -73,9 +76,11 @@ impl Store {
             }
         }
         for name in visible.iter().filter(|name| parts.iter().any(|part| is_of_slot(name, part))) {
-            // A file that can't be read replaces nothing.
-            if let Ok(part) = self.read_part(&directory.join(name)) {
-                replaced.extend(part.footer.replaces);
+            match self.read_part(&directory.join(name)) {
+                Ok(part) => replaced.extend(part.footer.replaces),
+                Err(error) if !error.is_damage() => return Err(error),
+                // A damaged file replaces nothing.
+                Err(_) => {}
             }
         }
         Ok((parts, replaced))
@@ -84,8 +89,18 @@ impl Store {
     /// Number of the next part of a slot: none is used twice, also where a visible file
     /// has taken the place of the earlier ones.
     pub(crate) fn next_part(&self, slot: Slot, content: Content) -> u32 {
+        self.try_next_part(slot, content).unwrap_or_else(|error| {
+            tracing::warn!("{error}; parts are numbered from far beyond those there may be");
+            limits::SLOT_PARTS_MAX.saturating_add(std::process::id())
+        })
+    }
+
+    fn try_next_part(&self, slot: Slot, content: Content) -> Result<u32, WriteError> {
         let directory = self.directory(slot, content);
-        let Ok(names) = self.fs.list(&directory) else { return 0 };
+        let names = match self.fs.list(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            result => result.map_err(|source| WriteError::Read { path: directory.clone(), source })?,
+        };
         let mut next = 0;
         let mut used = |name: &str| {
             if let Some((_, n)) = parse_part_name(name).filter(|(start, _)| *start == slot.start_secs) {
@@ -95,13 +110,15 @@ impl Store {
         let model = slot.part_name(0);
         for name in names.iter().map(|name| name.to_string_lossy()) {
             used(&name);
-            if is_of_slot(&name, &model)
-                && let Ok(part) = self.read_part(&directory.join(&*name))
-            {
-                part.footer.replaces.iter().for_each(|name| used(name));
+            if is_of_slot(&name, &model) {
+                match self.read_part(&directory.join(&*name)) {
+                    Ok(part) => part.footer.replaces.iter().for_each(|name| used(name)),
+                    Err(error) if !error.is_damage() => return Err(error),
+                    Err(_) => {}
+                }
             }
         }
-        next
+        Ok(next)
     }
 
     fn read_part(&self, path: &Path) -> Result<Part, WriteError> {

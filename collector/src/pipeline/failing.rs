@@ -1,0 +1,382 @@
+//! From the journal to visible files, in one thread, on a disk that loses power, fails
+//! and fills up.
+//!
+//! Records are numbered. Whatever happens, what is visible is whole and holds no number
+//! twice, and what is missing was never accepted, not yet synced, or is counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel, sync_channel};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use bytes::Bytes;
+use flow_common::layout::{parse_file_name, parse_part_name};
+use flow_common::time::{Clock, Timestamp};
+use nix::errno::Errno;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::decoding::Decode;
+use super::opening::{self, Journaled};
+use super::publishing::{self, Slots};
+use super::writing::{ToWriter, Writing};
+use crate::config::Config;
+use crate::datagram::{Block, Datagram, ListenerId, Transport};
+use crate::exec::Hooks;
+use crate::fs::sim::{Fault, SimFs};
+use crate::journal::{Journal, ListenerAddr};
+use crate::metrics::Metrics;
+
+/// 2026-11-21T12:00:00Z.
+const START_SECS: i64 = 1_795_262_400;
+
+const ROOT: &str = "/disk/flows";
+
+/// Records of a datagram.
+const RECORDS: u64 = 3;
+
+/// How many disks lose their power: `POWER_LOSSES`, for runs longer than the suite's.
+fn n_losses() -> u64 {
+    std::env::var("POWER_LOSSES").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+}
+
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(START_SECS)
+    }
+}
+
+/// One run of a collector.
+struct Life {
+    decode: Decode,
+    write: Writing,
+    journal: Arc<Journal>,
+    messages: Receiver<ToWriter>,
+    slots: Receiver<Slots>,
+    metrics: Arc<Metrics>,
+}
+
+impl Life {
+    fn start(fs: &SimFs) -> Result<Self, String> {
+        let config = Config { root: ROOT.into(), slot_secs: 20, ..Config::default() };
+        let metrics = Arc::new(Metrics::default());
+        let home = opening::home(fs.shared(), &config).map_err(|error| error.to_string())?;
+        let routes = opening::routes(&config, &home);
+        let listeners = vec![ListenerAddr { addr: ([127, 0, 0, 1], 9995).into(), is_stream: false }];
+        let journaled =
+            opening::journal(&home, listeners, &Fixed, &metrics).map_err(|error| error.to_string())?;
+        let Journaled { journal, listeners, snapshot } = journaled;
+        let (publisher, slots) = channel();
+        let mut write = Writing::new(
+            &config,
+            Arc::clone(&home),
+            Some(Arc::clone(&journal)),
+            Arc::clone(&metrics),
+            publisher,
+        );
+        for (id, tree) in routes.iter() {
+            write.adopt(id, tree.clone()).map_err(|error| error.to_string())?;
+        }
+        let (sender, messages) = sync_channel(1_000);
+        let replay_from = journal.replay_from();
+        let mut decode = Decode::new(&config, routes, Arc::clone(&metrics), sender, None)
+            .with_tables(opening::read_tables(&home))
+            .with_state(listeners, snapshot.as_ref())
+            .with_journal(Arc::clone(&journal), replay_from);
+        decode.replay();
+        opening::replayed(&home);
+        let mut life = Self { decode, write, journal, messages, slots, metrics };
+        life.pump();
+        Ok(life)
+    }
+
+    /// Lets the writer and the publisher do what there is to do.
+    fn pump(&mut self) {
+        for message in self.messages.try_iter() {
+            self.write.handle(message);
+        }
+        for slots in self.slots.try_iter() {
+            // Told in the counters.
+            let _ = publishing::publish(slots, &Hooks::default(), &self.metrics);
+        }
+    }
+
+    /// Accepts and decodes a block; whether the journal has it.
+    fn accept(&mut self, mut block: Block) -> bool {
+        self.metrics.datagrams_received.add(block.len() as u64);
+        self.metrics.datagrams_in_flight.add(block.len() as u64);
+        let appended = self.journal.append(&mut block).unwrap();
+        self.decode.block(&block, appended.end);
+        self.pump();
+        appended.is_stored
+    }
+
+    /// Ends as by SIGTERM.
+    fn finish(mut self) -> Arc<Metrics> {
+        self.decode.finish();
+        self.pump();
+        let Self { write, slots, metrics, .. } = self;
+        // Told in the counters, too.
+        let _ = write.finish();
+        for slots in slots.try_iter() {
+            let _ = publishing::publish(slots, &Hooks::default(), &metrics);
+        }
+        metrics.check_laws().unwrap();
+        metrics
+    }
+}
+
+/// A disk, and what its collectors were given in all their lives.
+struct Lives {
+    name: String,
+    fs: SimFs,
+    random: u64,
+    now_secs: i64,
+    next: u64,
+    /// Numbers the journal took, and those of them it synced.
+    stored: BTreeSet<u64>,
+    synced: BTreeSet<u64>,
+    /// Records that were given up, as the counters say.
+    n_discarded: u64,
+}
+
+impl Lives {
+    fn new(seed: u64) -> Self {
+        Self {
+            name: format!("seed {seed}"),
+            fs: SimFs::new(Path::new("/disk"), seed),
+            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            now_secs: START_SECS,
+            next: 0,
+            stored: BTreeSet::new(),
+            synced: BTreeSet::new(),
+            n_discarded: 0,
+        }
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 20) % limit.max(1)
+    }
+
+    /// Blocks and syncs until the power goes or it was enough.
+    fn live(&mut self, life: &mut Life, n_steps: u64) {
+        for _ in 0..n_steps {
+            if self.below(4) == 0 {
+                let n_errors = life.metrics.journal_errors.get();
+                life.journal.sync();
+                if !self.fs.is_dead() && life.metrics.journal_errors.get() == n_errors {
+                    self.synced.extend(&self.stored);
+                }
+            } else {
+                self.now_secs += self.below(5) as i64;
+                let block = self.block();
+                let numbers = self.next - block.len() as u64 * RECORDS..self.next;
+                if life.accept(block) && !self.fs.is_dead() {
+                    self.stored.extend(numbers);
+                }
+            }
+            if self.fs.is_dead() {
+                return;
+            }
+        }
+    }
+
+    fn block(&mut self) -> Block {
+        let received_at = Timestamp::from_secs(self.now_secs);
+        let mut block = Block::new(received_at);
+        for _ in 0..1 + self.below(3) {
+            let payload = packet(self.next);
+            self.next += RECORDS;
+            let (peer, listener) = (SocketAddr::from(([192, 0, 2, 1], 1)), ListenerId(0));
+            block.push(Datagram {
+                payload: &payload,
+                peer,
+                listener,
+                transport: Transport::Udp,
+                received_at,
+            });
+        }
+        block
+    }
+
+    /// Numbers in the visible files, each of which is whole.
+    fn visible(&self) -> BTreeMap<u64, u64> {
+        let mut numbers = BTreeMap::new();
+        for path in self.files(|name| parse_file_name(name).is_some()) {
+            let found = numbers_of(self.fs.content(&path).unwrap());
+            let found =
+                found.unwrap_or_else(|error| panic!("{}: torn: {}: {error}", self.name, path.display()));
+            found.into_iter().for_each(|number| *numbers.entry(number).or_default() += 1);
+        }
+        let twice: Vec<_> = numbers.iter().filter(|(_, n)| **n > 1).take(5).collect();
+        assert!(twice.is_empty(), "{}: visible twice: {twice:?}", self.name);
+        numbers
+    }
+
+    fn files(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+        let mut files = self.fs.files();
+        files.retain(|path| is_wanted(&path.file_name().unwrap().to_string_lossy()));
+        files
+    }
+
+    /// Starts once more on a sound disk, and ends well: all there is, is visible then.
+    fn settle(&mut self) -> BTreeMap<u64, u64> {
+        let life = Life::start(&self.fs).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let metrics = life.finish();
+        self.n_discarded += discarded(&metrics);
+        let left = self.files(|name| parse_part_name(name).is_some() || name.ends_with(".tmp"));
+        assert!(left.is_empty(), "{}: left over: {left:?}", self.name);
+        self.visible()
+    }
+}
+
+/// Records given up and counted.
+fn discarded(metrics: &Metrics) -> u64 {
+    metrics.records_discarded_write_failed.get() + metrics.records_discarded_disk_full.get()
+}
+
+/// A v9 export packet with its template and records of these numbers.
+fn packet(first: u64) -> Vec<u8> {
+    let mut packet = vec![0, 9, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1];
+    packet.extend(((first / RECORDS) as u32).to_be_bytes());
+    packet.extend([0, 0, 0, 7]);
+    packet.extend([0, 0, 0, 16, 1, 0, 0, 2, 0, 148, 0, 8, 0, 1, 0, 4]);
+    packet.extend([1, 0, 0, 4 + RECORDS as u8 * 12]);
+    for number in first..first + RECORDS {
+        packet.extend(number.to_be_bytes());
+        packet.extend([0, 0, 0, 100]);
+    }
+    packet
+}
+
+/// The numbers in a file.
+fn numbers_of(bytes: Vec<u8>) -> Result<Vec<u64>, Box<dyn std::error::Error>> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
+    let column = ProjectionMask::columns(builder.parquet_schema(), ["flow_id"]);
+    let mut numbers = Vec::new();
+    for batch in builder.with_projection(column).build()? {
+        let batch = batch?;
+        numbers.extend(
+            batch.column(0).as_primitive::<Int64Type>().values().iter().map(|value| value.cast_unsigned()),
+        );
+    }
+    Ok(numbers)
+}
+
+#[test]
+fn a_power_loss_takes_no_more_than_was_not_synced() {
+    let (mut n_losses_seen, mut n_lost, mut n_kept) = (0, 0, 0);
+    for seed in 1..=n_losses() {
+        let mut lives = Lives::new(seed);
+        for _ in 0..3 {
+            let at = lives.below(400);
+            lives.fs.fail_at(at, Fault::Power);
+            if let Ok(mut life) = Life::start(&lives.fs) {
+                lives.live(&mut life, 60);
+            }
+            n_losses_seen += 1;
+            lives.fs = lives.fs.after_power_loss();
+            // A later sync is none of what is gone.
+            lives.stored = lives.synced.clone();
+            lives.visible();
+        }
+        let visible = lives.settle();
+        let lost: Vec<_> = lives.synced.iter().filter(|number| !visible.contains_key(number)).collect();
+        assert!(
+            lost.is_empty(),
+            "{}: synced and gone: {} of {}, {:?}",
+            lives.name,
+            lost.len(),
+            lives.synced.len(),
+            &lost[..lost.len().min(9)]
+        );
+        n_kept += visible.len();
+        n_lost += lives.next as usize - visible.len();
+    }
+    println!("{n_losses_seen} power losses: {n_kept} records are there, {n_lost} were not synced");
+    assert!(n_kept > 0 && n_lost > 0);
+}
+
+/// As kill -9: the disk goes on, and nothing the journal took is missing.
+#[test]
+fn a_crash_takes_nothing() {
+    for seed in 1..=n_losses() {
+        let mut lives = Lives::new(seed);
+        for _ in 0..3 {
+            let mut life = Life::start(&lives.fs).unwrap();
+            let n_steps = lives.below(60);
+            lives.live(&mut life, n_steps);
+            lives.visible();
+        }
+        let visible = lives.settle();
+        assert!(visible.into_keys().eq(0..lives.next), "{}", lives.name);
+    }
+}
+
+/// One operation fails, and all goes on. Returns how many there were.
+fn survive(fault: Option<(u64, Fault)>, ends_well: bool) -> u64 {
+    let mut lives = Lives::new(11);
+    if let Some((at, fault)) = fault {
+        lives.fs.fail_at(at, fault);
+        lives.name = format!("{fault:?} at {at}, ends well: {ends_well}");
+    }
+    if let Ok(mut life) = Life::start(&lives.fs) {
+        lives.live(&mut life, 20);
+        let metrics = Arc::clone(&life.metrics);
+        if ends_well {
+            life.finish();
+        } else {
+            drop(life);
+        }
+        lives.n_discarded += discarded(&metrics);
+        lives.n_discarded += metrics.datagrams_unjournaled.get() * RECORDS * u64::from(!ends_well);
+    }
+    assert_eq!(lives.fs.n_distrusted(), 0, "{}: a file is trusted that failed to sync", lives.name);
+    let n_operations = lives.fs.n_operations();
+    let failed = lives.fs.failed();
+    lives.visible();
+    lives.fs.forget_failures();
+    // The next start meets it, if none has.
+    match Life::start(&lives.fs) {
+        Ok(life) => lives.n_discarded += discarded(&life.metrics),
+        Err(error) => assert!(fault.is_some(), "{error}"),
+    }
+    lives.fs.fail_at(u64::MAX, Fault::Power);
+    let visible = lives.settle();
+    let n_missing = lives.next - visible.len() as u64;
+    assert!(
+        n_missing <= lives.n_discarded,
+        "{}, {failed}: {n_missing} missing, {} counted",
+        lives.name,
+        lives.n_discarded
+    );
+    n_operations.max(lives.fs.n_operations())
+}
+
+/// Every seventh operation fails in one of the ways and one of the ends; `FAULTS=all`
+/// takes each in all.
+#[test]
+fn any_operation_may_fail() {
+    let faults =
+        [Errno::EIO, Errno::ENOSPC, Errno::EMFILE].map(Fault::Error).into_iter().chain([Fault::Short]);
+    let kinds: Vec<_> = faults.flat_map(|fault| [(fault, true), (fault, false)]).collect();
+    let takes_all = std::env::var("FAULTS").is_ok_and(|text| text == "all");
+    let n_operations = survive(None, true).max(survive(None, false));
+    assert!(n_operations > 100, "{n_operations}");
+    for at in 0..n_operations {
+        for (n, (fault, ends_well)) in kinds.iter().enumerate() {
+            let is_its_turn = at % 7 == 0 && n as u64 == at / 7 % kinds.len() as u64;
+            if takes_all || is_its_turn {
+                survive(Some((at, *fault)), *ends_well);
+            }
+        }
+    }
+}
