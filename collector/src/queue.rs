@@ -16,6 +16,9 @@ use crate::journal::{Appended, Journal};
 
 /// Pause of a sender while the journal is full: the kernel's buffer fills meanwhile.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
+/// Pause of the decoder when it has taken all there is: at 200,000 flows a second some
+/// four bursts come meanwhile, at four million 2 MiB, a fraction of what memory may hold.
+const EMPTY_PAUSE: Duration = Duration::from_millis(8);
 
 /// A block in memory, and where it lies in the journal: `start` is `end` without one.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ struct State {
     tail: u64,
     /// Threads that still fill it.
     n_senders: usize,
+    /// Threads that wait for a change: nobody is woken where nobody waits.
+    n_waiting: usize,
     is_closed: bool,
 }
 
@@ -118,7 +123,7 @@ impl Queue {
     /// journal has it and memory is full.
     fn hold(&self, block: Block, appended: Option<Appended>, waits: bool) -> bool {
         let is_full = |state: &mut State| waits && state.bytes > self.bytes_max && !state.is_closed;
-        let mut state = self.changed.wait_while(self.lock(), is_full).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.wait_while(self.lock(), is_full);
         if state.is_closed {
             return false;
         }
@@ -129,22 +134,27 @@ impl Queue {
             state.bytes += block.bytes();
             state.blocks.push_back(Held { start, end, block });
         }
-        self.changed.notify_all();
+        self.notify(state);
         true
     }
 
     /// What comes behind position `at`; waits for it. `None` when closed and empty.
     pub(crate) fn pop(&self, at: u64) -> Option<Next> {
         let is_waiting = |state: &mut State| state.blocks.is_empty() && state.tail <= at && !state.is_closed;
-        let mut state =
-            self.changed.wait_while(self.lock(), is_waiting).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        if is_waiting(&mut state) {
+            // Several bursts then cost one wake-up, not one each.
+            drop(state);
+            std::thread::sleep(EMPTY_PAUSE);
+            state = self.wait_while(self.lock(), is_waiting);
+        }
         let first = state.blocks.front().map_or(state.tail, |held| held.start);
         if first > at {
             return Some(Next::Stored(first));
         }
         let Held { end, block, .. } = state.blocks.pop_front()?;
         state.bytes -= block.bytes();
-        self.changed.notify_all();
+        self.notify(state);
         self.taken.notify_waiters();
         Some(Next::Block(block, end))
     }
@@ -169,6 +179,27 @@ impl Queue {
     /// Closes the queue when the value returned goes out of scope.
     pub(crate) fn close_on_drop(&self) -> CloseOnDrop<'_> {
         CloseOnDrop(self)
+    }
+
+    fn wait_while<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        is_waiting: impl Fn(&mut State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        state.n_waiting += 1;
+        state =
+            self.changed.wait_while(state, |state| is_waiting(state)).unwrap_or_else(PoisonError::into_inner);
+        state.n_waiting -= 1;
+        state
+    }
+
+    /// Wakes who waits, if anyone does, with the lock given back: they need it at once.
+    fn notify(&self, state: MutexGuard<'_, State>) {
+        let is_awaited = state.n_waiting > 0;
+        drop(state);
+        if is_awaited {
+            self.changed.notify_all();
+        }
     }
 
     /// A thread that panicked holding the lock left the state whole: no method

@@ -25,8 +25,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// Nap after a short burst: the next one then costs one system call, not one
 /// per datagram (measured: halves the CPU at low rates).
 const NAP: Duration = Duration::from_millis(2);
-/// A burst below this is short.
-const SHORT_BURST_DATAGRAMS: usize = limits::RECEIVE_BURST_DATAGRAMS / 4;
+/// A burst below this is short: it left the socket empty, and at such a rate the smallest
+/// buffer holds what comes during a nap.
+const SHORT_BURST_DATAGRAMS: usize = limits::RECEIVE_BURST_DATAGRAMS;
 
 /// The receive thread of the sockets.
 pub(super) struct Receive {
