@@ -72,13 +72,8 @@ impl Life {
             opening::journal(&home, listeners, &Fixed, &metrics).map_err(|error| error.to_string())?;
         let Journaled { journal, listeners, snapshot } = journaled;
         let (publisher, slots) = channel();
-        let mut write = Writing::new(
-            &config,
-            Arc::clone(&home),
-            Some(Arc::clone(&journal)),
-            Arc::clone(&metrics),
-            publisher,
-        );
+        let mut write =
+            Writing::new(Arc::clone(&home), Some(Arc::clone(&journal)), Arc::clone(&metrics), publisher);
         for (id, tree) in routes.iter() {
             write.adopt(id, tree.clone()).map_err(|error| error.to_string())?;
         }
