@@ -134,6 +134,7 @@ repeat = ["192.0.2.2", "::1/2055", "c.example/7"]
 write-dir = "/var/\"flows\"\\x\tü"
 slot = 60
 hierarchy = 0
+compression = "zstd:3"
 ident = "edge"
 sampling = -1000
 allow = ["192.0.2.0/24", "2001:db8::1"]
@@ -153,6 +154,7 @@ max-commands = 2
 user = "root"
 group = "0"
 pidfile = "/p"
+http = 8080
 verbose = 2
 [limits]
 templates = 1000
