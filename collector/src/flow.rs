@@ -362,6 +362,11 @@ impl FlowBatch {
         self.buffers
     }
 
+    /// Whether any record has something in this column.
+    pub(crate) fn has(&self, column: ColumnId) -> bool {
+        self.buffers[column as usize].len() > 0
+    }
+
     /// An integer or timestamp of one record.
     pub(crate) fn integer(&self, column: ColumnId, row: usize) -> Option<i64> {
         match &self.buffers[column as usize] {

@@ -153,16 +153,21 @@ fn bind_socket(addr: SocketAddr, kind: Type) -> io::Result<Socket> {
 #[derive(Debug)]
 pub(crate) struct Receiver {
     pub(crate) listeners: Vec<Listener>,
+    /// Where the last wait found something.
+    ready: Vec<bool>,
     buffers: Vec<u8>,
 }
 
 impl Receiver {
     pub(crate) fn new(listeners: Vec<Listener>) -> Self {
-        Self { listeners, buffers: vec![0; RECEIVE_BURST_DATAGRAMS * DATAGRAM_BYTES_MAX] }
+        let ready = vec![true; listeners.len()];
+        let buffers = vec![0; RECEIVE_BURST_DATAGRAMS * DATAGRAM_BYTES_MAX];
+        Self { listeners, ready, buffers }
     }
 
-    /// Waits until a datagram is there, at most `timeout`.
-    pub(crate) fn wait(&self, timeout: Duration) -> io::Result<()> {
+    /// Waits until a datagram is there, at most `timeout`. Only listeners where this
+    /// found one are read next.
+    pub(crate) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         let mut fds: Vec<_> = self
             .listeners
             .iter()
@@ -170,17 +175,31 @@ impl Receiver {
             .collect();
         let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds, timeout) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Ok(_) => {
+                // Also an error is fetched by reading.
+                let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
+                self.ready = fds.iter().map(is_ready).collect();
+                Ok(())
+            }
+            Err(Errno::EINTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Every listener is read next, without a wait.
+    pub(crate) fn read_all_next(&mut self) {
+        self.ready.fill(true);
     }
 
     /// Takes at most one burst from each listener, without waiting.
     pub(crate) fn receive(&mut self, clock: &dyn Clock) -> io::Result<Block> {
         let mut block = Block::new(clock.now());
         for (index, listener) in self.listeners.iter_mut().enumerate() {
-            let before = block.len();
-            receive_burst(listener, ListenerId(index as u16), &mut self.buffers, clock, &mut block)?;
+            if !self.ready.get(index).is_some_and(|is_ready| *is_ready) {
+                continue;
+            }
+            let (before, id) = (block.len(), ListenerId(index as u16));
+            receive_burst(listener, id, &mut self.buffers, clock, &mut block)?;
             listener.n_received += (block.len() - before) as u64;
         }
         Ok(block)
@@ -194,9 +213,9 @@ fn receive_burst(
     clock: &dyn Clock,
     block: &mut Block,
 ) -> io::Result<()> {
+    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(RECEIVE_BURST_DATAGRAMS, None);
     let mut slices: Vec<_> =
         buffers.chunks_exact_mut(DATAGRAM_BYTES_MAX).map(|buffer| [IoSliceMut::new(buffer)]).collect();
-    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(slices.len(), None);
     let received = match recvmmsg(
         listener.socket.as_raw_fd(),
         &mut headers,

@@ -345,12 +345,13 @@ impl Store {
 
 fn totals(batch: &FlowBatch) -> Totals {
     let mut totals = Totals::default();
+    let (counts_flows, has_events) = (batch.has(ColumnId::FlowCount), batch.has(ColumnId::Contributes));
     for row in 0..batch.rows() {
         let integer = |column| batch.integer(column, row);
         let counter = |column| integer(column).map_or(0, i64::cast_unsigned);
         let protocol = integer(ColumnId::Protocol).and_then(|number| u8::try_from(number).ok());
-        let flows = integer(ColumnId::FlowCount).map_or(1, i64::cast_unsigned);
-        if integer(ColumnId::Contributes) == Some(0) {
+        let flows = if counts_flows { integer(ColumnId::FlowCount).map_or(1, i64::cast_unsigned) } else { 1 };
+        if has_events && integer(ColumnId::Contributes) == Some(0) {
             totals.add_event();
         } else {
             totals.add_record(protocol, flows, counter(ColumnId::Packets), counter(ColumnId::Bytes));

@@ -64,6 +64,7 @@ impl Receive {
             if is_last {
                 let drain_until = Duration::from_millis(limits::DRAIN_MS_MAX);
                 let draining = *stopped_at.get_or_insert_with(Instant::now);
+                self.receiver.read_all_next();
                 if self.take_burst(queue)? == 0 || draining.elapsed() >= drain_until {
                     return Ok(());
                 }
