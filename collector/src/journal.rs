@@ -83,8 +83,6 @@ struct State {
     current: Option<u64>,
     /// Written since the last sync.
     dirty: Vec<Segment>,
-    /// Positions before this are on the disk.
-    synced: u64,
     /// Names made since their directory was synced.
     has_new_names: bool,
     next_name: u64,
@@ -188,8 +186,7 @@ impl Journal {
         }
         // A segment of its own: what was torn at the end of the last stays behind it.
         let live_from = last.next_multiple_of(SEGMENT_BYTES);
-        let state =
-            State { segments, spare, tail: live_from, synced: live_from, next_name, ..State::default() };
+        let state = State { segments, spare, tail: live_from, next_name, ..State::default() };
         let journal = Self {
             fs,
             directory: directory.to_owned(),
@@ -329,10 +326,7 @@ impl Journal {
     /// Makes what was appended durable, and takes room in advance. Called from a
     /// thread that may wait for the disk.
     pub(crate) fn sync(&self) {
-        let (dirty, tail) = {
-            let mut state = self.lock();
-            (std::mem::take(&mut state.dirty), state.tail)
-        };
+        let dirty = std::mem::take(&mut self.lock().dirty);
         let mut is_durable = true;
         for segment in dirty {
             if let Err(error) = segment.file.sync() {
@@ -352,7 +346,6 @@ impl Journal {
             self.leave(&mut state, "extend", &error);
         }
         let mut state = self.lock();
-        state.synced = tail;
         if is_durable {
             state.synced_at = Some(Instant::now());
         }

@@ -11,6 +11,7 @@
 //! what is left, and it is published.
 
 mod decoding;
+mod doors;
 mod echoing;
 #[cfg(test)]
 mod failing;
@@ -22,8 +23,8 @@ mod serving;
 mod streams;
 mod writing;
 
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
@@ -35,33 +36,32 @@ use flow_common::time::Clock;
 use nix::fcntl::Flock;
 
 use self::decoding::Decode;
+use self::doors::{Doors, Input};
 use self::opening::Journaled;
 use self::receive::{Receive, read_capture};
 use self::retiring::Retiring;
 use self::serving::Serving;
 use self::streams::StreamThread;
 use self::writing::Writing;
-use crate::capture::Capture;
 use crate::config::{Changes, Config, Source};
 use crate::control::Control;
-use crate::datagram::ListenerId;
 use crate::exec::{Hooks, exec};
 use crate::fs::RealFs;
 use crate::http::local::LocalSocket;
 use crate::http::{Observed, Paces, Progress};
+use crate::inherit::Inherited;
 use crate::inherit::counted::{Counted, SOCKETS};
-use crate::inherit::{Held, Inherited};
 use crate::journal::{Journal, ListenerAddr};
 use crate::live::Window;
 use crate::log::n_suppressed;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::repeat::{Repeater, Repeating, repeat};
+use crate::repeat::{Repeater, Repeating};
 use crate::service::Heartbeat;
-use crate::socket::{BindError, Listener, Receiver, SocketOptions};
+use crate::socket::{Listener, Receiver};
 use crate::stream::connection::Shared;
 use crate::stream::tls::Identity;
-use crate::stream::{Protocol, StreamBounds, StreamListener, Streams, affordable};
+use crate::stream::{Protocol, StreamBounds, affordable};
 
 /// A collector could not start.
 #[derive(Debug, thiserror::Error)]
@@ -255,29 +255,23 @@ pub fn start(
 /// among them is bound.
 pub fn start_inheriting(
     config: &Config,
-    mut inherited: Inherited,
+    inherited: Inherited,
     clock: Arc<dyn Clock>,
     echo: Option<Box<dyn Write + Send>>,
 ) -> Result<Running, StartError> {
-    let mut input = Input::open(&config.source, &config.socket, std::mem::take(&mut inherited.udp))?;
-    let sockets = match &input {
-        Input::Listeners(listeners) => listeners.as_slice(),
-        Input::Capture(_) => &[],
-    };
-    let listeners: Vec<_> = sockets.iter().map(Listener::addr).collect();
-    let granted_bytes = sockets.iter().map(Listener::granted_bytes).min();
-    let (stop, control) = (Arc::new(AtomicBool::new(false)), Arc::new(Control::new(config.clone())));
-    let streams = open_streams(config, inherited, listeners.len(), &stop, &control)?;
-    let stream_listeners: Vec<_> =
-        streams.iter().flat_map(|streams| &streams.listeners).map(|one| (one.protocol, one.addr)).collect();
-    let metrics = Arc::new(Metrics::default());
-    if let Input::Listeners(listeners) = &input {
-        metrics.set_listeners(listeners.iter().map(Listener::metrics).collect());
-    }
-    let repeating = open_repeat(config, &listeners, &metrics)?;
+    let Doors {
+        mut input,
+        listeners,
+        granted_bytes,
+        streams,
+        stream_listeners,
+        metrics,
+        repeating,
+        http,
+        stop,
+        control,
+    } = Doors::open(config, inherited)?;
     let keeps_sources = repeating.as_ref().is_none_or(|one| one.thread.keeps_sources());
-    let http = open_http(config)?;
-    become_user(config)?;
     let is_capture = matches!(config.source, Source::Capture(_));
     let home = opening::home(RealFs::shared(), config)?;
     let held: &mut [Listener] = match &mut input {
@@ -422,12 +416,6 @@ fn observed(
     })
 }
 
-/// Binds the address of `--http`; a capture has no use for it.
-fn open_http(config: &Config) -> Result<Option<TcpListener>, StartError> {
-    let addr = config.http.filter(|_| matches!(config.source, Source::Listen(_)));
-    addr.map(serving::bind).transpose().map_err(|error| not_bound(error, "--http"))
-}
-
 /// Serves what is asked for over HTTP.
 fn serve(config: &Config, tcp: Option<TcpListener>, observed: Observed) -> Result<HttpThread, StartError> {
     let local = LocalSocket::bind(&config.root)
@@ -454,86 +442,6 @@ fn sync(journal: Arc<Journal>, counted: Arc<Counted>) -> Result<(Sender<()>, Joi
     Ok((sender, spawn("sync", run)?))
 }
 
-/// Where datagrams come from, opened.
-enum Input {
-    Listeners(Vec<Listener>),
-    Capture(Capture),
-}
-
-impl Input {
-    fn open(
-        source: &Source,
-        options: &SocketOptions,
-        held: Vec<Held<UdpSocket>>,
-    ) -> Result<Self, StartError> {
-        match source {
-            Source::Listen(addresses) => listen(addresses, options, held).map(Self::Listeners),
-            Source::Capture(path) => {
-                Capture::open(path).map(Self::Capture).map_err(|error| StartError::new(error, None))
-            }
-        }
-    }
-}
-
-/// Takes the sockets that are held, and binds those that are asked for beyond them.
-fn listen(
-    asked: &[SocketAddr],
-    options: &SocketOptions,
-    held: Vec<Held<UdpSocket>>,
-) -> Result<Vec<Listener>, StartError> {
-    // Nobody asked for the usual ports: those held are meant instead.
-    let is_asked = held.is_empty() || Config::default().source != Source::Listen(asked.to_vec());
-    let is_held = |asked: &SocketAddr| held.iter().any(|held| held.serves(*asked));
-    let missing: Vec<_> = asked.iter().copied().filter(|addr| is_asked && !is_held(addr)).collect();
-    for held in &held {
-        held.tell(asked.iter().copied().find(|&addr| held.serves(addr)));
-    }
-    let bind = |addr| Listener::bind(addr, options).map_err(|error| not_bound(error, "-p"));
-    let held = held.into_iter().map(|held| Ok(Listener::inherit(held, options)));
-    let listeners: Vec<_> = held.chain(missing.into_iter().map(bind)).collect::<Result<_, _>>()?;
-    let hint = "name the interface, by itself or by its IPv4 address: `-J 239.0.0.9%eth0`";
-    for listener in &listeners {
-        listener.join(&options.groups).map_err(|error| StartError::new(error, hint.to_owned()))?;
-    }
-    Ok(listeners)
-}
-
-/// Binds the sockets for connections and reads the certificates, where there are any.
-fn open_streams(
-    config: &Config,
-    mut inherited: Inherited,
-    n_listeners: usize,
-    stop: &Arc<AtomicBool>,
-    control: &Arc<Control>,
-) -> Result<Option<StreamThread>, StartError> {
-    let Streams { tcp, tls, identity, .. } = &config.streams;
-    let of = |protocol, addresses: &[SocketAddr]| {
-        addresses.iter().map(|&addr| (protocol, addr)).collect::<Vec<_>>()
-    };
-    let addresses = [of(Protocol::Tcp, tcp), of(Protocol::Tls, tls)].concat();
-    let mut listeners = Vec::new();
-    for (index, &(protocol, addr)) in addresses.iter().enumerate() {
-        let id = ListenerId(u16::try_from(n_listeners + index).unwrap_or(u16::MAX));
-        let option = if protocol == Protocol::Tcp { "--tcp" } else { "--tls" };
-        let listener = match inherited.take_tcp(addr) {
-            Some(held) => StreamListener::listen(held.into(), addr, protocol, id),
-            None => StreamListener::bind(addr, protocol, id),
-        };
-        listeners.push(listener.map_err(|error| not_bound(error, option))?);
-    }
-    if let Some(held) = inherited.unasked_tcp() {
-        let hint = "`--tcp` or `--tls` with this port says what comes over it";
-        return Err(StartError::new(format!("nothing asks for connections on {held}"), hint.to_owned()));
-    }
-    if addresses.is_empty() {
-        return Ok(None);
-    }
-    let identity = identity.clone().filter(|_| !tls.is_empty()).map(Identity::load).transpose();
-    let identity = identity.map_err(|error| StartError::new(&error, error.hint().to_owned()))?;
-    let (allow, stop, control) = (config.allow.clone(), Arc::clone(stop), control.watch());
-    Ok(Some(StreamThread { listeners, identity, allow, stop, control }))
-}
-
 /// What is told of files that have appeared, and the thread that runs a command for each.
 fn start_exec(
     config: &Config,
@@ -544,19 +452,6 @@ fn start_exec(
     Ok((hooks, Some(spawn("exec", move || thread.run())?)))
 }
 
-/// Opens the sockets to other collectors, where there are any.
-fn open_repeat(
-    config: &Config,
-    listeners: &[SocketAddr],
-    metrics: &Arc<Metrics>,
-) -> Result<Option<Repeating>, StartError> {
-    if config.repeat.is_empty() {
-        return Ok(None);
-    }
-    let opened = repeat(&config.repeat, listeners, config.allow.clone(), Arc::clone(metrics));
-    opened.map(Some).map_err(|error| StartError::new(&error, error.hint().to_owned()))
-}
-
 fn start_repeat(repeating: Repeating) -> Result<(Repeater, JoinHandle<()>), StartError> {
     let Repeating { repeater, thread, look_up } = repeating;
     if let Some(look_up) = look_up {
@@ -564,30 +459,6 @@ fn start_repeat(repeating: Repeating) -> Result<(Repeater, JoinHandle<()>), Star
         spawn("look-up", move || look_up.run())?;
     }
     Ok((repeater, spawn("repeat", move || thread.run())?))
-}
-
-/// Gives up privileges, once everything that needs them is open.
-fn become_user(config: &Config) -> Result<(), StartError> {
-    let Some(user) = &config.user else { return Ok(()) };
-    let sources = config.trees.sources.iter().map(|source| &source.tree.root);
-    for root in sources.chain([&config.root]) {
-        user.create_directory(root).map_err(|error| {
-            let message = format!("cannot create `{}`: {error}", root.display());
-            StartError::new(message, "choose another directory with `-w DIR`".to_owned())
-        })?;
-    }
-    user.assume().map_err(|error| StartError::new(&error, error.hint().to_owned()))
-}
-
-fn not_bound(error: BindError, option: &str) -> StartError {
-    let hint = match error.source.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("another program listens on {}; choose other ports with `{option}`", error.addr.port())
-        }
-        io::ErrorKind::PermissionDenied => "ports below 1024 need privileges".to_owned(),
-        _ => "the address to listen on must be one of this machine".to_owned(),
-    };
-    StartError::new(error, hint)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place")]

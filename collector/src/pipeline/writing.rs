@@ -68,6 +68,8 @@ pub(super) struct Cut {
     pub(super) tables: Option<Box<Tables>>,
     /// The slot that goes on; all others have ended.
     pub(super) open: Option<Slot>,
+    /// Nothing more comes, and whoever ended the program waits.
+    pub(super) is_last: bool,
 }
 
 /// Where parts gather until their slot ends.
@@ -255,9 +257,11 @@ impl Writing {
         });
         let encoded = store.encode(slot, content, batch, facts, journal);
         let written = encoded.and_then(|encoded| match self.part(store, place, &encoded) {
+            Ok(part) => Ok(part),
             // The ballast makes room for the end of this slot.
-            Err(error) if error.is_disk_full() && self.disk.fill() => self.part(store, place, &encoded),
-            result => result,
+            Err(error) if error.is_disk_full() && !self.disk.fill() => Err(error),
+            // What failed once may not fail again.
+            Err(_) => self.part(store, place, &encoded),
         });
         match written {
             Ok(part) => {
@@ -348,7 +352,6 @@ impl Writing {
         }
         let ended: Vec<_> =
             self.open.keys().filter(|(_, slot, _)| Some(*slot) != cut.open).copied().collect();
-        let is_last = cut.open.is_none();
         for place in ended {
             let (Some(open), Some(store)) = (self.open.remove(&place), self.stores.get(&place.0)) else {
                 continue;
@@ -358,7 +361,7 @@ impl Writing {
             }
             let (_, slot, content) = place;
             let n_bytes: u64 = open.parts.iter().map(|part| part.n_bytes).sum();
-            let merges = !(self.disk.is_full() || is_last && n_bytes > limits::MERGE_AT_END_BYTES_MAX);
+            let merges = !(self.disk.is_full() || cut.is_last && n_bytes > limits::MERGE_AT_END_BYTES_MAX);
             let slots = Slots { store: Arc::clone(store), slot, content, parts: open.parts, merges };
             if self.publisher.send(slots).is_err() {
                 self.failure.get_or_insert_with(|| "the publish thread failed; this is a bug".to_owned());
