@@ -151,6 +151,10 @@ pub(crate) struct LateReport {
     pub(crate) events: u64,
 }
 
+/// A payload that makes the decoder panic, so that tests see what becomes of it.
+#[cfg(test)]
+pub(crate) const PANICS: &[u8] = b"panic";
+
 /// Decodes datagrams; holds all state that outlives one.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
@@ -192,6 +196,8 @@ impl Decoder {
     pub(crate) fn decode(&mut self, datagram: &Datagram<'_>, sink: &mut FlowSink) -> Report {
         let mut report = Report::default();
         let rows = (sink.flows.rows(), sink.options.rows());
+        #[cfg(test)]
+        assert_ne!(datagram.payload, PANICS);
         if let Err(error) = self.decode_message(datagram, sink, &mut report) {
             sink.flows.truncate(rows.0);
             sink.options.truncate(rows.1);

@@ -9,6 +9,9 @@ use flow_common::limits;
 
 use crate::fs::Fs;
 
+/// How often a full disk is looked at. Tests don't wait.
+const PAUSE: Duration = Duration::from_secs(if cfg!(test) { 0 } else { limits::DISK_CHECK_SECS });
+
 /// The disk of a tree.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -56,8 +59,7 @@ impl Disk {
 
     /// Whether records are dropped at present. Looks at the disk now and then.
     pub(crate) fn is_full(&mut self) -> bool {
-        let pause = Duration::from_secs(limits::DISK_CHECK_SECS);
-        if !self.is_full || self.looked_at.is_some_and(|at| at.elapsed() < pause) {
+        if !self.is_full || self.looked_at.is_some_and(|at| at.elapsed() < PAUSE) {
             return self.is_full;
         }
         self.looked_at = Some(Instant::now());

@@ -25,6 +25,7 @@ use super::publishing::{self, Slots};
 use super::writing::{ToWriter, Writing};
 use crate::config::Config;
 use crate::datagram::{Block, Datagram, ListenerId, Transport};
+use crate::decode;
 use crate::exec::Hooks;
 use crate::fs::sim::{Fault, SimFs};
 use crate::journal::{Journal, ListenerAddr};
@@ -314,6 +315,60 @@ fn a_crash_takes_nothing() {
         let visible = lives.settle();
         assert!(visible.into_keys().eq(0..lives.next), "{}", lives.name);
     }
+}
+
+#[test]
+fn a_full_disk_drops_and_counts_until_there_is_room() {
+    let mut lives = Lives::new(5);
+    let mut life = Life::start(&lives.fs).unwrap();
+    lives.live(&mut life, 40);
+    const ROOM: u64 = 1 << 50;
+    lives.fs.set_limit(ROOM);
+    let free = lives.fs.shared().free_bytes(Path::new("/disk")).unwrap();
+    lives.fs.set_limit(ROOM - free);
+    lives.live(&mut life, 100);
+    assert_eq!(life.metrics.disk_full.get(), 1);
+    assert!(discarded(&life.metrics) > 0);
+    // What had come before is visible, and nothing lies about.
+    let when_full = lives.visible();
+    assert!(!when_full.is_empty());
+    assert!(lives.files(|name| parse_part_name(name).is_some()).is_empty());
+    lives.fs.set_limit(u64::MAX);
+    lives.live(&mut life, 40);
+    assert_eq!(life.metrics.disk_full.get(), 0, "it goes on by itself");
+    let n_discarded = discarded(&life.metrics);
+    lives.live(&mut life, 40);
+    let metrics = life.finish();
+    assert_eq!(discarded(&metrics), n_discarded);
+    let visible = lives.visible();
+    assert!(when_full.keys().all(|number| visible.contains_key(number)));
+    assert_eq!(visible.len() as u64 + n_discarded, lives.next);
+}
+
+#[test]
+fn a_datagram_that_panics_is_kept_aside_and_all_others_count() {
+    let mut lives = Lives::new(3);
+    let rejected = |life: &Life| {
+        let name = "flowcap_datagrams_rejected_total{reason=\"panicked\"}";
+        life.metrics.value(name).unwrap()
+    };
+    let mut life = Life::start(&lives.fs).unwrap();
+    lives.live(&mut life, 10);
+    let mut block = lives.block();
+    let (peer, received_at) = (([192, 0, 2, 1], 1).into(), Timestamp::from_secs(lives.now_secs));
+    let (listener, transport) = (ListenerId(0), Transport::Udp);
+    block.push(Datagram { payload: decode::PANICS, peer, listener, transport, received_at });
+    life.accept(block);
+    assert_eq!(rejected(&life), 1);
+    let kept = lives.files(|name| name.ends_with(".datagram"));
+    assert_eq!(kept.iter().map(|path| lives.fs.content(path).unwrap()).collect::<Vec<_>>(), [decode::PANICS]);
+    // A crash, and the journal again: it panics once more, and nothing else comes of it.
+    drop(life);
+    let mut life = Life::start(&lives.fs).unwrap();
+    assert_eq!(rejected(&life), 1);
+    lives.live(&mut life, 10);
+    life.finish();
+    assert!(lives.settle().into_keys().eq(0..lives.next));
 }
 
 /// One operation fails, and all goes on. Returns how many there were.
