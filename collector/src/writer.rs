@@ -274,7 +274,7 @@ impl Store {
     }
 
     /// Writes a part as the n-th of its slot, or the first after it whose name is free.
-    /// It can be read from then on, and is durable after [`Part::sync`].
+    /// It can be read from then on, and is durable after [`Self::sync`].
     pub(crate) fn write_part(
         &self,
         content: Content,
