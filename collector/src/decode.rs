@@ -234,6 +234,11 @@ impl Decoder {
         None
     }
 
+    /// After which silence a session is forgotten, seconds.
+    pub(crate) fn session_idle_secs(&self) -> Option<i64> {
+        self.lifetimes.session_idle_secs
+    }
+
     /// Gives up data that waited too long; returns why, once per datagram.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<DecodeError> {
         if now.secs().abs_diff(self.swept_at.secs()) >= limits::SESSION_SWEEP_SECS {

@@ -64,6 +64,14 @@ impl Losses {
         }
     }
 
+    /// Forgets sessions that have been silent for so long, looked for once a minute.
+    pub(crate) fn expire(&mut self, now: Timestamp, idle_secs: Option<i64>) {
+        let Some(idle_secs) = idle_secs else { return };
+        if now.secs().abs_diff(self.cleared_at_secs) >= limits::SESSION_SWEEP_SECS {
+            self.forget_quiet(now, idle_secs);
+        }
+    }
+
     /// Follows one message of `n_records` data records; `None` where they could not
     /// all be counted.
     pub(crate) fn observe(
@@ -99,8 +107,12 @@ impl Losses {
         if self.n_domains < self.bounds.domains || now.secs() == self.cleared_at_secs {
             return;
         }
+        self.forget_quiet(now, limits::STREAM_QUIET_SECS_MAX);
+    }
+
+    fn forget_quiet(&mut self, now: Timestamp, quiet_secs: i64) {
         self.cleared_at_secs = now.secs();
-        let oldest_secs = now.secs() - limits::STREAM_QUIET_SECS_MAX;
+        let oldest_secs = now.secs().saturating_sub(quiet_secs);
         self.streams.retain(|_, stream| stream.seen_at_secs >= oldest_secs);
         self.n_domains = self.streams.values().map(|stream| stream.domains.len()).sum();
     }
@@ -157,6 +169,24 @@ mod tests {
     fn one_counter_for_all_domains_is_no_loss() {
         assert_eq!(net_loss((0..N_MESSAGES).map(|n| (n % 3, n))), 0);
         assert_eq!(net_loss((0..N_MESSAGES).map(|n| (n / 7 % 2, n))), 0);
+    }
+
+    #[test]
+    fn who_is_silent_for_long_is_forgotten() {
+        let mut losses = Losses::default();
+        for port in 0..10 {
+            let peer = SocketAddr::from(([192, 0, 2, 1], port));
+            let key = StreamKey { peer, listener: ListenerId(0), transport: Transport::Udp, version: 9 };
+            losses.observe(key, 0, 1, Some(1), Timestamp::from_secs(100 * i64::from(port)));
+        }
+        let mut check = |secs, idle_secs, expected| {
+            losses.expire(Timestamp::from_secs(secs), idle_secs);
+            assert_eq!((losses.streams.len(), losses.n_domains), (expected, expected), "at {secs}");
+        };
+        check(10_000, None, 10);
+        check(1_000, Some(500), 5);
+        check(1_030, Some(0), 5); // not yet a minute later
+        check(1_060, Some(200), 1);
     }
 
     #[test]

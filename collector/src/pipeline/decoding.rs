@@ -411,6 +411,7 @@ impl Decode {
         }
         self.ticked_at_secs = now.secs();
         let given_up = self.decoder.expire(now);
+        self.losses.expire(now, self.decoder.session_idle_secs());
         self.is_changed |= !given_up.is_empty();
         self.reject_all(&given_up);
         if self.slot.is_some_and(|slot| !slot.contains(now)) {
