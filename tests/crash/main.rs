@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! KILLS=1000 CRASH_RATE=200000 cargo test --release -p flow-tests --test crash kills -- --nocapture
-//! SOAK_SECS=3600 cargo test --release -p flow-tests --test crash soak::soak -- --ignored --nocapture
+//! SOAK_SECS=3600 cargo test --release -p flow-tests --test crash exporters_come -- --nocapture
 //! ```
 //!
 //! - `collector`: the process, and what the kernel knows of it
