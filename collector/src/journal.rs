@@ -92,6 +92,16 @@ struct State {
     retry_at: Option<Instant>,
 }
 
+impl State {
+    /// Number of a segment about to be made.
+    fn take_name(&mut self) -> u64 {
+        self.has_new_names = true;
+        let name = self.next_name;
+        self.next_name += 1;
+        name
+    }
+}
+
 /// A journal.
 pub(crate) struct Journal {
     fs: Arc<dyn Fs>,
@@ -281,7 +291,7 @@ impl Journal {
         let begin = |state: &mut State| {
             let segment = match state.spare.pop() {
                 Some(segment) => Segment { listeners: None, ..segment },
-                None => self.make_segment(state)?,
+                None => self.make_segment(state.take_name())?,
             };
             let header = SegmentHeader { id: self.id, base, listeners: self.listeners.clone() };
             write_all_at(&*segment.file, &header.encode(), 0)?;
@@ -297,16 +307,14 @@ impl Journal {
         }
     }
 
-    fn make_segment(&self, state: &mut State) -> io::Result<Segment> {
-        let path = self.directory.join(format!("{:04}.segment", state.next_name));
-        state.next_name += 1;
+    fn make_segment(&self, name: u64) -> io::Result<Segment> {
+        let path = self.directory.join(format!("{name:04}.segment"));
         let file = self.fs.create_new(&path)?;
         if let Err(error) = file.allocate(SEGMENT_BYTES) {
             // A file without its room is none.
             let _ = self.fs.remove(&path);
             return Err(error);
         }
-        state.has_new_names = true;
         Ok(Segment { path, file: Arc::from(file), listeners: None, is_failed: false })
     }
 
@@ -356,7 +364,11 @@ impl Journal {
         let mut state = self.lock();
         let is_time = state.retry_at.is_none_or(|at| Instant::now() >= at);
         if state.spare.is_empty() && is_time {
-            let segment = self.make_segment(&mut state)?;
+            let name = state.take_name();
+            // The receiver waits for this lock: not also for the disk.
+            drop(state);
+            let segment = self.make_segment(name)?;
+            state = self.lock();
             state.spare.push(segment);
         }
         let has_new_names = std::mem::take(&mut state.has_new_names);
@@ -366,6 +378,7 @@ impl Journal {
 
     /// Nothing before `position` is needed any more.
     pub(crate) fn release(&self, position: u64) {
+        let mut surplus = Vec::new();
         let mut state = self.lock();
         while let Some((&base, _)) = state.segments.first_key_value() {
             if base + SEGMENT_BYTES > position || state.current == Some(base) {
@@ -374,7 +387,14 @@ impl Journal {
             let Some(segment) = state.segments.remove(&base) else { break };
             if state.spare.len() < limits::JOURNAL_SPARE_SEGMENTS && !segment.is_failed {
                 state.spare.push(segment);
-            } else if let Err(error) = self.fs.remove(&segment.path) {
+            } else {
+                surplus.push(segment);
+            }
+        }
+        // The receiver waits for this lock: not also for the disk.
+        drop(state);
+        for segment in surplus {
+            if let Err(error) = self.fs.remove(&segment.path) {
                 tracing::warn!("cannot remove `{}`: {error}", segment.path.display());
             }
         }

@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 
 use flow_collector::harness::Decoding;
+use flow_tests::load::FIELDS;
 use flow_tests::mutate::Xorshift;
 use flow_tests::packet::{Value, ipfix, v5, v9};
 use flow_tests::{pcap, testdata};
@@ -31,30 +32,6 @@ pub struct Case {
 pub fn cases() -> Vec<Case> {
     vec![v9_case(), ipfix_case(), v5_case(), capture_case("ipfix-ovs", "ipfix-ovs")]
 }
-
-/// Element and octets of a v9 record with 20 fields.
-const V9_FIELDS: [(u16, u16); 20] = [
-    (8, 4),  // source address
-    (12, 4), // destination address
-    (15, 4), // next hop
-    (10, 4), // input interface
-    (14, 4), // output interface
-    (2, 4),  // packets
-    (1, 4),  // octets
-    (22, 4), // first
-    (21, 4), // last
-    (7, 2),  // source port
-    (11, 2), // destination port
-    (16, 4), // source AS
-    (17, 4), // destination AS
-    (58, 2), // VLAN
-    (4, 1),  // protocol
-    (6, 1),  // TCP flags
-    (5, 1),  // type of service
-    (9, 1),  // source mask
-    (13, 1), // destination mask
-    (61, 1), // direction
-];
 
 /// The octets of one record; IPFIX counts in 8 octets and stamps with 8.
 fn record(random: &mut Xorshift, is_ipfix: bool) -> Vec<u8> {
@@ -103,14 +80,14 @@ fn v9_case() -> Case {
     let datagram = |n: u32| message(n).data(260, &records(n, false)).encode();
     Case {
         name: "v9",
-        templates: vec![message(0).template(260, &V9_FIELDS).encode()],
+        templates: vec![message(0).template(260, &FIELDS).encode()],
         datagrams: (1..=N_DATAGRAMS).map(datagram).collect(),
         n_records: N_DATAGRAMS as usize * RECORDS_PER_DATAGRAM,
     }
 }
 
 fn ipfix_case() -> Case {
-    let fields = V9_FIELDS.map(|(id, length)| match id {
+    let fields = FIELDS.map(|(id, length)| match id {
         1 | 2 => ipfix::Field::iana(id, 8),
         22 => ipfix::Field::iana(152, 8),
         21 => ipfix::Field::iana(153, 8),

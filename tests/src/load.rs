@@ -39,7 +39,7 @@ pub enum Version {
 }
 
 /// Element and octets of a v9 record. IPFIX has 8 octets for counters and times.
-const FIELDS: [(u16, u16); 20] = [
+pub const FIELDS: [(u16, u16); 20] = [
     (8, 4),  // source address
     (12, 4), // destination address
     (15, 4), // next hop
