@@ -568,6 +568,14 @@ pub const SCHEMA_ELEMENTS_MAX: u64 = 1_024;
 /// that they stay in the cache between filter and output.
 pub const SCAN_BATCH_ROWS: usize = 8_192;
 
+/// Rows flowdump takes of a row group at a time. Pages of ours have fewer, so each is one
+/// step; those of others may have millions.
+pub const SCAN_STEP_ROWS_MAX: usize = 32_768;
+
+/// Rows a page may say it has. Those of other writers have up to a million; each takes
+/// nine octets while it is decoded.
+pub const PAGE_ROWS_READ_MAX: usize = 1 << 22;
+
 /// Output gathered before it is written, octets: few system calls, and the first
 /// rows still come at once.
 pub const OUTPUT_BUFFER_BYTES: usize = 64 << 10;

@@ -6,12 +6,13 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array,
-    ListArray, MapArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+    ListArray, MapArray, StringArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Schema, TimeUnit};
-use flow_common::column::{COLUMNS, Column, Kind, by_name};
+use flow_common::column::{COLUMNS, Column as TableColumn, Kind, by_name};
 
 use crate::columns::ColumnRef;
+use crate::values::{Bytes, Column, Dictionary, Values};
 
 /// A column beyond the table that a file has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,35 +26,40 @@ pub(crate) struct FileColumn {
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
     rows: usize,
-    columns: Vec<Option<ArrayRef>>,
+    columns: Vec<Option<Column>>,
     extra: Arc<[FileColumn]>,
     /// What counters were multiplied by; `None` where they are as stored.
-    rates: Option<Int64Array>,
+    rates: Option<Vec<i64>>,
 }
 
 impl Batch {
-    /// The known columns of `batch`: the table's, and `extra`; others are ignored.
-    pub(crate) fn new(batch: &RecordBatch, extra: &Arc<[FileColumn]>) -> Self {
+    /// Rows without a column yet, of a file with the columns `extra` beyond the table.
+    pub(crate) fn new(rows: usize, extra: &Arc<[FileColumn]>) -> Self {
         let last = extra.iter().map(|one| one.column.index() + 1).max();
-        let mut columns = vec![None; COLUMNS.len().max(last.unwrap_or(0))];
-        for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-            if let Some(column) = found(field.name(), extra) {
-                columns[column.index()] = Some(array.clone());
-            }
-        }
-        Self { rows: batch.num_rows(), columns, extra: Arc::clone(extra), rates: None }
+        let columns = vec![None; COLUMNS.len().max(last.unwrap_or(0))];
+        Self { rows, columns, extra: Arc::clone(extra), rates: None }
     }
 
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// The first `rows` rows.
-    pub(crate) fn head(&self, rows: usize) -> Self {
-        let rows = rows.min(self.rows);
-        let cut = |array: &Option<ArrayRef>| array.as_ref().map(|array| array.slice(0, rows));
-        let rates = self.rates.as_ref().map(|rates| rates.slice(0, rows));
-        Self { rows, columns: self.columns.iter().map(cut).collect(), extra: Arc::clone(&self.extra), rates }
+    /// Leaves the first `rows` rows.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.rows = rows.min(self.rows);
+        self.columns.iter_mut().flatten().for_each(|column| column.truncate(rows));
+        if let Some(rates) = &mut self.rates {
+            rates.truncate(rows);
+        }
+    }
+
+    /// Leaves only `rows`, which ascend.
+    pub(crate) fn select(&mut self, rows: &[u32]) {
+        self.rows = rows.len();
+        self.columns.iter_mut().flatten().for_each(|column| column.select(rows));
+        if let Some(rates) = &mut self.rates {
+            *rates = rows.iter().filter_map(|&row| rates.get(row as usize).copied()).collect();
+        }
     }
 
     /// Columns beyond the table that the file of these rows has.
@@ -61,54 +67,95 @@ impl Batch {
         &self.extra
     }
 
-    /// Puts other values in place of a column's.
-    pub(crate) fn replace(&mut self, column: ColumnRef, array: ArrayRef) {
-        self.columns[column.index()] = Some(array);
+    /// Puts a column, or other values in place of its.
+    pub(crate) fn set(&mut self, column: ColumnRef, values: Column) {
+        if let Some(place) = self.columns.get_mut(column.index()) {
+            *place = Some(values);
+        }
     }
 
-    /// Says what its counters were multiplied by.
-    pub(crate) fn set_rates(&mut self, rates: Int64Array) {
+    /// Forgets a column that was read for a filter alone.
+    pub(crate) fn remove(&mut self, column: ColumnRef) {
+        if let Some(place) = self.columns.get_mut(column.index()) {
+            *place = None;
+        }
+    }
+
+    /// Says what its counters were multiplied by, row by row.
+    pub(crate) fn set_rates(&mut self, rates: Vec<i64>) {
         self.rates = Some(rates);
+    }
+
+    /// What its counters were multiplied by, row by row.
+    pub(crate) fn rates(&self) -> Option<&[i64]> {
+        self.rates.as_deref()
     }
 
     /// What the counters of a row were multiplied by, if by more than one.
     pub(crate) fn rate(&self, row: usize) -> Option<i64> {
-        self.rates.as_ref().map(|rates| rates.value(row)).filter(|&rate| rate > 1)
+        self.rates.as_ref().and_then(|rates| rates.get(row).copied()).filter(|&rate| rate > 1)
     }
 
     /// The smallest and the largest of those, over all rows.
     pub(crate) fn rate_span(&self) -> Option<(i64, i64)> {
-        let rates = self.rates.as_ref()?.values();
+        let rates = self.rates.as_ref()?;
         Some((*rates.iter().min()?, *rates.iter().max()?)).filter(|&(_, max)| max > 1)
     }
 
     /// Whether some row has a value in the column.
     pub(crate) fn has_values(&self, column: impl Into<ColumnRef>) -> bool {
-        self.array(column.into()).is_some_and(|array| array.null_count() < array.len())
+        match self.column(column.into()) {
+            None | Some(Column::Null) => false,
+            Some(Column::Array(array)) => array.null_count() < array.len(),
+            Some(Column::Ids { dictionary, ids }) => ids.iter().any(|&id| (id as usize) < dictionary.len()),
+            Some(Column::Plain { nulls, .. }) => {
+                nulls.as_ref().is_none_or(|nulls| nulls.iter().any(|&is_null| !is_null))
+            }
+        }
     }
 
-    fn array(&self, column: ColumnRef) -> Option<&ArrayRef> {
+    /// A column as it was decoded.
+    pub(crate) fn column(&self, column: ColumnRef) -> Option<&Column> {
         self.columns.get(column.index())?.as_ref()
     }
 
     /// The cells of a column.
     pub(crate) fn cells(&self, column: impl Into<ColumnRef>) -> Cells<'_> {
-        let Some(array) = self.array(column.into()) else { return Cells::Absent };
-        let cells = match array.data_type() {
-            DataType::Int32 => array.as_primitive_opt::<Int32Type>().map(Cells::Int32),
-            DataType::Int64 => array.as_primitive_opt::<Int64Type>().map(Cells::Int64),
-            DataType::Timestamp(..) => array.as_primitive_opt::<TimestampMicrosecondType>().map(Cells::Time),
-            DataType::FixedSizeBinary(_) => array.as_fixed_size_binary_opt().map(Cells::Fixed),
-            DataType::Utf8 => array.as_string_opt().map(Cells::Text),
-            DataType::Binary => array.as_binary_opt().map(Cells::Binary),
-            DataType::Float64 => array.as_primitive_opt::<Float64Type>().map(Cells::Float),
-            DataType::Boolean => array.as_boolean_opt().map(Cells::Boolean),
-            DataType::List(_) => array.as_list_opt().map(Cells::List),
-            DataType::Map(..) => array.as_map_opt().map(Cells::Map),
-            _ => None,
-        };
-        cells.unwrap_or(Cells::Absent)
+        match self.column(column.into()) {
+            None | Some(Column::Null) => Cells::Absent,
+            Some(Column::Array(array)) => of_array(array),
+            Some(Column::Ids { dictionary, ids }) => match &dictionary.values {
+                Values::Ints(values) => Cells::IntIds { dictionary, values, ids },
+                Values::Fixed(values) => Cells::FixedIds { dictionary, values, ids },
+                Values::Bytes(values) => Cells::ByteIds { dictionary, values, ids },
+            },
+            Some(Column::Plain { values, nulls }) => {
+                let nulls = nulls.as_deref();
+                match values {
+                    Values::Ints(values) => Cells::Ints { values, nulls },
+                    Values::Fixed(values) => Cells::Fixed { values, nulls },
+                    Values::Bytes(values) => Cells::Bytes { values, nulls },
+                }
+            }
+        }
     }
+}
+
+fn of_array(array: &ArrayRef) -> Cells<'_> {
+    let cells = match array.data_type() {
+        DataType::Int32 => array.as_primitive_opt::<Int32Type>().map(Cells::Int32),
+        DataType::Int64 => array.as_primitive_opt::<Int64Type>().map(Cells::Int64),
+        DataType::Timestamp(..) => array.as_primitive_opt::<TimestampMicrosecondType>().map(Cells::Time),
+        DataType::FixedSizeBinary(_) => array.as_fixed_size_binary_opt().map(Cells::FixedArray),
+        DataType::Utf8 => array.as_string_opt().map(Cells::Text),
+        DataType::Binary => array.as_binary_opt().map(Cells::Binary),
+        DataType::Float64 => array.as_primitive_opt::<Float64Type>().map(Cells::Float),
+        DataType::Boolean => array.as_boolean_opt().map(Cells::Boolean),
+        DataType::List(_) => array.as_list_opt().map(Cells::List),
+        DataType::Map(..) => array.as_map_opt().map(Cells::Map),
+        _ => None,
+    };
+    cells.unwrap_or(Cells::Absent)
 }
 
 /// The column a file means by `name`: one of the table, else one of `extra`.
@@ -118,7 +165,7 @@ pub(crate) fn found(name: &str, extra: &[FileColumn]) -> Option<ColumnRef> {
 }
 
 /// The column of `schema` that is not stored as the table of columns says, if any.
-pub(crate) fn misfit(schema: &Schema) -> Option<(&'static Column, DataType)> {
+pub(crate) fn misfit(schema: &Schema) -> Option<(&'static TableColumn, DataType)> {
     let known = schema.fields().iter().filter_map(|field| Some((by_name(field.name())?, field.data_type())));
     known
         .into_iter()
@@ -151,12 +198,39 @@ fn is_map_of_octets(found: &DataType) -> bool {
 /// The cells of one column of a batch, typed once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Cells<'a> {
-    /// The file has no such column, or it was not asked for.
+    /// The file has no such column, it was not asked for, or it is all NULL.
     Absent,
+    Ints {
+        values: &'a [i64],
+        nulls: Option<&'a [bool]>,
+    },
+    IntIds {
+        dictionary: &'a Dictionary,
+        values: &'a [i64],
+        ids: &'a [u32],
+    },
+    Fixed {
+        values: &'a [u128],
+        nulls: Option<&'a [bool]>,
+    },
+    FixedIds {
+        dictionary: &'a Dictionary,
+        values: &'a [u128],
+        ids: &'a [u32],
+    },
+    Bytes {
+        values: &'a Bytes,
+        nulls: Option<&'a [bool]>,
+    },
+    ByteIds {
+        dictionary: &'a Dictionary,
+        values: &'a Bytes,
+        ids: &'a [u32],
+    },
     Int32(&'a Int32Array),
     Int64(&'a Int64Array),
     Time(&'a TimestampMicrosecondArray),
-    Fixed(&'a FixedSizeBinaryArray),
+    FixedArray(&'a FixedSizeBinaryArray),
     Text(&'a StringArray),
     Binary(&'a BinaryArray),
     Float(&'a Float64Array),
@@ -165,10 +239,28 @@ pub(crate) enum Cells<'a> {
     Map(&'a MapArray),
 }
 
+fn is_null(nulls: Option<&[bool]>, row: usize) -> bool {
+    nulls.is_some_and(|nulls| nulls.get(row).copied().unwrap_or(true))
+}
+
 impl<'a> Cells<'a> {
+    /// The dictionary and the id of each row, where the column has them; the id of NULL
+    /// is the dictionary's length.
+    pub(crate) fn dictionary(self) -> Option<(&'a Dictionary, &'a [u32])> {
+        match self {
+            Self::IntIds { dictionary, ids, .. }
+            | Self::FixedIds { dictionary, ids, .. }
+            | Self::ByteIds { dictionary, ids, .. } => Some((dictionary, ids)),
+            _ => None,
+        }
+    }
+
     /// A number, a time in microseconds, or a truth value as 0 or 1.
+    #[inline]
     pub(crate) fn int(self, row: usize) -> Option<i64> {
         match self {
+            Self::IntIds { values, ids, .. } => values.get(*ids.get(row)? as usize).copied(),
+            Self::Ints { values, nulls } if !is_null(nulls, row) => values.get(row).copied(),
             Self::Int32(array) => array.is_valid(row).then(|| array.value(row).into()),
             Self::Int64(array) => array.is_valid(row).then(|| array.value(row)),
             Self::Time(array) => array.is_valid(row).then(|| array.value(row)),
@@ -183,19 +275,40 @@ impl<'a> Cells<'a> {
     }
 
     /// `N` octets: an address or a MAC.
+    #[inline]
     pub(crate) fn octets<const N: usize>(self, row: usize) -> Option<[u8; N]> {
-        let Self::Fixed(array) = self else { return None };
-        array.is_valid(row).then(|| array.value(row).try_into().ok())?
+        let number = match self {
+            Self::FixedIds { values, ids, .. } => *values.get(*ids.get(row)? as usize)?,
+            Self::Fixed { values, nulls } if !is_null(nulls, row) => *values.get(row)?,
+            Self::FixedArray(array) => {
+                return array.is_valid(row).then(|| array.value(row).try_into().ok())?;
+            }
+            _ => return None,
+        };
+        number.to_be_bytes().last_chunk().copied()
     }
 
     pub(crate) fn text(self, row: usize) -> Option<&'a str> {
-        let Self::Text(array) = self else { return None };
-        array.is_valid(row).then(|| array.value(row))
+        match self {
+            Self::Text(array) => array.is_valid(row).then(|| array.value(row)),
+            // Decoding has checked it.
+            _ => str::from_utf8(self.bytes(row)?).ok(),
+        }
     }
 
     pub(crate) fn binary(self, row: usize) -> Option<&'a [u8]> {
-        let Self::Binary(array) = self else { return None };
-        array.is_valid(row).then(|| array.value(row))
+        match self {
+            Self::Binary(array) => array.is_valid(row).then(|| array.value(row)),
+            _ => self.bytes(row),
+        }
+    }
+
+    fn bytes(self, row: usize) -> Option<&'a [u8]> {
+        match self {
+            Self::ByteIds { values, ids, .. } => values.get(*ids.get(row)? as usize),
+            Self::Bytes { values, nulls } if !is_null(nulls, row) => values.get(row),
+            _ => None,
+        }
     }
 
     /// Entries of an MPLS label stack, top first.

@@ -286,14 +286,16 @@ impl<'a> Reader<'a> {
             Err(error) => return Ok(Err(error)),
         };
         while !self.is_full() {
-            let batch = match scan.next() {
+            let mut batch = match scan.next() {
                 Ok(Some(batch)) => batch,
                 Ok(None) => break,
                 Err(error) => return Ok(Err(error)),
             };
             let room = self.request.limit.map(|limit| limit - self.passed);
             let room = room.and_then(|room| usize::try_from(room).ok()).unwrap_or(usize::MAX);
-            let batch = if room < batch.rows() { batch.head(room) } else { batch };
+            if room < batch.rows() {
+                batch.truncate(room);
+            }
             self.count(&batch);
             sink.batch(&batch)?;
         }

@@ -33,7 +33,7 @@ mod vocabulary;
 
 pub(crate) use ast::Comparator;
 pub(crate) use diagnostic::FilterError;
-pub(crate) use evaluate::select;
+pub(crate) use evaluate::{Filter, Outlook};
 pub(crate) use predicate::{Predicate, Test};
 pub(crate) use vocabulary::nouns;
 

@@ -37,6 +37,7 @@ mod scan;
 mod statistic;
 mod tables;
 mod time_range;
+mod values;
 mod zone;
 
 use std::ffi::OsString;

@@ -4,13 +4,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array};
 use flow_common::addr::Addr16;
 use flow_common::column::ColumnId;
 use flow_common::tables::{RateRow, RateScope};
 
 use crate::batch::{Batch, Cells};
 use crate::names::sampler;
+use crate::values::{Column, Values};
 
 /// Counters that are multiplied.
 pub(crate) const SCALED_COLUMNS: [ColumnId; 5] =
@@ -109,25 +109,34 @@ impl Rates {
 pub(crate) struct Scaling(pub(crate) Arc<Rates>);
 
 impl Scaling {
-    /// `batch` with its counters multiplied, and the rates kept beside them.
-    pub(crate) fn apply(&self, batch: Batch) -> Batch {
-        let told = RateCells::new(&self.0, &batch);
-        let rates: Vec<i64> = (0..batch.rows()).map(|row| told.get(row).unwrap_or(1)).collect();
+    /// Multiplies those counters of `batch` that are there and not in `done`, and keeps
+    /// the rates beside them.
+    pub(crate) fn apply(&self, batch: &mut Batch, done: &mut BTreeSet<ColumnId>) {
+        let rates = match batch.rates() {
+            Some(rates) => rates.to_vec(),
+            None => {
+                let told = RateCells::new(&self.0, batch);
+                (0..batch.rows()).map(|row| told.get(row).unwrap_or(1)).collect()
+            }
+        };
         if rates.iter().all(|&rate| rate == 1) {
-            return batch;
+            return;
         }
-        let mut scaled = batch.clone();
         for id in SCALED_COLUMNS {
             let cells = batch.cells(id);
-            if matches!(cells, Cells::Absent) {
+            if matches!(cells, Cells::Absent) || !done.insert(id) {
                 continue;
             }
-            let value = |(row, rate): (usize, &i64)| Some(cells.int(row)?.saturating_mul(*rate));
-            let array = rates.iter().enumerate().map(value).collect::<Int64Array>();
-            scaled.replace(id.into(), Arc::new(array) as ArrayRef);
+            let (mut values, mut nulls) = (Vec::with_capacity(rates.len()), Vec::with_capacity(rates.len()));
+            for (row, rate) in rates.iter().enumerate() {
+                let value = cells.int(row);
+                values.push(value.map_or(0, |value| value.saturating_mul(*rate)));
+                nulls.push(value.is_none());
+            }
+            let nulls = nulls.contains(&true).then_some(nulls);
+            batch.set(id.into(), Column::Plain { values: Values::Ints(values), nulls });
         }
-        scaled.set_rates(Int64Array::from(rates));
-        scaled
+        batch.set_rates(rates);
     }
 }
 

@@ -11,29 +11,31 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Once};
 
-use arrow_array::{BooleanArray, RecordBatch};
 use flow_common::column::{ColumnId, ExtraColumn, by_name};
 use flow_common::footer::{Footer, FooterError};
-use flow_common::limits::{SCAN_BATCH_ROWS, TABLE_BYTES_MAX, TABLE_ROWS_MAX};
+use flow_common::limits::{TABLE_BYTES_MAX, TABLE_ROWS_MAX};
 use flow_common::tables::Row;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-    RowFilter,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 
-use crate::batch::{Batch, FileColumn, found, is_stored_as, misfit};
+use crate::batch::{FileColumn, found, is_stored_as, misfit};
 use crate::columns::{ColumnRef, Columns};
-use crate::filter::{Predicate, select};
+use crate::filter::Predicate;
 use crate::message::{lower_first, reason};
 use crate::scaling::{SCALED_COLUMNS, Scaling};
 
 mod metadata;
+mod pages;
 mod prune;
+mod rows;
+mod unpack;
 
 use self::metadata::within;
+use self::pages::Cursor;
+use self::rows::Opened;
+pub(crate) use self::rows::Scan;
 
 /// What is read of every file.
 #[derive(Debug, Clone)]
@@ -104,7 +106,8 @@ fn parquet_reason(error: &ParquetError) -> String {
 
 /// One file, opened: its metadata is read and checked, no rows yet.
 pub(crate) struct FlowFile {
-    file: File,
+    file: Arc<File>,
+    file_bytes: u64,
     metadata: ArrowReaderMetadata,
     /// Columns beyond the table; empty before [`FlowFile::bind`].
     extra: Arc<[FileColumn]>,
@@ -120,7 +123,8 @@ impl FlowFile {
     /// One that was opened before.
     pub(crate) fn of(file: File) -> Result<Self, ReadError> {
         guarded(|| {
-            if file.metadata()?.is_dir() {
+            let status = file.metadata()?;
+            if status.is_dir() {
                 return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory).into());
             }
             let metadata = metadata::load(&file)?;
@@ -131,7 +135,7 @@ impl FlowFile {
                 return Err(ReadError::Foreign);
             }
             let footer = footer(&metadata)?;
-            Ok(Self { file, metadata, extra: Arc::new([]), footer })
+            Ok(Self { file: Arc::new(file), file_bytes: status.len(), metadata, extra: Arc::new([]), footer })
         })
     }
 
@@ -267,33 +271,34 @@ impl FlowFile {
 
     /// The matching rows of one row group.
     pub(crate) fn scan(&self, group: usize, plan: &Plan) -> Result<Scan, ReadError> {
-        guarded(|| {
-            let file = self.file.try_clone()?;
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
-            let mut builder = builder
-                .with_batch_size(SCAN_BATCH_ROWS)
-                .with_row_groups(vec![group])
-                .with_projection(self.projection(&plan.columns, plan.has_extra));
-            if !plan.predicate.is_any() {
-                let mut columns = BTreeSet::new();
-                plan.predicate.columns(&mut columns);
-                if has_scaled(&columns) {
-                    columns.extend(self.scaling_columns(group, plan));
-                }
-                let (predicate, extra) = (Arc::clone(&plan.predicate), Arc::clone(&self.extra));
-                let scaling = plan.scaling.clone();
-                let keep = move |batch: RecordBatch| {
-                    let batch = scaled(Batch::new(&batch, &extra), scaling.as_ref());
-                    Ok(BooleanArray::new(select(&predicate, &batch), None))
-                };
-                let filter = ArrowPredicateFn::new(self.projection(&columns, false), keep);
-                builder = builder.with_row_filter(RowFilter::new(vec![Box::new(filter)]));
-            }
-            Ok(Scan {
-                reader: builder.build()?,
-                extra: Arc::clone(&self.extra),
-                scaling: plan.scaling.clone(),
-            })
+        guarded(|| Scan::new(self, group, plan))
+    }
+
+    /// Columns of the answer, those beyond the table included.
+    fn asked(&self, plan: &Plan) -> BTreeSet<ColumnRef> {
+        let extra = self.extra.iter().map(|one| one.column).filter(|_| plan.has_extra);
+        plan.columns.iter().copied().chain(extra).collect()
+    }
+
+    /// Where a column of a row group begins.
+    fn cursor(&self, group: usize, column: ColumnRef) -> Result<Opened, ReadError> {
+        let of_file = || Some(self.extra.iter().find(|one| one.column == column)?.name.as_str());
+        let Some(name) = column.table().map(|known| known.name).or_else(of_file) else {
+            return Ok(Opened::Absent);
+        };
+        let group = self.metadata.metadata().row_group(group);
+        let Some(chunk) = group.columns().iter().find(|chunk| chunk.column_path().parts()[0] == name) else {
+            return Ok(Opened::Absent);
+        };
+        let rows = rows_of(group);
+        let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
+        if nulls == Some(rows) && chunk.column_descr().max_rep_level() == 0 {
+            return Ok(Opened::Absent);
+        }
+        let rows = usize::try_from(rows).unwrap_or(0);
+        Ok(match Cursor::new(&self.file, self.file_bytes, chunk, rows)? {
+            Some(cursor) => Opened::Cursor(Box::new(cursor)),
+            None => Opened::Foreign,
         })
     }
 
@@ -313,13 +318,6 @@ impl FlowFile {
 /// Whether counters are read that scaling changes.
 fn has_scaled(columns: &BTreeSet<ColumnRef>) -> bool {
     SCALED_COLUMNS.into_iter().any(|id| columns.contains(&id.into()))
-}
-
-fn scaled(batch: Batch, scaling: Option<&Scaling>) -> Batch {
-    match scaling {
-        Some(scaling) => scaling.apply(batch),
-        None => batch,
-    }
 }
 
 fn rows_of(group: &RowGroupMetaData) -> u64 {
@@ -354,24 +352,6 @@ fn footer(metadata: &ArrowReaderMetadata) -> Result<Option<Footer>, ReadError> {
         Ok(footer) => Ok(Some(footer)),
         Err(error @ FooterError::TooNew(_)) => Err(ReadError::TooNew(error)),
         Err(_) => Ok(None),
-    }
-}
-
-/// Batches of matching rows.
-pub(crate) struct Scan {
-    reader: ParquetRecordBatchReader,
-    extra: Arc<[FileColumn]>,
-    scaling: Option<Scaling>,
-}
-
-impl Scan {
-    /// The next batch; after an error there is none.
-    pub(crate) fn next(&mut self) -> Result<Option<Batch>, ReadError> {
-        guarded(|| match self.reader.next() {
-            Some(Ok(batch)) => Ok(Some(scaled(Batch::new(&batch, &self.extra), self.scaling.as_ref()))),
-            Some(Err(error)) => Err(ParquetError::from(error).into()),
-            None => Ok(None),
-        })
     }
 }
 

@@ -126,9 +126,9 @@ impl Predicate {
 }
 
 impl Test {
-    fn columns(&self) -> Vec<ColumnRef> {
-        use ColumnId::{Bytes, DstPort, FlowEnd, FlowStart, IcmpCode, IcmpType, Packets, Protocol};
-        let computed: Vec<ColumnId> = match self {
+    /// The column it is about, where that is one and its value alone decides.
+    pub(crate) fn column(&self) -> Option<ColumnRef> {
+        match self {
             Self::Int { column, .. }
             | Self::IntIn { column, .. }
             | Self::Address { column, .. }
@@ -136,7 +136,17 @@ impl Test {
             | Self::Float { column, .. }
             | Self::Octets { column, .. }
             | Self::Text { column, .. }
-            | Self::Flags { column, .. } => return vec![*column],
+            | Self::Flags { column, .. } => Some(*column),
+            Self::Measure { .. } | Self::Within { .. } => None,
+        }
+    }
+
+    fn columns(&self) -> Vec<ColumnRef> {
+        use ColumnId::{Bytes, DstPort, FlowEnd, FlowStart, IcmpCode, IcmpType, Packets, Protocol};
+        if let Some(column) = self.column() {
+            return vec![column];
+        }
+        let computed: Vec<ColumnId> = match self {
             Self::Within { .. } => TIME_COLUMNS.to_vec(),
             Self::Measure { measure, .. } => match measure {
                 Measure::DurationMs => vec![FlowStart, FlowEnd],
@@ -146,6 +156,7 @@ impl Test {
                 Measure::IcmpType => vec![Protocol, IcmpType, DstPort],
                 Measure::IcmpCode => vec![Protocol, IcmpCode, DstPort],
             },
+            _ => Vec::new(),
         };
         computed.into_iter().map(ColumnRef::from).collect()
     }

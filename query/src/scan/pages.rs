@@ -1,0 +1,401 @@
+//! One column of a row group, page by page, to values and ids.
+//!
+//! The `parquet` crate finds, checks and decompresses pages; what is inside is decoded here,
+//! as its record readers would make rows of what is better kept as ids.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::{Buf, Bytes as Octets};
+use flow_common::limits::PAGE_ROWS_READ_MAX;
+use parquet::basic::{Encoding, LogicalType, Type};
+use parquet::column::page::{Page, PageReader};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
+
+use super::ReadError;
+use super::metadata::within;
+use super::unpack::{deltas, hybrid};
+use crate::values::{Bytes, Column, Dictionary, Values};
+
+/// The octets of a column chunk, read when they are needed: its dictionary, and the rest.
+pub(super) struct Chunk {
+    file: Arc<File>,
+    file_bytes: u64,
+    start: u64,
+    /// Where the dictionary ends; `start` where there is none.
+    middle: u64,
+    end: u64,
+    dictionary: OnceLock<Octets>,
+    rest: OnceLock<Octets>,
+}
+
+impl Chunk {
+    fn new(file: &Arc<File>, file_bytes: u64, metadata: &ColumnChunkMetaData) -> Self {
+        let (start, length) = metadata.byte_range();
+        let end = start.saturating_add(length);
+        let middle = u64::try_from(metadata.data_page_offset()).unwrap_or(start);
+        let middle = if (start..=end).contains(&middle) { middle } else { start };
+        let file = Arc::clone(file);
+        Self { file, file_bytes, start, middle, end, dictionary: OnceLock::new(), rest: OnceLock::new() }
+    }
+
+    /// From `at` to the end of the part it lies in.
+    fn from(&self, at: u64) -> Result<Octets, ParquetError> {
+        let (part, start, end) = match at {
+            _ if at < self.middle => (&self.dictionary, self.start, self.middle),
+            _ => (&self.rest, self.middle, self.end),
+        };
+        let octets = match part.get() {
+            Some(octets) => octets,
+            None => {
+                if end > self.file_bytes || start > end {
+                    let short = format!("a column ends at octet {end} of {}", self.file_bytes);
+                    return Err(ParquetError::EOF(short));
+                }
+                let mut octets = vec![0; (end - start) as usize];
+                self.file.read_exact_at(&mut octets, start)?;
+                part.get_or_init(|| octets.into())
+            }
+        };
+        let skipped = at.checked_sub(start).filter(|&skipped| skipped <= octets.len() as u64);
+        let outside = || ParquetError::EOF(format!("a page begins at octet {at}, outside its column"));
+        Ok(octets.slice(skipped.ok_or_else(outside)? as usize..))
+    }
+}
+
+impl Length for Chunk {
+    fn len(&self) -> u64 {
+        self.file_bytes
+    }
+}
+
+impl ChunkReader for Chunk {
+    type T = bytes::buf::Reader<Octets>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(self.from(start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Octets, ParquetError> {
+        let octets = self.from(start)?;
+        if length > octets.len() {
+            let short = format!("a page of {length} octets begins at {start}, where {} are", octets.len());
+            return Err(ParquetError::EOF(short));
+        }
+        Ok(octets.slice(..length))
+    }
+}
+
+/// How values lie in pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    Int32,
+    Int64,
+    Fixed(usize),
+    Bytes { is_text: bool },
+}
+
+/// What is decoded here; `None` for what is left to the `arrow` reader.
+fn stored(metadata: &ColumnChunkMetaData) -> Option<Stored> {
+    const ENCODINGS: [Encoding; 5] = [
+        Encoding::PLAIN,
+        Encoding::RLE,
+        Encoding::RLE_DICTIONARY,
+        Encoding::PLAIN_DICTIONARY,
+        Encoding::DELTA_BINARY_PACKED,
+    ];
+    let column = metadata.column_descr();
+    if column.max_rep_level() > 0 || column.max_def_level() > 1 {
+        return None;
+    }
+    let stored = match column.physical_type() {
+        Type::INT32 => Stored::Int32,
+        Type::INT64 => Stored::Int64,
+        Type::FIXED_LEN_BYTE_ARRAY => Stored::Fixed(usize::try_from(column.type_length()).ok()?),
+        Type::BYTE_ARRAY => {
+            Stored::Bytes { is_text: column.logical_type_ref() == Some(&LogicalType::String) }
+        }
+        _ => return None,
+    };
+    let has_deltas = matches!(stored, Stored::Int32 | Stored::Int64);
+    let is_known = |encoding: Encoding| {
+        ENCODINGS.contains(&encoding) && (has_deltas || encoding != Encoding::DELTA_BINARY_PACKED)
+    };
+    let is_narrow = !matches!(stored, Stored::Fixed(width) if !(1..=16).contains(&width));
+    (is_narrow && metadata.encodings().all(is_known)).then_some(stored)
+}
+
+/// A place in a column.
+pub(super) struct Cursor {
+    pages: SerializedPageReader<Chunk>,
+    stored: Stored,
+    is_nullable: bool,
+    dictionary: Option<Arc<Dictionary>>,
+    /// Every page has ids of the dictionary.
+    is_all_ids: bool,
+    /// What is decoded and was not handed out, and its rows.
+    page: Column,
+    page_rows: usize,
+    /// Rows to pass over before the next page that is decoded.
+    to_skip: usize,
+}
+
+impl Cursor {
+    /// `None` where the column is left to the `arrow` reader.
+    pub(super) fn new(
+        file: &Arc<File>,
+        file_bytes: u64,
+        metadata: &ColumnChunkMetaData,
+        rows: usize,
+    ) -> Result<Option<Self>, ReadError> {
+        let Some(stored) = stored(metadata) else { return Ok(None) };
+        let chunk = Arc::new(Chunk::new(file, file_bytes, metadata));
+        let mut cursor = Self {
+            pages: SerializedPageReader::new(chunk, metadata, rows, None)?,
+            stored,
+            is_nullable: metadata.column_descr().max_def_level() > 0,
+            dictionary: None,
+            is_all_ids: is_all_ids(metadata),
+            page: Column::Null,
+            page_rows: 0,
+            to_skip: 0,
+        };
+        if metadata.dictionary_page_offset().is_some() {
+            cursor.read_dictionary()?;
+        }
+        Ok(Some(cursor))
+    }
+
+    /// The dictionary, if it has all values of the column.
+    pub(super) fn whole_dictionary(&self) -> Option<&Arc<Dictionary>> {
+        self.dictionary.as_ref().filter(|_| self.is_all_ids)
+    }
+
+    fn read_dictionary(&mut self) -> Result<(), ReadError> {
+        let is_next = self.pages.peek_next_page()?.is_some_and(|page| page.is_dict);
+        if let (true, Some(Page::DictionaryPage { buf, num_values, .. })) =
+            (is_next, self.pages.get_next_page()?)
+        {
+            self.set_dictionary(&buf, num_values as usize)?;
+        }
+        Ok(())
+    }
+
+    fn set_dictionary(&mut self, octets: &[u8], n: usize) -> Result<(), ReadError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        within("dictionary", "values", n as u64, PAGE_ROWS_READ_MAX as u64)?;
+        let values = plain(octets, self.stored, n)?;
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.dictionary = Some(Arc::new(Dictionary { id, values }));
+        Ok(())
+    }
+
+    /// Rows that can be read without joining pages; 0 at the end.
+    pub(super) fn rows_ahead(&mut self) -> Result<usize, ReadError> {
+        if self.page_rows == 0 {
+            self.next_page()?;
+        }
+        Ok(self.page_rows)
+    }
+
+    /// Passes over `n` rows.
+    pub(super) fn skip(&mut self, n: usize) {
+        let here = n.min(self.page_rows);
+        self.page.split_front(here, self.page_rows);
+        self.page_rows -= here;
+        self.to_skip += n - here;
+    }
+
+    /// The next `n` rows.
+    pub(super) fn read(&mut self, n: usize) -> Result<Column, ReadError> {
+        let (mut column, mut rows) = (Column::Null, 0);
+        while rows < n {
+            if self.page_rows == 0 && !self.next_page()? {
+                return Err(ReadError::Damaged(format!("a column ends {} rows early", n - rows)));
+            }
+            let here = self.page_rows.min(n - rows);
+            let part = self.page.split_front(here, self.page_rows);
+            self.page_rows -= here;
+            column.append(rows, part, here);
+            rows += here;
+        }
+        Ok(column)
+    }
+
+    /// Decodes the next page that has rows which are wanted; false at the end.
+    fn next_page(&mut self) -> Result<bool, ReadError> {
+        loop {
+            let Some(ahead) = self.pages.peek_next_page()? else { return Ok(false) };
+            let rows = ahead.num_rows.or(ahead.num_levels).unwrap_or(0);
+            if !ahead.is_dict && rows <= self.to_skip {
+                self.to_skip -= rows;
+                self.pages.skip_next_page()?;
+                continue;
+            }
+            match self.pages.get_next_page()? {
+                None => return Ok(false),
+                Some(Page::DictionaryPage { buf, num_values, .. }) => {
+                    self.set_dictionary(&buf, num_values as usize)?;
+                }
+                Some(page) => {
+                    self.page = self.decoded(&page)?;
+                    self.page_rows = page.num_values() as usize;
+                    let skipped = std::mem::take(&mut self.to_skip).min(self.page_rows);
+                    self.page.split_front(skipped, self.page_rows);
+                    self.page_rows -= skipped;
+                    if self.page_rows > 0 {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+    }
+
+    fn decoded(&self, page: &Page) -> Result<Column, ReadError> {
+        let short = || ReadError::Damaged("the levels of a page are longer than it".into());
+        let rows = page.num_values() as usize;
+        within("page", "rows", rows as u64, PAGE_ROWS_READ_MAX as u64)?;
+        let (levels, octets): (&[u8], &[u8]) = match page {
+            Page::DataPage { buf, def_level_encoding, .. } if self.is_nullable => {
+                if *def_level_encoding != Encoding::RLE {
+                    return Err(ReadError::Damaged("the levels of a page are in an encoding of old".into()));
+                }
+                let (length, rest) = buf.split_first_chunk::<4>().ok_or_else(short)?;
+                rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(short)?
+            }
+            Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, .. } => {
+                let (_, rest) = buf.split_at_checked(*rep_levels_byte_len as usize).ok_or_else(short)?;
+                rest.split_at_checked(*def_levels_byte_len as usize).ok_or_else(short)?
+            }
+            page => (&[], page.buffer()),
+        };
+        let nulls = if self.is_nullable { nulls(levels, rows)? } else { None };
+        let n_values = nulls.as_ref().map_or(rows, |nulls| nulls.iter().filter(|&&is_null| !is_null).count());
+        if n_values == 0 {
+            return Ok(Column::Null);
+        }
+        match page.encoding() {
+            Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => {
+                let dictionary = self.dictionary.as_ref();
+                let dictionary =
+                    dictionary.ok_or_else(|| ReadError::Damaged("a column lacks its dictionary".into()))?;
+                let ids = read_ids(octets, n_values, dictionary.len())?;
+                let ids = spread(ids, nulls.as_deref(), dictionary.len() as u32);
+                Ok(Column::Ids { dictionary: Arc::clone(dictionary), ids })
+            }
+            Encoding::DELTA_BINARY_PACKED => {
+                let mut values = Vec::new();
+                deltas(octets, n_values, &mut values)?;
+                if self.stored == Stored::Int32 {
+                    values.iter_mut().for_each(|value| *value = i64::from(*value as i32));
+                }
+                Ok(Column::Plain { values: Values::Ints(spread(values, nulls.as_deref(), 0)), nulls })
+            }
+            Encoding::PLAIN => {
+                let values = match plain(octets, self.stored, n_values)? {
+                    Values::Ints(values) => Values::Ints(spread(values, nulls.as_deref(), 0)),
+                    Values::Fixed(values) => Values::Fixed(spread(values, nulls.as_deref(), 0)),
+                    Values::Bytes(values) => Values::Bytes(spread_bytes(values, nulls.as_deref())),
+                };
+                Ok(Column::Plain { values, nulls })
+            }
+            other => {
+                Err(ReadError::Damaged(format!("a page in an encoding its column does not name: {other}")))
+            }
+        }
+    }
+}
+
+/// Whether metadata says that all data pages have ids.
+fn is_all_ids(metadata: &ColumnChunkMetaData) -> bool {
+    let is_ids = |encoding| matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
+    metadata.dictionary_page_offset().is_some()
+        && metadata.page_encoding_stats_mask().is_some_and(|mask| mask.encodings().all(is_ids))
+}
+
+/// Which of `rows` rows are NULL; `None` where none is.
+fn nulls(levels: &[u8], rows: usize) -> Result<Option<Vec<bool>>, ReadError> {
+    let mut present = Vec::new();
+    hybrid(levels, 1, rows, &mut present)?;
+    if present.iter().all(|&level| level != 0) {
+        return Ok(None);
+    }
+    Ok(Some(present.iter().map(|&level| level == 0).collect()))
+}
+
+fn read_ids(octets: &[u8], n: usize, dictionary_len: usize) -> Result<Vec<u32>, ReadError> {
+    let (&width, octets) =
+        octets.split_first().ok_or_else(|| ReadError::Damaged("a page of ids is empty".into()))?;
+    let mut ids = Vec::new();
+    hybrid(octets, width.into(), n, &mut ids)?;
+    let most = ids.iter().copied().max().unwrap_or(0) as usize;
+    if most >= dictionary_len {
+        return Err(ReadError::Damaged(format!("a page has id {most} of {dictionary_len} values")));
+    }
+    Ok(ids)
+}
+
+/// Puts `filler` where rows are NULL.
+fn spread<T: Copy>(values: Vec<T>, nulls: Option<&[bool]>, filler: T) -> Vec<T> {
+    let Some(nulls) = nulls else { return values };
+    let mut values = values.into_iter();
+    nulls.iter().map(|&is_null| if is_null { filler } else { values.next().unwrap_or(filler) }).collect()
+}
+
+fn spread_bytes(values: Bytes, nulls: Option<&[bool]>) -> Bytes {
+    let Some(nulls) = nulls else { return values };
+    let mut spread = Bytes::default();
+    let mut next = 0;
+    for &is_null in nulls {
+        spread.push(if is_null { &[] } else { values.get(next).unwrap_or_default() });
+        next += usize::from(!is_null);
+    }
+    spread
+}
+
+/// `n` values as PLAIN has them.
+fn plain(octets: &[u8], stored: Stored, n: usize) -> Result<Values, ReadError> {
+    let short = || ReadError::Damaged(format!("a page of {n} values ends early"));
+    let fixed = |width: usize| {
+        let length = n.checked_mul(width).ok_or_else(short)?;
+        octets.get(..length).ok_or_else(short).map(|octets| octets.chunks_exact(width))
+    };
+    Ok(match stored {
+        Stored::Int32 => {
+            let read = |octets: &[u8]| i32::from_le_bytes(octets.try_into().unwrap_or_default()).into();
+            Values::Ints(fixed(4)?.map(read).collect())
+        }
+        Stored::Int64 => {
+            let read = |octets: &[u8]| i64::from_le_bytes(octets.try_into().unwrap_or_default());
+            Values::Ints(fixed(8)?.map(read).collect())
+        }
+        Stored::Fixed(16) => {
+            let read = |octets: &[u8]| u128::from_be_bytes(octets.try_into().unwrap_or_default());
+            Values::Fixed(fixed(16)?.map(read).collect())
+        }
+        Stored::Fixed(width) => {
+            let read = |octets: &[u8]| octets.iter().fold(0, |sum, &octet| sum << 8 | u128::from(octet));
+            Values::Fixed(fixed(width)?.map(read).collect())
+        }
+        Stored::Bytes { is_text } => {
+            let mut values = Bytes::default();
+            let mut rest = octets;
+            for _ in 0..n {
+                let (length, behind) = rest.split_first_chunk::<4>().ok_or_else(short)?;
+                let (value, behind) =
+                    behind.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(short)?;
+                if is_text && str::from_utf8(value).is_err() {
+                    return Err(ReadError::Damaged("a text is not UTF-8".into()));
+                }
+                values.push(value);
+                rest = behind;
+            }
+            Values::Bytes(values)
+        }
+    })
+}

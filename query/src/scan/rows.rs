@@ -1,0 +1,302 @@
+//! The matching rows of one row group, a page at a time: filter columns first, the rest only
+//! where something matched.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flow_common::column::ColumnId;
+use flow_common::limits::{SCAN_BATCH_ROWS, SCAN_STEP_ROWS_MAX};
+use parquet::arrow::arrow_reader::{
+    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
+use parquet::errors::ParquetError;
+
+use super::pages::Cursor;
+use super::{FlowFile, Plan, ReadError, guarded, has_scaled};
+use crate::batch::{Batch, FileColumn, found};
+use crate::columns::ColumnRef;
+use crate::filter::{Filter, Outlook, Predicate};
+use crate::scaling::{SCALED_COLUMNS, Scaling};
+use crate::values::{Column, Dictionary};
+
+/// One column of the row group.
+struct Reader {
+    column: ColumnRef,
+    cursor: Cursor,
+    /// Read to decide which rows match.
+    is_tested: bool,
+    /// Part of the answer.
+    is_asked: bool,
+}
+
+/// Batches of matching rows.
+pub(crate) struct Scan {
+    readers: Vec<Reader>,
+    /// Columns that are left to the `arrow` reader, and where it stands.
+    foreign: Option<Foreign>,
+    filter: Option<Filter>,
+    extra: Arc<[FileColumn]>,
+    scaling: Option<Scaling>,
+    rows_left: usize,
+}
+
+/// Columns of kinds or encodings that are not decoded here.
+struct Foreign {
+    reader: ParquetRecordBatchReader,
+    /// Rows of the row group it gives, in ascending order; `None` is all.
+    rows: Option<Vec<u32>>,
+    next_row: usize,
+}
+
+impl Scan {
+    /// The matching rows of row group `group`. Without a match there may be nothing to read.
+    pub(super) fn new(file: &FlowFile, group: usize, plan: &Plan) -> Result<Self, ReadError> {
+        let rows = usize::try_from(file.group(group).metadata.num_rows()).unwrap_or(0);
+        let mut scan = Self {
+            readers: Vec::new(),
+            foreign: None,
+            filter: (!plan.predicate.is_any()).then(|| Filter::new(Arc::clone(&plan.predicate))),
+            extra: Arc::clone(&file.extra),
+            scaling: plan.scaling.clone(),
+            rows_left: rows,
+        };
+        let mut tested = BTreeSet::new();
+        plan.predicate.columns(&mut tested);
+        if has_scaled(&tested) {
+            tested.extend(file.scaling_columns(group, plan));
+        }
+        let answer = file.asked(plan);
+        let mut foreign = BTreeSet::new();
+        for &column in &tested {
+            scan.open(file, group, column, true, answer.contains(&column), &mut foreign)?;
+            if !scan.may_match() {
+                scan.rows_left = 0;
+                return Ok(scan);
+            }
+        }
+        for &column in answer.difference(&tested) {
+            scan.open(file, group, column, false, true, &mut foreign)?;
+        }
+        if !foreign.is_empty() {
+            let rows = match &scan.filter {
+                Some(_) => Some(matching(file, group, plan)?),
+                None => None,
+            };
+            scan.filter = None;
+            scan.readers.iter_mut().for_each(|reader| reader.is_tested = false);
+            scan.readers.retain(|reader| reader.is_asked);
+            foreign.retain(|column| answer.contains(column));
+            scan.foreign = Some(Foreign::new(file, group, &foreign, rows)?);
+        }
+        Ok(scan)
+    }
+
+    fn open(
+        &mut self,
+        file: &FlowFile,
+        group: usize,
+        column: ColumnRef,
+        is_tested: bool,
+        is_asked: bool,
+        foreign: &mut BTreeSet<ColumnRef>,
+    ) -> Result<(), ReadError> {
+        match file.cursor(group, column)? {
+            Opened::Absent => {}
+            Opened::Foreign => {
+                foreign.insert(column);
+            }
+            Opened::Cursor(cursor) => {
+                self.readers.push(Reader { column, cursor: *cursor, is_tested, is_asked });
+            }
+        }
+        Ok(())
+    }
+
+    /// False where the dictionaries read so far leave nothing that matches.
+    fn may_match(&mut self) -> bool {
+        let (readers, is_scaled) = (&self.readers, self.scaling.is_some());
+        let dictionary = |column: ColumnRef| -> Option<&Arc<Dictionary>> {
+            if is_scaled && SCALED_COLUMNS.iter().any(|&id| column == id) {
+                return None;
+            }
+            readers.iter().find(|reader| reader.column == column)?.cursor.whole_dictionary()
+        };
+        self.filter.as_mut().is_none_or(|filter| filter.outlook(dictionary) == Outlook::Maybe)
+    }
+
+    /// The next batch; after an error there is none.
+    pub(crate) fn next(&mut self) -> Result<Option<Batch>, ReadError> {
+        let next = guarded(|| match &self.foreign {
+            Some(_) => self.next_with_foreign(),
+            None => self.next_of_ours(),
+        });
+        if next.is_err() {
+            self.rows_left = 0;
+            self.foreign = None;
+        }
+        next
+    }
+
+    fn next_of_ours(&mut self) -> Result<Option<Batch>, ReadError> {
+        while self.rows_left > 0 {
+            let step = self.step()?;
+            let mut batch = Batch::new(step, &self.extra);
+            let mut scaled = BTreeSet::new();
+            let matched = self.matched(&mut batch, step, &mut scaled)?;
+            self.rows_left -= step;
+            let n_matched = matched.as_ref().map_or(step, Vec::len);
+            let others = self.readers.iter_mut().filter(|reader| !reader.is_tested);
+            if n_matched == 0 {
+                others.for_each(|reader| reader.cursor.skip(step));
+                continue;
+            }
+            for reader in others {
+                batch.set(reader.column, reader.cursor.read(step)?);
+            }
+            self.finish(&mut batch, &mut scaled);
+            if let Some(rows) = matched.filter(|rows| rows.len() < step) {
+                batch.select(&rows);
+            }
+            return Ok(Some(batch));
+        }
+        Ok(None)
+    }
+
+    /// Reads the columns of the filter into `batch` and says which rows match; `None`
+    /// where there is no filter.
+    fn matched(
+        &mut self,
+        batch: &mut Batch,
+        step: usize,
+        scaled: &mut BTreeSet<ColumnId>,
+    ) -> Result<Option<Vec<u32>>, ReadError> {
+        let Some(filter) = &mut self.filter else { return Ok(None) };
+        for reader in self.readers.iter_mut().filter(|reader| reader.is_tested) {
+            batch.set(reader.column, reader.cursor.read(step)?);
+        }
+        if let Some(scaling) = &self.scaling {
+            scaling.apply(batch, scaled);
+        }
+        let rows = filter.select(batch);
+        Ok(Some(rows.set_indices_u32().collect()))
+    }
+
+    /// Scales what was not scaled for the filter, and forgets what only that needed.
+    fn finish(&self, batch: &mut Batch, scaled: &mut BTreeSet<ColumnId>) {
+        if let Some(scaling) = &self.scaling {
+            scaling.apply(batch, scaled);
+        }
+        for reader in self.readers.iter().filter(|reader| !reader.is_asked) {
+            batch.remove(reader.column);
+        }
+    }
+
+    /// Rows of the next step: a page of the first column, where pages are of a good size.
+    fn step(&mut self) -> Result<usize, ReadError> {
+        let ahead = match self.readers.first_mut() {
+            Some(first) => first.cursor.rows_ahead()?,
+            None => self.rows_left,
+        };
+        let step = if ahead == 0 { self.rows_left } else { ahead };
+        Ok(step.min(SCAN_STEP_ROWS_MAX).min(self.rows_left))
+    }
+
+    fn next_with_foreign(&mut self) -> Result<Option<Batch>, ReadError> {
+        let Some(foreign) = &mut self.foreign else { return Ok(None) };
+        let Some(record) = foreign.reader.next() else { return Ok(None) };
+        let record = record.map_err(ParquetError::from)?;
+        let n_rows = record.num_rows();
+        let at = foreign.next_row;
+        foreign.next_row += n_rows;
+        let mut batch = Batch::new(n_rows, &self.extra);
+        for (field, array) in record.schema_ref().fields().iter().zip(record.columns()) {
+            if let Some(column) = found(field.name(), &self.extra) {
+                batch.set(column, Column::Array(Arc::clone(array)));
+            }
+        }
+        match &foreign.rows {
+            None => {
+                for reader in &mut self.readers {
+                    batch.set(reader.column, reader.cursor.read(n_rows)?);
+                }
+            }
+            Some(rows) => {
+                let taken = rows.get(at..at + n_rows).unwrap_or_default();
+                let (Some(&first), Some(&last)) = (taken.first(), taken.last()) else { return Ok(None) };
+                let before = at.checked_sub(1).and_then(|before| rows.get(before)).map_or(0, |row| row + 1);
+                let span = (last - first + 1) as usize;
+                let within: Vec<u32> = taken.iter().map(|row| row - first).collect();
+                for reader in &mut self.readers {
+                    reader.cursor.skip((first - before) as usize);
+                    let mut column = reader.cursor.read(span)?;
+                    if within.len() < span {
+                        column.select(&within);
+                    }
+                    batch.set(reader.column, column);
+                }
+            }
+        }
+        let mut scaled = BTreeSet::new();
+        self.finish(&mut batch, &mut scaled);
+        Ok(Some(batch))
+    }
+}
+
+/// A column of a row group, opened.
+pub(super) enum Opened {
+    /// The file has no such column, or it is all NULL.
+    Absent,
+    Foreign,
+    Cursor(Box<Cursor>),
+}
+
+/// The rows that match, found before the rest is read.
+fn matching(file: &FlowFile, group: usize, plan: &Plan) -> Result<Vec<u32>, ReadError> {
+    let mut tested = BTreeSet::new();
+    plan.predicate.columns(&mut tested);
+    if has_scaled(&tested) {
+        tested.extend(file.scaling_columns(group, plan));
+    }
+    let mut filter = Filter::new(Arc::clone(&plan.predicate));
+    let predicate = Arc::new(Predicate::Constant(true));
+    let plan = Plan { columns: tested, has_extra: false, predicate, scaling: plan.scaling.clone() };
+    let mut scan = Scan::new(file, group, &plan)?;
+    let (mut rows, mut at) = (Vec::new(), 0);
+    while let Some(batch) = scan.next()? {
+        rows.extend(filter.select(&batch).set_indices_u32().map(|row| row + at));
+        at += batch.rows() as u32;
+    }
+    Ok(rows)
+}
+
+impl Foreign {
+    fn new(
+        file: &FlowFile,
+        group: usize,
+        columns: &BTreeSet<ColumnRef>,
+        rows: Option<Vec<u32>>,
+    ) -> Result<Self, ReadError> {
+        let handle = file.file.try_clone()?;
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, file.metadata.clone())
+            .with_batch_size(SCAN_BATCH_ROWS)
+            .with_row_groups(vec![group])
+            .with_projection(file.projection(columns, false));
+        if let Some(rows) = &rows {
+            builder = builder.with_row_selection(selection(rows));
+        }
+        Ok(Self { reader: builder.build()?, rows, next_row: 0 })
+    }
+}
+
+/// Rows, ascending, as the `arrow` reader takes them.
+fn selection(rows: &[u32]) -> RowSelection {
+    let mut selectors = Vec::new();
+    let mut next = 0;
+    for run in rows.chunk_by(|one, other| one + 1 == *other) {
+        let (Some(&first), Some(&last)) = (run.first(), run.last()) else { continue };
+        selectors.push(RowSelector::skip((first - next) as usize));
+        selectors.push(RowSelector::select(run.len()));
+        next = last + 1;
+    }
+    RowSelection::from(selectors)
+}
