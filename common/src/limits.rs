@@ -576,6 +576,29 @@ pub const SCAN_STEP_ROWS_MAX: usize = 32_768;
 /// nine octets while it is decoded.
 pub const PAGE_ROWS_READ_MAX: usize = 1 << 22;
 
+/// Files that are held open between two passes over them; with more, one pass does it all.
+pub const FILES_HELD_MAX: usize = 512;
+
+/// Rows from which two passes may find the largest groups sooner than one.
+pub const TWO_PASSES_ROWS_MIN: u64 = 200_000;
+
+/// Threads a question may be given.
+pub const QUERY_THREADS_MAX: usize = 256;
+
+/// Memory a question may be given at least, octets: below it every row group goes to disk.
+pub const QUERY_MEMORY_BYTES_MIN: usize = 1 << 20;
+
+/// Parts that groups of a question lie in by hash; a power of two. Each is joined by one
+/// thread, and comes back from disk as a whole: a share of memory small enough.
+pub const GROUP_PARTITIONS: usize = 64;
+
+/// Groups the second of two passes is about at most: so many sums of one size, mostly 1,
+/// that a pass over all groups does no more work.
+pub const GROUP_CANDIDATES_MAX: usize = 65_536;
+
+/// Memory of groups where `--memory` does not say: this part of what the machine has.
+pub const QUERY_MEMORY_PARTS: u64 = 4;
+
 /// Output gathered before it is written, octets: few system calls, and the first
 /// rows still come at once.
 pub const OUTPUT_BUFFER_BYTES: usize = 64 << 10;

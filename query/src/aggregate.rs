@@ -1,16 +1,14 @@
-//! Groups of flows and their counters, in memory.
+//! What groups of flows are: their values, and the rows of tables.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use flow_common::addr::{Addr16, Mac};
-use flow_common::column::{ColumnId, Kind};
+use flow_common::column::Kind;
 
-use crate::batch::{Batch, Cells};
-use crate::flow::{CounterCells, Counters, FiveTuple, TupleCells};
+use crate::batch::Cells;
+use crate::flow::{Counters, FiveTuple};
 use crate::statistic::{Key, Ranking, Statistic};
 
 /// The value flows of a group share.
@@ -87,7 +85,7 @@ impl Value {
 }
 
 /// Key of a group of one statistic: the protocol with `:p`, and the value.
-type ElementKey = (Option<Option<i64>>, Value);
+pub(crate) type ElementKey = (Option<Option<i64>>, Value);
 
 /// What the flows of one 5-tuple share besides their counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,143 +97,78 @@ pub(crate) struct Record {
     pub(crate) src_tos: Option<i64>,
 }
 
-/// The groups of one statistic.
-#[derive(Debug)]
-enum Groups {
-    Elements(HashMap<ElementKey, Counters>),
-    Records(HashMap<FiveTuple, Record>),
-}
-
-/// All statistics of a request, filled in one pass.
-#[derive(Debug)]
-pub(crate) struct Aggregation {
-    statistics: Vec<(Statistic, Groups)>,
+/// Flows that share a key, and what they add up to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// A value for each part of the key; `None` is NULL.
+    pub(crate) key: Box<[Option<Value>]>,
+    pub(crate) counters: Counters,
+    /// TCP flags of all flows or-ed; `None` where no flow has any.
+    pub(crate) tcp_flags: Option<i64>,
+    /// Type of service of the first flow that has one.
+    pub(crate) src_tos: Option<i64>,
 }
 
 /// One table of the answer.
 pub(crate) struct Table<'a> {
     pub(crate) statistic: &'a Statistic,
     pub(crate) ranking: Ranking,
-    pub(crate) rows: TableRows<'a>,
+    pub(crate) rows: TableRows,
 }
 
 /// Its rows, ranked.
-pub(crate) enum TableRows<'a> {
-    Elements(Vec<(&'a ElementKey, &'a Counters)>),
-    Records(Vec<(&'a FiveTuple, &'a Record)>),
+pub(crate) enum TableRows {
+    Elements(Vec<(ElementKey, Counters)>),
+    Records(Vec<(FiveTuple, Record)>),
 }
 
-impl Aggregation {
-    pub(crate) fn new(statistics: &[Statistic]) -> Self {
-        let empty = |statistic: &Statistic| match statistic.key {
-            Key::Record => Groups::Records(HashMap::new()),
-            Key::Columns(..) => Groups::Elements(HashMap::new()),
-        };
-        Self { statistics: statistics.iter().map(|one| (one.clone(), empty(one))).collect() }
-    }
-
-    /// Counts every row of `batch`.
-    pub(crate) fn add(&mut self, batch: &Batch) {
-        let counted = CounterCells::new(batch);
-        for (statistic, groups) in &mut self.statistics {
-            match (&statistic.key, groups) {
-                (Key::Record, Groups::Records(groups)) => add_records(groups, batch, &counted),
-                (Key::Columns(columns, kind), Groups::Elements(groups)) => {
-                    let sides: Vec<_> = columns.iter().map(|column| batch.cells(*column)).collect();
-                    add_elements(groups, batch, &counted, statistic, *kind, &sides);
+/// The groups of each statistic and ranking as tables.
+pub(crate) fn tables(statistics: &[Statistic], groups: Vec<Vec<Vec<Group>>>) -> Vec<Table<'_>> {
+    let mut tables = Vec::new();
+    for (statistic, rankings) in statistics.iter().zip(groups) {
+        for (&ranking, groups) in statistic.rankings.iter().zip(rankings) {
+            let rows = match statistic.key {
+                Key::Record => TableRows::Records(groups.into_iter().map(record).collect()),
+                Key::Columns(..) => {
+                    let by_protocol = statistic.is_by_protocol;
+                    TableRows::Elements(
+                        groups.into_iter().filter_map(|group| element(group, by_protocol)).collect(),
+                    )
                 }
-                _ => {}
-            }
+            };
+            tables.push(Table { statistic, ranking, rows });
         }
     }
+    tables
+}
 
-    /// The `top` groups of every statistic by every ranking asked; 0 is all.
-    /// Equal counters are ranked by value, so that an answer is always the same.
-    pub(crate) fn tables(&self, top: usize) -> Vec<Table<'_>> {
-        let mut tables = Vec::new();
-        for (statistic, groups) in &self.statistics {
-            for &ranking in &statistic.rankings {
-                let rows = match groups {
-                    Groups::Elements(groups) => TableRows::Elements(best(groups, top, ranking, |c| c)),
-                    Groups::Records(groups) => {
-                        TableRows::Records(best(groups, top, ranking, |record| &record.counters))
-                    }
-                };
-                tables.push(Table { statistic, ranking, rows });
-            }
-        }
-        tables
+fn int(value: Option<&Option<Value>>) -> Option<i64> {
+    match value? {
+        Some(Value::Int(number)) => Some(*number),
+        _ => None,
     }
 }
 
-/// Counts rows by the values of `sides`, which are of one kind.
-fn add_elements(
-    groups: &mut HashMap<ElementKey, Counters>,
-    batch: &Batch,
-    counted: &CounterCells<'_>,
-    statistic: &Statistic,
-    kind: Kind,
-    sides: &[Cells<'_>],
-) {
-    let is_of_events = statistic.is_of_events();
-    let protocol = statistic.is_by_protocol.then(|| batch.cells(ColumnId::Protocol));
-    for row in 0..batch.rows() {
-        let mut counters = counted.get(row);
-        if counters.is_event() {
-            if !is_of_events {
-                continue;
-            }
-            counters.flows = 1;
-        }
-        let mut before = None;
-        for cells in sides {
-            let Some(value) = Value::of(kind, *cells, row) else { continue };
-            if before.as_ref() == Some(&value) {
-                continue;
-            }
-            let key = (protocol.map(|protocol| protocol.int(row)), value.clone());
-            groups.entry(key).or_default().add(&counters);
-            before = Some(value);
-        }
-    }
-}
-
-fn add_records(groups: &mut HashMap<FiveTuple, Record>, batch: &Batch, counted: &CounterCells<'_>) {
-    let tuples = TupleCells::new(batch);
-    let (flags, tos) = (batch.cells(ColumnId::TcpFlags), batch.cells(ColumnId::SrcTos));
-    for row in 0..batch.rows() {
-        let counters = counted.get(row);
-        if counters.is_event() {
-            continue;
-        }
-        let record = match groups.entry(tuples.get(row)) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Record::default()),
-        };
-        record.counters.add(&counters);
-        record.src_tos = record.src_tos.or_else(|| tos.int(row));
-        if let Some(flags) = flags.int(row) {
-            record.tcp_flags = Some(record.tcp_flags.unwrap_or(0) | flags);
-        }
-    }
-}
-
-fn best<K: Ord + Hash, V>(
-    groups: &HashMap<K, V>,
-    top: usize,
-    ranking: Ranking,
-    counters: impl Fn(&V) -> &Counters,
-) -> Vec<(&K, &V)> {
-    let by_rank = |a: &(u64, &K, &V), b: &(u64, &K, &V)| -> Ordering {
-        let by_counter = if ranking.is_ascending { a.0.cmp(&b.0) } else { b.0.cmp(&a.0) };
-        by_counter.then_with(|| a.1.cmp(b.1))
+fn record(group: Group) -> (FiveTuple, Record) {
+    let key = &group.key;
+    let narrow = |at: usize| int(key.get(at)).and_then(|number| i32::try_from(number).ok());
+    let addr = |at: usize| match key.get(at) {
+        Some(Some(Value::Address(addr))) => Some(*addr),
+        _ => None,
     };
-    let mut rows: Vec<_> =
-        groups.iter().map(|(key, value)| (ranking.order.value(counters(value)), key, value)).collect();
-    if 0 < top && top < rows.len() {
-        rows.select_nth_unstable_by(top, by_rank);
-        rows.truncate(top);
-    }
-    rows.sort_unstable_by(by_rank);
-    rows.into_iter().map(|(_, key, value)| (key, value)).collect()
+    let tuple = FiveTuple {
+        protocol: narrow(0),
+        src_addr: addr(1),
+        dst_addr: addr(2),
+        src_port: narrow(3),
+        dst_port: narrow(4),
+    };
+    let Group { counters, tcp_flags, src_tos, .. } = group;
+    (tuple, Record { counters, tcp_flags, src_tos })
+}
+
+fn element(group: Group, is_by_protocol: bool) -> Option<(ElementKey, Counters)> {
+    let protocol = is_by_protocol.then(|| int(group.key.first()));
+    let value = group.key.into_iter().last()??;
+    Some(((protocol, value), group.counters))
 }

@@ -74,6 +74,15 @@ pub(crate) struct Args {
     #[arg(short = 'I', long, help_heading = "What to answer")]
     pub(crate) info: bool,
 
+    /// Threads that work on the answer [default: one for each processor]
+    #[arg(long, value_name = "N", help_heading = "What to answer")]
+    pub(crate) threads: Option<String>,
+
+    /// Memory for groups; what has no room there goes to a temporary file [default: a quarter of
+    /// the machine's]
+    #[arg(long, value_name = "BYTES", help_heading = "What to answer")]
+    pub(crate) memory: Option<String>,
+
     /// Check the filter and stop
     #[arg(short = 'Z', long, help_heading = "What to answer")]
     pub(crate) check: bool,

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::sync::Arc;
 
-use flow_common::limits::FILTER_BYTES_MAX;
+use flow_common::limits::{FILTER_BYTES_MAX, QUERY_MEMORY_BYTES_MIN, QUERY_MEMORY_PARTS, QUERY_THREADS_MAX};
 use flow_common::time::Timestamp;
 
 use crate::catalog::Source;
@@ -30,6 +30,10 @@ pub(crate) struct Request {
     /// Packets and bytes are multiplied by sampling rates, where known.
     pub(crate) is_scaled: bool,
     pub(crate) style: Style,
+    /// Threads that work on it.
+    pub(crate) threads: usize,
+    /// Octets its groups may hold before they go to disk.
+    pub(crate) memory_bytes: usize,
     /// Columns beyond the table that were looked for.
     pub(crate) columns: Columns,
 }
@@ -96,8 +100,70 @@ impl Request {
             discovery.all(&mut columns);
         }
         let (predicate, limit) = (Arc::new(predicate), limit.filter(|n| *n > 0));
-        Ok(Self { source, now: env.now, question, predicate, limit, is_scaled, style, columns })
+        let (threads, memory_bytes) = (threads(&args)?, memory_bytes(&args)?);
+        Ok(Self {
+            source,
+            now: env.now,
+            question,
+            predicate,
+            limit,
+            is_scaled,
+            style,
+            threads,
+            memory_bytes,
+            columns,
+        })
     }
+}
+
+fn threads(args: &Args) -> Result<usize, Failure> {
+    let Some(text) = &args.threads else {
+        return Ok(std::thread::available_parallelism().map_or(1, usize::from).min(QUERY_THREADS_MAX));
+    };
+    match number("--threads", text)? {
+        n if (1..=QUERY_THREADS_MAX as u64).contains(&n) => Ok(n as usize),
+        n => Err(Failure::usage(format!("`--threads {n}` is not between 1 and {QUERY_THREADS_MAX}"))),
+    }
+}
+
+fn memory_bytes(args: &Args) -> Result<usize, Failure> {
+    let Some(text) = &args.memory else {
+        return Ok(usize::try_from(machine_memory_bytes() / QUERY_MEMORY_PARTS).unwrap_or(usize::MAX));
+    };
+    let bytes = size(text).ok_or_else(|| {
+        Failure::usage_hint(format!("`{text}` is not a size for `--memory`"), "for example `512M` or `2G`")
+    })?;
+    if bytes < QUERY_MEMORY_BYTES_MIN {
+        return Err(Failure::usage(format!(
+            "`--memory {text}` is less than {QUERY_MEMORY_BYTES_MIN} octets"
+        )));
+    }
+    Ok(bytes)
+}
+
+/// `512M`, `2G`, `100000`: powers of 1,024.
+fn size(text: &str) -> Option<usize> {
+    let text = text.strip_suffix(['B', 'b']).unwrap_or(text);
+    let text = text.strip_suffix('i').unwrap_or(text);
+    let (digits, shift) = match text.chars().last()?.to_ascii_lowercase() {
+        'k' => (&text[..text.len() - 1], 10),
+        'm' => (&text[..text.len() - 1], 20),
+        'g' => (&text[..text.len() - 1], 30),
+        't' => (&text[..text.len() - 1], 40),
+        _ => (text, 0),
+    };
+    digits.parse::<usize>().ok()?.checked_mul(1 << shift)
+}
+
+/// Memory of the machine, or of the part of it that this process is allowed.
+fn machine_memory_bytes() -> u64 {
+    let first_number = |path: &str| {
+        let text = fs::read_to_string(path).ok()?;
+        text.split_whitespace().find_map(|word| word.parse::<u64>().ok())
+    };
+    let machine = first_number("/proc/meminfo").map_or(1 << 30, |kib| kib << 10);
+    let allowed = first_number("/sys/fs/cgroup/memory.max").unwrap_or(u64::MAX);
+    machine.min(allowed)
 }
 
 /// What depends on the names of columns: the filter and the statistics.

@@ -105,6 +105,7 @@ fn parquet_reason(error: &ParquetError) -> String {
 }
 
 /// One file, opened: its metadata is read and checked, no rows yet.
+#[derive(Clone)]
 pub(crate) struct FlowFile {
     file: Arc<File>,
     file_bytes: u64,
@@ -182,6 +183,16 @@ impl FlowFile {
     /// Rows of the file, as its metadata tells.
     pub(crate) fn rows(&self) -> u64 {
         u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// How many row groups it has.
+    pub(crate) fn n_groups(&self) -> usize {
+        self.metadata.metadata().num_row_groups()
+    }
+
+    /// Rows of a row group, as its metadata tells.
+    pub(crate) fn group_rows(&self, group: usize) -> u64 {
+        rows_of(self.metadata.metadata().row_group(group))
     }
 
     /// First and last instant of the flows, µs: from the footer, else from statistics.

@@ -4,6 +4,7 @@ use flow_common::column::{COLUMNS, Column, ColumnId, Kind, is_free_name};
 
 use crate::columns::{ColumnRef, Columns};
 use crate::flow::Counters;
+use crate::group::{Grouping, KeyPart, Source};
 use crate::message::{Failure, NameError, nearest};
 
 /// What flows are grouped by.
@@ -106,6 +107,34 @@ impl Statistic {
     pub(crate) fn is_of_events(&self) -> bool {
         matches!(&self.key, Key::Columns(columns, _)
             if columns.iter().all(|column| EVENT_COLUMNS.iter().any(|id| column == id)))
+    }
+
+    /// What its flows are grouped by.
+    pub(crate) fn grouping(&self) -> Grouping {
+        let protocol = KeyPart::column(ColumnId::Protocol.into(), Kind::Int32);
+        let part = |id: ColumnId| KeyPart::column(id.into(), id.column().kind);
+        let (parts, other_side) = match &self.key {
+            Key::Record => {
+                let service = KeyPart { source: Source::Service, ..part(ColumnId::DstPort) };
+                let rest =
+                    [part(ColumnId::SrcAddr), part(ColumnId::DstAddr), part(ColumnId::SrcPort), service];
+                (std::iter::once(protocol).chain(rest).collect(), None)
+            }
+            Key::Columns(columns, kind) => {
+                let mut sides = columns.iter().map(|column| KeyPart::column(*column, *kind));
+                let first = self.is_by_protocol.then_some(protocol).into_iter().chain(sides.next());
+                (first.collect(), sides.next())
+            }
+        };
+        let is_record = self.key == Key::Record;
+        Grouping {
+            parts,
+            other_side,
+            has_null: is_record,
+            counts_events: self.is_of_events(),
+            has_details: is_record,
+            rankings: self.rankings.clone(),
+        }
     }
 
     /// What percentages are of, where `total` is what matched.

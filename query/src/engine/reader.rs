@@ -1,0 +1,291 @@
+//! Files of a question, opened one after another and cut into row groups.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flow_common::footer::Totals;
+use flow_common::limits::FILES_HELD_MAX;
+
+use crate::catalog::{Found, Source};
+use crate::columns::{ColumnRef, Columns};
+use crate::flow::Counters;
+use crate::message::say;
+use crate::names::Names;
+use crate::request::Request;
+use crate::scaling::Scaling;
+use crate::scan::{FlowFile, Plan, ReadError, Scan};
+use crate::tables::Tables;
+
+/// What a question asks of each file.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wants {
+    pub(super) columns: BTreeSet<ColumnRef>,
+    /// All columns beyond the table, too.
+    pub(super) has_extra: bool,
+    pub(super) has_names: bool,
+}
+
+/// A file that is open, and what is read of it.
+pub(super) struct OpenFile {
+    pub(super) path: PathBuf,
+    pub(super) file: FlowFile,
+    pub(super) names: Option<Arc<Names>>,
+    plan: Plan,
+    /// Its place among the files.
+    number: usize,
+    /// Row groups that may hold a match.
+    groups: Vec<usize>,
+}
+
+impl OpenFile {
+    /// Its totals, where they are those of the rows asked for, and as asked for.
+    pub(super) fn whole_totals(&self) -> Option<&Totals> {
+        let totals = &self.file.footer.as_ref()?.totals;
+        let is_whole = self.plan.predicate.is_any() && self.groups.len() == self.file.n_groups();
+        let is_scaled =
+            self.groups.iter().any(|&group| self.file.plan_for(group, &self.plan).scaling.is_some());
+        (is_whole && !is_scaled).then_some(totals)
+    }
+}
+
+/// One row group to read.
+#[derive(Clone)]
+pub(super) struct Task {
+    pub(super) file: Arc<OpenFile>,
+    group: usize,
+    /// Rows of the row groups before it.
+    pub(super) position: u64,
+}
+
+impl Task {
+    /// Its matching rows, and the compressed octets that takes.
+    pub(super) fn scan(&self) -> (Result<Scan, ReadError>, u64) {
+        let OpenFile { file, plan, .. } = &*self.file;
+        let plan = file.plan_for(self.group, plan);
+        (file.scan(self.group, &plan), file.compressed_bytes(self.group, &plan))
+    }
+
+    /// Whether it is the first of its file.
+    pub(super) fn is_first(&self) -> bool {
+        self.file.groups.first() == Some(&self.group)
+    }
+}
+
+/// What one thread counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    pub(super) matched: Counters,
+    pub(super) passed: u64,
+    /// The smallest and the largest rate counters were multiplied by.
+    pub(super) rates: Option<(i64, i64)>,
+}
+
+impl Tally {
+    pub(super) fn add_rates(&mut self, rates: Option<(i64, i64)>) {
+        let Some((min, max)) = rates else { return };
+        let (low, high) = self.rates.unwrap_or((min, max));
+        self.rates = Some((low.min(min), high.max(max)));
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.matched.add(&other.matched);
+        self.passed = self.passed.saturating_add(other.passed);
+        self.add_rates(other.rates);
+    }
+}
+
+/// Opens files, notes those that can't be read, and counts.
+pub(super) struct Reader<'a> {
+    pub(super) request: &'a Request,
+    /// Columns beyond the table, those of the request and of files opened since.
+    columns: Columns,
+    wants: Wants,
+    files: std::vec::IntoIter<Found>,
+    /// Files to read again, if there is to be a second pass.
+    held: Option<Vec<Arc<OpenFile>>>,
+    current: Option<(Arc<OpenFile>, usize)>,
+    position: u64,
+    n_opened: usize,
+    /// What could not be read: the place of the file, its path and why.
+    errors: Vec<(usize, PathBuf, String)>,
+    is_partial: bool,
+    pub(super) processed: u64,
+    pub(super) span: (Option<i64>, Option<i64>),
+    pub(super) bytes_read: u64,
+    pub(super) blocks_skipped: u64,
+    /// Side tables of the trees read.
+    pub(super) tables: Tables,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(request: &'a Request, files: Vec<Found>, wants: Wants) -> Self {
+        Self {
+            request,
+            columns: request.columns.clone(),
+            wants,
+            files: files.into_iter(),
+            held: None,
+            current: None,
+            position: 0,
+            n_opened: 0,
+            errors: Vec::new(),
+            is_partial: false,
+            processed: 0,
+            span: (None, None),
+            bytes_read: 0,
+            blocks_skipped: 0,
+            tables: Tables::default(),
+        }
+    }
+
+    /// Opens all files and holds them, so that two passes read the same; false where they
+    /// are too many for that.
+    pub(super) fn hold(&mut self) -> bool {
+        if self.files.len() > FILES_HELD_MAX {
+            return false;
+        }
+        let mut held = Vec::new();
+        while let Some(file) = self.next_file() {
+            held.push(file);
+        }
+        self.held = Some(held);
+        true
+    }
+
+    /// Rows of the files held.
+    pub(super) fn held_rows(&self) -> u64 {
+        self.held.iter().flatten().fold(0, |sum: u64, file| sum.saturating_add(file.file.rows()))
+    }
+
+    /// The files held, to be read with other columns.
+    pub(super) fn held_with(&self, columns: &BTreeSet<ColumnRef>) -> Vec<Arc<OpenFile>> {
+        self.held.iter().flatten().map(|file| Arc::new(file.with(columns))).collect()
+    }
+
+    /// The next row group, in the order of files.
+    pub(super) fn next_task(&mut self) -> Option<Task> {
+        loop {
+            if let Some((file, at)) = &mut self.current {
+                if let Some(&group) = file.groups.get(*at) {
+                    *at += 1;
+                    let (file, position) = (Arc::clone(file), self.position);
+                    self.position = position.saturating_add(file.file.group_rows(group));
+                    return Some(Task { file, group, position });
+                }
+                self.current = None;
+            }
+            let file = self.next_file()?;
+            self.current = Some((file, 0));
+        }
+    }
+
+    fn next_file(&mut self) -> Option<Arc<OpenFile>> {
+        loop {
+            let mut found = self.files.next()?;
+            let Some(mut file) = self.open(&mut found) else { continue };
+            let path = found.path;
+            let (columns, has_extra) = (self.wants.columns.clone(), self.wants.has_extra);
+            let predicate = Arc::clone(&self.request.predicate);
+            let mut plan = Plan { columns, has_extra, predicate, scaling: None };
+            if let Err(error) = file.bind(&mut self.columns, &plan) {
+                self.cant_read(&path, &error);
+                continue;
+            }
+            let names = self.wants.has_names.then(|| self.tables.names(&path));
+            plan.scaling = self.request.is_scaled.then(|| Scaling(self.tables.rates(&path)));
+            self.note_unreadable();
+            let groups = file.row_groups(&plan);
+            return Some(Arc::new(OpenFile { path, file, names, plan, number: self.n_opened, groups }));
+        }
+    }
+
+    /// Opens a file and counts it.
+    pub(super) fn open(&mut self, found: &mut Found) -> Option<FlowFile> {
+        self.n_opened += 1;
+        match found.open() {
+            Ok(file) => {
+                self.processed = self.processed.saturating_add(file.rows());
+                let (first, last) = file.span();
+                self.span.0 = self.span.0.into_iter().chain(first).min();
+                self.span.1 = self.span.1.into_iter().chain(last).max();
+                Some(file)
+            }
+            // Retired since the directories were listed: it is not there.
+            Err(error) if error.is_absence() && !found.is_part() && !self.is_named(&found.path) => None,
+            Err(error) => {
+                self.cant_read(&found.path, &error);
+                None
+            }
+        }
+    }
+
+    /// The next file, without what is read of it.
+    pub(super) fn next_found(&mut self) -> Option<Found> {
+        self.files.next()
+    }
+
+    /// Whether the request is for this file and no other.
+    fn is_named(&self, path: &Path) -> bool {
+        matches!(&self.request.source, Source::Path(named) if named == path)
+    }
+
+    pub(super) fn cant_read(&mut self, path: &Path, error: &ReadError) {
+        self.note(self.n_opened, path, error.to_string());
+    }
+
+    fn note(&mut self, place: usize, path: &Path, error: String) {
+        self.is_partial = true;
+        // Of what is wrong with one file the first is said.
+        if !self.errors.iter().any(|known| known.1 == path) {
+            self.errors.push((place, path.to_owned(), error));
+        }
+    }
+
+    /// A row group could not be read; the others may be.
+    pub(super) fn cant_read_group(&mut self, task: &Task, error: &ReadError) {
+        self.blocks_skipped += 1;
+        self.note(task.file.number, &task.file.path, error.to_string());
+    }
+
+    /// Side tables that can't be read: the answer is without them.
+    pub(super) fn note_unreadable(&mut self) {
+        for (path, error) in std::mem::take(&mut self.tables.unreadable) {
+            self.cant_read(&path, &error);
+        }
+    }
+
+    /// Says what could not be read, in the order of files; whether there was anything.
+    pub(super) fn say_errors(&mut self, stderr: &mut dyn Write) -> bool {
+        self.errors.sort_by_key(|error| error.0);
+        for (_, path, error) in self.errors.drain(..) {
+            say(stderr, "error", &format!("can't read `{}`: {error}", path.display()));
+        }
+        self.is_partial
+    }
+}
+
+impl OpenFile {
+    fn with(&self, columns: &BTreeSet<ColumnRef>) -> Self {
+        Self {
+            path: self.path.clone(),
+            file: self.file.clone(),
+            names: self.names.clone(),
+            plan: Plan { columns: columns.clone(), ..self.plan.clone() },
+            number: self.number,
+            groups: self.groups.clone(),
+        }
+    }
+
+    /// Its row groups, `position` rows behind the beginning.
+    pub(super) fn tasks(self: Arc<Self>, position: &mut u64) -> Vec<Task> {
+        let groups = self.groups.clone();
+        let task = |group| {
+            let task = Task { file: Arc::clone(&self), group, position: *position };
+            *position = position.saturating_add(self.file.group_rows(group));
+            task
+        };
+        groups.into_iter().map(task).collect()
+    }
+}

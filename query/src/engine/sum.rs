@@ -1,0 +1,221 @@
+//! Sums: of all matching rows, and of groups of them.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use flow_common::column::ColumnId;
+use flow_common::limits::TWO_PASSES_ROWS_MIN;
+
+use super::reader::{Reader, Tally, Task};
+use super::threads::{each, side_by_side};
+use crate::aggregate::Group;
+use crate::columns::ColumnRef;
+use crate::counts::{Counts, Wanted};
+use crate::flow::{COUNTER_COLUMNS, Counters, TIME_COLUMNS};
+use crate::group::{self, Candidates, Grouping, Shared, Texts, Worker};
+use crate::scan::ReadError;
+
+/// What a pass over row groups needs, and where it stops.
+struct Pass<'r, 'q> {
+    reader: Mutex<&'r mut Reader<'q>>,
+    /// Row groups of files that are held; else the reader opens files.
+    tasks: Option<Mutex<std::vec::IntoIter<Task>>>,
+    wanted: Wanted,
+    limit: Option<u64>,
+    is_stopped: AtomicBool,
+}
+
+/// What one thread has.
+struct State<'a> {
+    worker: Worker<'a>,
+    counts: Counts,
+    tally: Tally,
+    failure: Option<io::Error>,
+}
+
+/// Columns that sums of `groupings` need.
+pub(super) fn columns(groupings: &[Grouping], wanted: Wanted) -> BTreeSet<ColumnRef> {
+    let counters = COUNTER_COLUMNS.into_iter().filter(|&id| match id {
+        ColumnId::Packets => wanted.packets,
+        ColumnId::Bytes => wanted.bytes,
+        _ => true,
+    });
+    let times = TIME_COLUMNS.into_iter().filter(|_| wanted.times);
+    let mut columns: BTreeSet<ColumnRef> = counters.chain(times).map(ColumnRef::from).collect();
+    for grouping in groupings {
+        for part in grouping.parts.iter().chain(&grouping.other_side) {
+            columns.extend(part.columns());
+        }
+        if grouping.has_details {
+            columns.extend([ColumnId::TcpFlags, ColumnId::SrcTos].map(ColumnRef::from));
+        }
+    }
+    columns
+}
+
+/// Sums up all matching rows, and the `top` groups of each grouping; 0 is all.
+pub(super) fn sum(
+    reader: &mut Reader<'_>,
+    groupings: &[Grouping],
+    top: usize,
+) -> io::Result<(Tally, Vec<Vec<Vec<Group>>>)> {
+    let request = reader.request;
+    let threads = if request.limit.is_some() { 1 } else { request.threads };
+    let spill_directory = std::env::temp_dir();
+    let shared = Shared {
+        groupings,
+        texts: Texts::default(),
+        seed: seed(),
+        bytes_max: request.memory_bytes / threads.max(1),
+        spill_directory: &spill_directory,
+    };
+    let first = group::first_pass(groupings, top).filter(|_| request.limit.is_none());
+    let is_held = first.is_some() && reader.hold();
+    let mut candidates: Candidates = vec![None; groupings.len()];
+    if let Some(wanted) = first
+        && is_held
+        && reader.held_rows() >= TWO_PASSES_ROWS_MIN
+    {
+        candidates = first_pass(reader, &shared, wanted, top, threads).unwrap_or(candidates);
+    }
+    loop {
+        let held = is_held.then(|| tasks(reader, &columns(groupings, Wanted::ALL)));
+        let (tally, tables) = last_pass(reader, &shared, held, &candidates, (top, threads))?;
+        if let Some(tables) = tables {
+            return Ok((tally, tables));
+        }
+        candidates = vec![None; groupings.len()];
+    }
+}
+
+/// A number nobody else knows.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+
+fn tasks(reader: &Reader<'_>, columns: &BTreeSet<ColumnRef>) -> Vec<Task> {
+    let mut position = 0;
+    reader.held_with(columns).into_iter().flat_map(|file| file.tasks(&mut position)).collect()
+}
+
+/// The candidates of a top-N; `None` where they need more memory than there is.
+fn first_pass(
+    reader: &mut Reader<'_>,
+    shared: &Shared<'_>,
+    wanted: Wanted,
+    top: usize,
+    threads: usize,
+) -> Option<Candidates> {
+    let two: Vec<Grouping> = shared.groupings.to_vec();
+    let tasks =
+        tasks(reader, &columns(&two, wanted).into_iter().filter(|column| !is_detail(*column)).collect());
+    let pass = Pass::new(reader, Some(tasks), wanted, None);
+    let states =
+        side_by_side(threads, || State::new(Worker::first(shared, top)), |state| pass.run(state, false));
+    if pass.is_stopped.load(Ordering::Relaxed) {
+        return None;
+    }
+    let workers = states.into_iter().map(|state| state.worker).collect();
+    let run = |jobs| each(threads, jobs, |job| group::largest(job, top));
+    Some(group::candidates(workers, shared.groupings, top, run))
+}
+
+fn is_detail(column: ColumnRef) -> bool {
+    column == ColumnId::TcpFlags || column == ColumnId::SrcTos
+}
+
+fn last_pass(
+    reader: &mut Reader<'_>,
+    shared: &Shared<'_>,
+    held: Option<Vec<Task>>,
+    candidates: &Candidates,
+    (top, threads): (usize, usize),
+) -> io::Result<(Tally, Option<Vec<Vec<Vec<Group>>>>)> {
+    let limit = reader.request.limit;
+    let pass = Pass::new(reader, held, Wanted::ALL, limit);
+    let make = || State::new(Worker::last(shared, candidates));
+    let mut states = side_by_side(threads, make, |state| pass.run(state, true));
+    if let Some(failure) = states.iter_mut().find_map(|state| state.failure.take()) {
+        return Err(failure);
+    }
+    let mut tally = Tally::default();
+    states.iter().for_each(|state| tally.merge(&state.tally));
+    let (jobs, spilled) = group::jobs(states.into_iter().map(|state| state.worker).collect());
+    let best = each(threads, jobs, |job| group::best(job, &spilled, shared, top));
+    let partitions = best.into_iter().collect::<io::Result<Vec<_>>>()?;
+    Ok((tally, group::tables(partitions, shared.groupings, candidates, top)))
+}
+
+impl<'r, 'q> Pass<'r, 'q> {
+    fn new(reader: &'r mut Reader<'q>, tasks: Option<Vec<Task>>, wanted: Wanted, limit: Option<u64>) -> Self {
+        let tasks = tasks.map(|tasks| Mutex::new(tasks.into_iter()));
+        Self { reader: Mutex::new(reader), tasks, wanted, limit, is_stopped: AtomicBool::new(false) }
+    }
+
+    fn next(&self) -> Option<Task> {
+        match &self.tasks {
+            Some(tasks) => tasks.lock().unwrap_or_else(PoisonError::into_inner).next(),
+            None => self.with_reader(Reader::next_task),
+        }
+    }
+
+    fn with_reader<R>(&self, run: impl FnOnce(&mut Reader<'q>) -> R) -> R {
+        run(&mut self.reader.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes row groups until there are none; `is_last` says whether what is seen counts.
+    fn run(&self, state: &mut State<'_>, is_last: bool) {
+        while !self.is_stopped.load(Ordering::Relaxed) {
+            let Some(task) = self.next() else { break };
+            let (scan, compressed_bytes) = task.scan();
+            let result = scan.and_then(|mut scan| {
+                let mut rows = 0;
+                while !self.is_stopped.load(Ordering::Relaxed) {
+                    let Some(mut batch) = scan.next()? else { break };
+                    let room = self.limit.map_or(u64::MAX, |limit| limit - state.tally.passed);
+                    if room < batch.rows() as u64 {
+                        batch.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+                    }
+                    state.add(&batch, self.wanted, task.position + rows, is_last);
+                    rows += batch.rows() as u64;
+                    let is_full = self.limit.is_some_and(|limit| state.tally.passed >= limit);
+                    if is_full || state.failure.is_some() || (!is_last && state.worker.is_full()) {
+                        self.is_stopped.store(true, Ordering::Relaxed);
+                    }
+                }
+                Ok::<_, ReadError>(())
+            });
+            state.worker.end_of_group();
+            if is_last {
+                self.with_reader(|reader| {
+                    reader.bytes_read = reader.bytes_read.saturating_add(compressed_bytes);
+                    if let Err(error) = result {
+                        reader.cant_read_group(&task, &error);
+                    }
+                });
+            }
+        }
+    }
+}
+
+impl<'a> State<'a> {
+    fn new(worker: Worker<'a>) -> Self {
+        Self { worker, counts: Counts::default(), tally: Tally::default(), failure: None }
+    }
+
+    fn add(&mut self, batch: &crate::batch::Batch, wanted: Wanted, position: u64, is_last: bool) {
+        self.counts.read(batch, wanted);
+        if is_last {
+            self.tally.passed += batch.rows() as u64;
+            self.tally.add_rates(batch.rate_span());
+            let total: Counters = self.counts.total();
+            self.tally.matched.add(&total);
+        }
+        if let Err(error) = self.worker.add(batch, &self.counts, position) {
+            self.failure = Some(error);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Groups in memory, each with its key and its sums.
+
+use hashbrown::HashTable;
+
+use crate::counts::{Counts, NO_FIRST, NO_LAST};
+use crate::flow::Counters;
+
+/// What the flows of a group add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) flows: u64,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+}
+
+impl Sum {
+    pub(crate) const ZERO: Self = Self { flows: 0, packets: 0, bytes: 0, first: NO_FIRST, last: NO_LAST };
+    /// Numbers it is stored as.
+    pub(super) const WORDS: usize = 5;
+
+    pub(crate) fn of(counts: &Counts, row: usize) -> Self {
+        let number = |numbers: &[u64]| numbers.get(row).copied().unwrap_or(0);
+        Self {
+            flows: counts.flows(row),
+            packets: number(&counts.packets),
+            bytes: number(&counts.bytes),
+            first: counts.first.get(row).copied().unwrap_or(NO_FIRST),
+            last: counts.last.get(row).copied().unwrap_or(NO_LAST),
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.flows = self.flows.saturating_add(other.flows);
+        self.packets = self.packets.saturating_add(other.packets);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            flows: self.flows,
+            packets: self.packets,
+            bytes: self.bytes,
+            events: 0,
+            first: Some(self.first).filter(|&first| first != NO_FIRST),
+            last: Some(self.last).filter(|&last| last != NO_LAST),
+        }
+    }
+
+    pub(super) fn to_words(self) -> [u64; Self::WORDS] {
+        [self.flows, self.packets, self.bytes, self.first as u64, self.last as u64]
+    }
+
+    pub(super) fn from_words([flows, packets, bytes, first, last]: [u64; Self::WORDS]) -> Self {
+        Self { flows, packets, bytes, first: first as i64, last: last as i64 }
+    }
+}
+
+/// What the flows of a group have besides counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Detail {
+    /// TCP flags of all flows or-ed.
+    pub(crate) tcp_flags: Option<i64>,
+    /// Type of service of the first flow that has one, and where that flow stands.
+    pub(crate) src_tos: Option<(u64, i64)>,
+}
+
+impl Detail {
+    pub(super) const NONE: Self = Self { tcp_flags: None, src_tos: None };
+    pub(super) const WORDS: usize = 4;
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.tcp_flags = match (self.tcp_flags, other.tcp_flags) {
+            (Some(one), Some(two)) => Some(one | two),
+            (one, two) => one.or(two),
+        };
+        self.src_tos = self.src_tos.into_iter().chain(other.src_tos).min();
+    }
+
+    pub(super) fn to_words(self) -> [u64; Self::WORDS] {
+        let present = u64::from(self.tcp_flags.is_some()) | u64::from(self.src_tos.is_some()) << 1;
+        let (at, tos) = self.src_tos.unwrap_or_default();
+        [present, self.tcp_flags.unwrap_or(0) as u64, at, tos as u64]
+    }
+
+    pub(super) fn from_words([present, flags, at, tos]: [u64; Self::WORDS]) -> Self {
+        Self {
+            tcp_flags: (present & 1 != 0).then_some(flags as i64),
+            src_tos: (present & 2 != 0).then_some((at, tos as i64)),
+        }
+    }
+}
+
+/// Groups whose keys have `width` words each.
+#[derive(Debug)]
+pub(super) struct Groups {
+    width: usize,
+    has_details: bool,
+    keys: Vec<u64>,
+    hashes: Vec<u64>,
+    sums: Vec<Sum>,
+    details: Vec<Detail>,
+    index: HashTable<u32>,
+}
+
+impl Groups {
+    pub(super) fn new(width: usize, has_details: bool) -> Self {
+        Self {
+            width,
+            has_details,
+            keys: Vec::new(),
+            hashes: Vec::new(),
+            sums: Vec::new(),
+            details: Vec::new(),
+            index: HashTable::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sums.len()
+    }
+
+    /// Octets a group takes, its share of the index included.
+    pub(super) fn bytes_per_group(width: usize, has_details: bool) -> usize {
+        let details = if has_details { size_of::<Detail>() } else { 0 };
+        // Vectors and index are half empty at the worst.
+        2 * (width * 8 + 8 + size_of::<Sum>() + details + 5)
+    }
+
+    pub(super) fn key(&self, group: usize) -> &[u64] {
+        &self.keys[group * self.width..(group + 1) * self.width]
+    }
+
+    pub(super) fn sum(&self, group: usize) -> &Sum {
+        &self.sums[group]
+    }
+
+    pub(super) fn detail(&self, group: usize) -> Detail {
+        self.details.get(group).copied().unwrap_or(Detail::NONE)
+    }
+
+    pub(super) fn hash(&self, group: usize) -> u64 {
+        self.hashes[group]
+    }
+
+    /// Adds to the group of `key`, which is made where it is new.
+    pub(super) fn add(&mut self, hash: u64, key: &[u64], sum: &Sum, detail: &Detail) {
+        let Self { width, keys, hashes, sums, details, index, .. } = self;
+        let width = *width;
+        let is_it = |&group: &u32| {
+            let group = group as usize;
+            hashes[group] == hash && keys[group * width..(group + 1) * width] == *key
+        };
+        match index.find(hash, is_it) {
+            Some(&group) => {
+                sums[group as usize].add(sum);
+                if self.has_details {
+                    details[group as usize].add(detail);
+                }
+            }
+            None => {
+                let group = sums.len() as u32;
+                keys.extend_from_slice(key);
+                hashes.push(hash);
+                sums.push(*sum);
+                if self.has_details {
+                    details.push(*detail);
+                }
+                index.insert_unique(hash, group, |&group| hashes[group as usize]);
+            }
+        }
+    }
+
+    /// Adds all groups of `other`.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for group in 0..other.len() {
+            self.add(other.hash(group), other.key(group), other.sum(group), &other.detail(group));
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.width, self.has_details);
+    }
+}

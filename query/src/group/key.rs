@@ -1,0 +1,277 @@
+//! Keys of groups: a hash and a few words for each row, made once for each value of a
+//! dictionary where there is one.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use flow_common::addr::{Addr16, Mac};
+use flow_common::column::{ColumnId, Kind};
+
+use crate::aggregate::{Float, Value};
+use crate::batch::{Batch, Cells};
+use crate::columns::ColumnRef;
+use crate::flow::is_icmp;
+use crate::values::{Dictionary, Values};
+
+/// What one part of a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Column(ColumnRef),
+    /// The destination port, for ICMP type * 256 + code, from their own columns where those
+    /// are there.
+    Service,
+}
+
+/// One part of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyPart {
+    pub(crate) source: Source,
+    pub(crate) kind: Kind,
+    /// Bits of an address that count, of either family.
+    pub(crate) mask: Mask,
+}
+
+/// Bits of an address that tell groups apart; `None` leaves the other family whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Mask {
+    pub(crate) v4: Option<u8>,
+    pub(crate) v6: Option<u8>,
+}
+
+impl Mask {
+    fn apply(self, addr: u128) -> u128 {
+        let is_v4 = addr >> 32 == 0xffff;
+        let bits = if is_v4 { self.v4.map(|bits| 96 + u32::from(bits)) } else { self.v6.map(u32::from) };
+        match bits {
+            Some(bits) if bits < 128 => addr & !(u128::MAX >> bits),
+            _ => addr,
+        }
+    }
+}
+
+impl KeyPart {
+    pub(crate) fn column(column: ColumnRef, kind: Kind) -> Self {
+        Self { source: Source::Column(column), kind, mask: Mask::default() }
+    }
+
+    /// Columns it is made of.
+    pub(crate) fn columns(&self) -> Vec<ColumnRef> {
+        match self.source {
+            Source::Column(column) => vec![column],
+            Source::Service => {
+                [ColumnId::DstPort, ColumnId::Protocol, ColumnId::IcmpType, ColumnId::IcmpCode]
+                    .map(ColumnRef::from)
+                    .to_vec()
+            }
+        }
+    }
+
+    /// Words its value takes in a key.
+    pub(crate) fn words(&self) -> usize {
+        if self.kind == Kind::Address { 2 } else { 1 }
+    }
+}
+
+/// Texts and octets of keys, each with a number.
+#[derive(Debug, Default)]
+pub(crate) struct Texts(Mutex<TextTable>);
+
+#[derive(Debug, Default)]
+struct TextTable {
+    numbers: HashMap<Box<[u8]>, u64>,
+    texts: Vec<Box<[u8]>>,
+}
+
+impl Texts {
+    fn number(&self, text: &[u8]) -> u64 {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&number) = table.numbers.get(text) {
+            return number;
+        }
+        let number = table.texts.len() as u64;
+        table.texts.push(text.into());
+        table.numbers.insert(text.into(), number);
+        number
+    }
+
+    fn text(&self, number: u64) -> Box<[u8]> {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.texts.get(number as usize).cloned().unwrap_or_default()
+    }
+}
+
+/// Multiplies and folds: cheap, and every bit of the result depends on all of `a`.
+pub(crate) fn mix(a: u64, b: u64) -> u64 {
+    let product = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b ^ 0xd6e8_feb8_6659_fd93);
+    (product as u64) ^ (product >> 64) as u64
+}
+
+fn hash_words([high, low]: [u64; 2], seed: u64) -> u64 {
+    mix(mix(high, seed), low.rotate_left(32) ^ seed)
+}
+
+/// One part of a key, from batch to batch.
+pub(crate) struct KeyReader {
+    part: KeyPart,
+    seed: u64,
+    /// Hashes of the values of a dictionary, and that of NULL at the end.
+    known: Option<(u64, Vec<u64>)>,
+    computed: Vec<i64>,
+    absent: Vec<bool>,
+    hashes: Vec<u64>,
+}
+
+/// One part of the keys of a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys<'a> {
+    part: KeyPart,
+    cells: Cells<'a>,
+    pub(crate) hashes: Hashes<'a>,
+}
+
+/// A hash for each row.
+#[derive(Clone, Copy)]
+pub(crate) enum Hashes<'a> {
+    /// The same in every row.
+    Same(u64),
+    /// By the ids of a dictionary.
+    Ids {
+        dictionary: &'a Dictionary,
+        ids: &'a [u32],
+        hashes: &'a [u64],
+    },
+    Rows(&'a [u64]),
+}
+
+impl Hashes<'_> {
+    #[inline]
+    pub(crate) fn get(&self, row: usize) -> u64 {
+        match self {
+            Self::Same(hash) => *hash,
+            Self::Ids { ids, hashes, .. } => hashes[ids[row] as usize],
+            Self::Rows(hashes) => hashes[row],
+        }
+    }
+}
+
+impl KeyReader {
+    /// `seed` is another for each part and each run.
+    pub(crate) fn new(part: KeyPart, seed: u64) -> Self {
+        Self { part, seed, known: None, computed: Vec::new(), absent: Vec::new(), hashes: Vec::new() }
+    }
+
+    fn null_hash(&self) -> u64 {
+        mix(self.seed, !self.seed)
+    }
+
+    /// The keys of a batch.
+    pub(crate) fn read<'a>(&'a mut self, batch: &'a Batch, texts: &Texts) -> Keys<'a> {
+        let part = self.part;
+        let cells = match part.source {
+            Source::Column(column) => batch.cells(column),
+            Source::Service => match service(batch) {
+                Some((values, absent)) => {
+                    (self.computed, self.absent) = (values, absent);
+                    Cells::Ints { values: &self.computed, nulls: Some(&self.absent) }
+                }
+                None => batch.cells(ColumnId::DstPort),
+            },
+        };
+        let (seed, null) = (self.seed, self.null_hash());
+        let hash = |words: Option<[u64; 2]>| words.map_or(null, |words| hash_words(words, seed));
+        let hashes = match (cells, cells.dictionary()) {
+            (Cells::Absent, _) => Hashes::Same(null),
+            (_, Some((dictionary, ids))) => {
+                if self.known.as_ref().is_none_or(|known| known.0 != dictionary.id) {
+                    let words = (0..dictionary.len()).map(|id| of_id(part, dictionary, id, texts));
+                    let hashes: Vec<u64> = words.map(hash).chain([null]).collect();
+                    self.known = Some((dictionary.id, hashes));
+                }
+                let hashes = self.known.as_ref().map_or(&[][..], |known| &known.1);
+                Hashes::Ids { dictionary, ids, hashes }
+            }
+            _ => {
+                self.hashes.clear();
+                self.hashes.extend((0..batch.rows()).map(|row| hash(of_cells(part, cells, row, texts))));
+                Hashes::Rows(&self.hashes)
+            }
+        };
+        Keys { part, cells, hashes }
+    }
+}
+
+impl Keys<'_> {
+    /// The value of a row as words; `None` where it is NULL.
+    #[inline]
+    pub(crate) fn words(&self, row: usize, texts: &Texts) -> Option<[u64; 2]> {
+        of_cells(self.part, self.cells, row, texts)
+    }
+}
+
+fn split(number: u128) -> [u64; 2] {
+    [(number >> 64) as u64, number as u64]
+}
+
+/// The value of a dictionary's id as words; `None` past its end.
+pub(crate) fn of_id(part: KeyPart, dictionary: &Dictionary, id: usize, texts: &Texts) -> Option<[u64; 2]> {
+    match &dictionary.values {
+        Values::Ints(values) => values.get(id).map(|&value| [0, value as u64]),
+        Values::Fixed(values) => values.get(id).map(|&value| split(part.mask.apply(value))),
+        Values::Bytes(values) => values.get(id).map(|value| [0, texts.number(value)]),
+    }
+}
+
+fn of_cells(part: KeyPart, cells: Cells<'_>, row: usize, texts: &Texts) -> Option<[u64; 2]> {
+    match part.kind {
+        Kind::Int32 | Kind::Int64 | Kind::Timestamp | Kind::Boolean => {
+            cells.int(row).map(|value| [0, value as u64])
+        }
+        Kind::Address => cells.octets(row).map(|octets| split(part.mask.apply(u128::from_be_bytes(octets)))),
+        Kind::Mac => {
+            let number = |octets: [u8; 6]| octets.iter().fold(0, |sum, &octet| sum << 8 | u64::from(octet));
+            cells.octets(row).map(|octets| [0, number(octets)])
+        }
+        Kind::Float64 => cells.float(row).map(|value| [0, value.to_bits()]),
+        Kind::Text => cells.text(row).map(|text| [0, texts.number(text.as_bytes())]),
+        Kind::Binary => cells.binary(row).map(|octets| [0, texts.number(octets)]),
+        Kind::Labels | Kind::Other => None,
+    }
+}
+
+/// The value that words stand for.
+pub(crate) fn value_of(part: KeyPart, [high, low]: [u64; 2], texts: &Texts) -> Value {
+    match part.kind {
+        Kind::Address => Value::Address(Addr16((u128::from(high) << 64 | u128::from(low)).to_be_bytes())),
+        Kind::Mac => {
+            let [_, _, a, b, c, d, e, f] = low.to_be_bytes();
+            Value::Mac(Mac([a, b, c, d, e, f]))
+        }
+        Kind::Float64 => Value::Float(Float(f64::from_bits(low))),
+        Kind::Boolean => Value::Boolean(low == 1),
+        Kind::Text => Value::Text(String::from_utf8_lossy(&texts.text(low)).into()),
+        Kind::Binary => Value::Binary(texts.text(low)),
+        _ => Value::Int(low as i64),
+    }
+}
+
+/// Destination ports with ICMP's type and code in their place; `None` where none has them in
+/// columns of their own.
+fn service(batch: &Batch) -> Option<(Vec<i64>, Vec<bool>)> {
+    let icmp_type = batch.cells(ColumnId::IcmpType);
+    if matches!(icmp_type, Cells::Absent) {
+        return None;
+    }
+    let (port, code) = (batch.cells(ColumnId::DstPort), batch.cells(ColumnId::IcmpCode));
+    let protocol = batch.cells(ColumnId::Protocol);
+    let value = |row| {
+        if let (true, Some(icmp_type)) = (is_icmp(protocol.int(row)), icmp_type.int(row)) {
+            return Some((icmp_type & 0xff) << 8 | code.int(row).unwrap_or(0) & 0xff);
+        }
+        port.int(row)
+    };
+    let values: Vec<Option<i64>> = (0..batch.rows()).map(value).collect();
+    Some((
+        values.iter().map(|value| value.unwrap_or(0)).collect(),
+        values.iter().map(Option::is_none).collect(),
+    ))
+}
