@@ -580,7 +580,7 @@ pub const PAGE_ROWS_READ_MAX: usize = 1 << 22;
 pub const FILES_HELD_MAX: usize = 512;
 
 /// Rows from which two passes may find the largest groups sooner than one.
-pub const TWO_PASSES_ROWS_MIN: u64 = 200_000;
+pub const TWO_PASSES_ROWS_MIN: u64 = 2_000_000;
 
 /// Threads a question may be given.
 pub const QUERY_THREADS_MAX: usize = 256;

@@ -97,21 +97,25 @@ fn described(source: &Source) -> String {
 /// What is read of files.
 fn wants(request: &Request) -> Wants {
     let style = &request.style;
+    let of_sums = |columns| Wants { columns, has_fallback_time: true, ..Wants::default() };
     match &request.question {
         Question::Statistics { statistics, .. } => {
             let groupings: Vec<Grouping> = statistics.iter().map(Statistic::grouping).collect();
-            Wants { columns: sum::columns(&groupings, Wanted::ALL), has_extra: false, has_names: false }
+            of_sums(sum::columns(&groupings, Wanted::ALL))
         }
-        _ if style.format == Format::Null => {
-            Wants { columns: sum::columns(&[], Wanted::ALL), has_extra: false, has_names: false }
-        }
+        _ if style.format == Format::Null => of_sums(sum::columns(&[], Wanted::ALL)),
         _ => {
             let mut columns = output::columns(style);
             if output::has_summary(style) {
                 columns.extend(TIME_COLUMNS.into_iter().chain(COUNTER_COLUMNS));
             }
             let columns: BTreeSet<ColumnRef> = columns.into_iter().map(ColumnRef::from).collect();
-            Wants { columns, has_extra: output::has_extra(style.format), has_names: output::has_names(style) }
+            Wants {
+                columns,
+                has_extra: output::has_extra(style.format),
+                has_fallback_time: output::has_fallback_time(style.format),
+                has_names: output::has_names(style),
+            }
         }
     }
 }

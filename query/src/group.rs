@@ -13,7 +13,7 @@
 //! The N largest groups by one counter are found in two passes (`fingerprint`).
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,9 @@ use flow_common::limits::{GROUP_CANDIDATES_MAX, GROUP_PARTITIONS};
 
 use crate::aggregate::{Group, Value};
 use crate::batch::Batch;
+use crate::columns::ColumnRef;
 use crate::counts::{Counts, NO_FIRST, NO_LAST, Wanted};
+use crate::scan::Sieve;
 use crate::statistic::{Order, Ranking};
 use crate::values::{Column, Dictionary};
 
@@ -34,7 +36,7 @@ mod spill;
 
 use self::exact::{Detail, Groups, Sum};
 use self::fingerprint::Fingerprints;
-pub(crate) use self::key::{KeyPart, Mask, Source, Texts};
+pub(crate) use self::key::{KeyPart, Source, Texts};
 use self::key::{KeyReader, Keys, value_of};
 use self::spill::Spill;
 
@@ -122,12 +124,78 @@ impl Chosen {
 /// What all threads of a pass share.
 pub(crate) struct Shared<'a> {
     pub(crate) groupings: &'a [Grouping],
-    pub(crate) texts: Texts,
+    pub(crate) texts: Arc<Texts>,
     /// Another for each run, so that no one can choose keys of one hash.
     pub(crate) seed: u64,
     /// Octets one thread may hold.
     pub(crate) bytes_max: usize,
     pub(crate) spill_directory: &'a Path,
+}
+
+/// Lets rows through whose key is among some.
+#[derive(Debug)]
+struct KeySieve {
+    parts: Vec<KeyPart>,
+    chosen: Arc<Chosen>,
+    texts: Arc<Texts>,
+    seed: u64,
+}
+
+/// What lets only rows of `candidates` through, if these are of one grouping that is the only
+/// one.
+pub(crate) fn sieve(shared: &Shared<'_>, candidates: &Candidates) -> Option<Arc<dyn Sieve>> {
+    let ([grouping], [Some(chosen)]) = (shared.groupings, &candidates[..]) else { return None };
+    if grouping.other_side.is_some() {
+        return None;
+    }
+    let (parts, chosen, texts) = (grouping.parts.clone(), Arc::clone(chosen), Arc::clone(&shared.texts));
+    Some(Arc::new(KeySieve { parts, chosen, texts, seed: shared.seed }))
+}
+
+impl Sieve for KeySieve {
+    fn columns(&self) -> BTreeSet<ColumnRef> {
+        self.parts.iter().flat_map(KeyPart::columns).collect()
+    }
+
+    fn start(&self) -> Box<dyn FnMut(&Batch) -> Vec<u32>> {
+        let mut readers = readers(&self.parts, self.seed);
+        let (chosen, texts) = (Arc::clone(&self.chosen), Arc::clone(&self.texts));
+        let mut hashes = Vec::new();
+        let mut passes: Option<(u64, Vec<bool>)> = None;
+        Box::new(move |batch| {
+            let keys: Vec<Keys<'_>> = readers.iter_mut().map(|reader| reader.read(batch, &texts)).collect();
+            // Of one column with a dictionary, each value is looked up once.
+            if let [Keys { hashes: key::Hashes::Ids { dictionary, ids, hashes }, .. }] = keys[..] {
+                if passes.as_ref().is_none_or(|passes| passes.0 != dictionary) {
+                    passes = Some((dictionary, hashes.iter().map(|&hash| chosen.contains(hash)).collect()));
+                }
+                let passes = passes.as_ref().map_or(&[][..], |passes| &passes.1);
+                return matching(ids.len(), |row| passes[ids[row] as usize]);
+            }
+            hashes.clear();
+            hashes.resize(batch.rows(), 0);
+            keys.iter().for_each(|keys| keys.hashes.add_to(&mut hashes));
+            matching(hashes.len(), |row| chosen.contains(hashes[row]))
+        })
+    }
+}
+
+/// The rows for which `holds`, found without a branch for each.
+fn matching(rows: usize, holds: impl Fn(usize) -> bool) -> Vec<u32> {
+    let mut found = vec![0; rows];
+    let mut n = 0;
+    for row in 0..rows {
+        found[n] = row as u32;
+        n += usize::from(holds(row));
+    }
+    found.truncate(n);
+    found
+}
+
+/// Readers of the parts of a key: a part has the same seed in all of them.
+fn readers(parts: &[KeyPart], seed: u64) -> Vec<KeyReader> {
+    let reader = |(at, part): (usize, &KeyPart)| KeyReader::new(*part, key::mix(seed, at as u64));
+    parts.iter().enumerate().map(reader).collect()
 }
 
 /// What one thread sums up.
@@ -144,7 +212,12 @@ struct State {
     other_side: Option<KeyReader>,
     sums: Sums,
     dense: Option<Dense>,
+    /// Sums by value of a key that is a small number, such as a port.
+    small: Vec<Sum>,
 }
+
+/// Numbers that have a place of their own among sums.
+const SMALL: usize = 1 << 16;
 
 enum Sums {
     /// First pass, for each ranking.
@@ -192,21 +265,19 @@ impl<'a> Worker<'a> {
         candidates: Option<&Candidates>,
     ) -> Self {
         let states = groupings.map(|(index, grouping)| {
-            let seed = |part: usize| key::mix(shared.seed, part as u64);
-            let readers = grouping.parts.iter().enumerate();
+            let last = key::mix(shared.seed, grouping.parts.len() as u64 - 1);
             let mut sums = sums(grouping);
             if let (Sums::Groups { only, .. }, Some(candidates)) = (&mut sums, candidates) {
                 *only = candidates.get(index).cloned().flatten();
             }
             State {
                 grouping: index,
-                readers: readers.map(|(at, part)| KeyReader::new(*part, seed(at))).collect(),
+                readers: readers(&grouping.parts, shared.seed),
                 // Both sides of one value must have one hash.
-                other_side: grouping
-                    .other_side
-                    .map(|part| KeyReader::new(part, seed(grouping.parts.len() - 1))),
+                other_side: grouping.other_side.map(|part| KeyReader::new(part, last)),
                 sums,
                 dense: None,
+                small: Vec::new(),
             }
         });
         Self { shared, states: states.collect(), spill: None }
@@ -291,14 +362,17 @@ impl State {
         batch: &Batch,
         counts: &Counts,
     ) -> bool {
-        let [reader] = &mut self.readers[..] else { return false };
+        if self.readers.len() != 1 {
+            return false;
+        }
         if grouping.has_details || self.other_side.is_some() || grouping.counts_events {
             return false;
         }
-        let key::Source::Column(column) = grouping.parts[0].source else { return false };
+        let Source::Column(column) = grouping.parts[0].source else { return false };
         let Some(Column::Ids { dictionary, ids }) = batch.column(column) else { return false };
         if self.dense.as_ref().is_none_or(|dense| dense.dictionary.id != dictionary.id) {
-            flush(&mut self.dense, &mut self.sums, grouping, shared);
+            self.flush(shared);
+            let [reader] = &mut self.readers[..] else { return false };
             let keys = reader.read(batch, &shared.texts);
             let key::Hashes::Ids { hashes, .. } = keys.hashes else { return false };
             self.dense = Some(Dense::new(dictionary, hashes.to_vec()));
@@ -310,7 +384,23 @@ impl State {
     }
 
     fn flush(&mut self, shared: &Shared<'_>) {
-        flush(&mut self.dense, &mut self.sums, &shared.groupings[self.grouping], shared);
+        let grouping = &shared.groupings[self.grouping];
+        if let Some(dense) = self.dense.take() {
+            flush(dense, &mut self.sums, &mut self.small, grouping, shared);
+        }
+    }
+}
+
+impl State {
+    /// Moves sums by value to the groups.
+    fn empty_small(&mut self) {
+        let ([reader], Sums::Groups { partitions, .. }) = (&self.readers[..], &mut self.sums) else { return };
+        for (value, sum) in std::mem::take(&mut self.small).into_iter().enumerate() {
+            if sum != Sum::ZERO {
+                let hash = reader.hash([0, value as u64]);
+                partitions[partition_of(hash)].add(hash, &[0, value as u64], &sum, &Detail::NONE);
+            }
+        }
     }
 }
 
@@ -360,8 +450,7 @@ impl Dense {
 }
 
 /// Moves sums by id to the groups.
-fn flush(dense: &mut Option<Dense>, sums: &mut Sums, grouping: &Grouping, shared: &Shared<'_>) {
-    let Some(dense) = dense.take() else { return };
+fn flush(dense: Dense, sums: &mut Sums, small: &mut Vec<Sum>, grouping: &Grouping, shared: &Shared<'_>) {
     let part = grouping.parts[0];
     let n = if grouping.has_null { dense.flows.len() } else { dense.flows.len() - 1 };
     match sums {
@@ -385,7 +474,6 @@ fn flush(dense: &mut Option<Dense>, sums: &mut Sums, grouping: &Grouping, shared
                     continue;
                 }
                 let words = key::of_id(part, &dense.dictionary, id, &shared.texts);
-                put_key(&mut key, [(part.words(), words)].into_iter());
                 let sum = Sum {
                     flows: dense.flows[id],
                     packets: dense.packets[id],
@@ -393,6 +481,17 @@ fn flush(dense: &mut Option<Dense>, sums: &mut Sums, grouping: &Grouping, shared
                     first: dense.first[id],
                     last: dense.last[id],
                 };
+                if let (1, Some([_, value])) = (part.words(), words)
+                    && value < SMALL as u64
+                    && only.is_none()
+                {
+                    if small.is_empty() {
+                        small.resize(SMALL, Sum::ZERO);
+                    }
+                    small[value as usize].add(&sum);
+                    continue;
+                }
+                put_key(&mut key, [(part.words(), words)].into_iter());
                 partitions[partition_of(hash)].add(hash, &key, &sum, &Detail::NONE);
             }
         }
@@ -441,7 +540,8 @@ impl Rows<'_> {
         let checks = first_side.is_some()
             || !self.grouping.has_null
             || !(self.grouping.counts_events || self.counts.events.is_empty());
-        let hash_of = |row: usize| keys.iter().fold(0u64, |sum, keys| sum.wrapping_add(keys.hashes.get(row)));
+        let mut hashes_of = vec![0; self.counts.rows];
+        keys.iter().for_each(|keys| keys.hashes.add_to(&mut hashes_of));
         match sums {
             Sums::Hashes(all) => {
                 for (ranking, hashes) in self.grouping.rankings.iter().zip(all) {
@@ -457,7 +557,7 @@ impl Rows<'_> {
                         let is_event = self.counts.is_event(row);
                         let count = counter.get(row).copied().unwrap_or(1);
                         hashes.add(
-                            hash_of(row),
+                            hashes_of[row],
                             if is_event && ranking.order == Order::Flows { 1 } else { count },
                         );
                     }
@@ -467,7 +567,7 @@ impl Rows<'_> {
                 let details = self.grouping.has_details.then(|| Details::new(self.batch));
                 let mut key = Vec::with_capacity(self.grouping.width());
                 for row in 0..self.counts.rows {
-                    let hash = hash_of(row);
+                    let hash = hashes_of[row];
                     if only.as_ref().is_some_and(|only| !only.contains(hash)) || (checks && is_left_out(row))
                     {
                         continue;
@@ -555,7 +655,8 @@ pub(crate) fn jobs(workers: Vec<Worker<'_>>) -> (Vec<Job>, Vec<Spilled>) {
     let mut jobs: Vec<Job> = Vec::new();
     let mut spilled = Vec::new();
     for (at, worker) in workers.into_iter().enumerate() {
-        for state in worker.states {
+        for mut state in worker.states {
+            state.empty_small();
             let Sums::Groups { partitions, .. } = state.sums else { continue };
             for (partition, groups) in partitions.into_iter().enumerate() {
                 if at == 0 {

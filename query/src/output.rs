@@ -123,6 +123,11 @@ pub(crate) fn has_extra(format: Format) -> bool {
     matches!(format, Format::Raw | Format::Csv | Format::Json | Format::Ndjson)
 }
 
+/// Whether a format prints when a flow was received only where it tells no time.
+pub(crate) fn has_fallback_time(format: Format) -> bool {
+    matches!(format, Format::Line | Format::Long | Format::Extended | Format::Csv | Format::Null)
+}
+
 /// Columns of the table a format prints.
 pub(crate) fn columns(style: &Style) -> BTreeSet<ColumnId> {
     let format = style.format;

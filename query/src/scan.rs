@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -20,7 +21,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 
-use crate::batch::{FileColumn, found, is_stored_as, misfit};
+use crate::batch::{Batch, FileColumn, found, is_stored_as, misfit};
 use crate::columns::{ColumnRef, Columns};
 use crate::filter::Predicate;
 use crate::message::{lower_first, reason};
@@ -44,10 +45,23 @@ pub(crate) struct Plan {
     pub(crate) columns: BTreeSet<ColumnRef>,
     /// Whether all columns beyond the table belong to it.
     pub(crate) has_extra: bool,
+    /// Whether `received` is read only for flows that tell no time of their own.
+    pub(crate) has_fallback_time: bool,
     /// Rows of the answer.
     pub(crate) predicate: Arc<Predicate>,
     /// What multiplies counters, before they are compared and counted.
     pub(crate) scaling: Option<Scaling>,
+    /// Leaves rows out that are not asked for, where that spares reading; without a
+    /// predicate only. Whoever asks must not rely on it.
+    pub(crate) sieve: Option<Arc<dyn Sieve>>,
+}
+
+/// Leaves out rows by some of their columns.
+pub(crate) trait Sieve: Debug + Send + Sync {
+    /// What it looks at.
+    fn columns(&self) -> BTreeSet<ColumnRef>;
+    /// For one row group: from a batch to the rows of it that stay, ascending.
+    fn start(&self) -> Box<dyn FnMut(&Batch) -> Vec<u32>>;
 }
 
 impl Plan {
@@ -244,11 +258,20 @@ impl FlowFile {
         if self.rate_max(group, &plan) == 1 || !has_scaled(&read) {
             plan.scaling = None;
         }
+        if plan.has_fallback_time && self.tells_times(group) {
+            plan.columns.remove(&ColumnId::Received.into());
+        }
         if has_scaled(&plan.columns) {
             let inputs = self.scaling_columns(group, &plan);
             plan.columns.extend(inputs);
         }
         plan
+    }
+
+    /// Whether every flow of a row group tells when it began and when it ended.
+    fn tells_times(&self, group: usize) -> bool {
+        let is_told = |column| prune::null_count(self.group(group), column) == Some(0);
+        is_told(ColumnId::FlowStart) && is_told(ColumnId::FlowEnd)
     }
 
     /// Columns that scaling reads.

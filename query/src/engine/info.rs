@@ -48,7 +48,8 @@ fn count_totals(file: &FlowFile) -> (Totals, Option<ReadError>) {
     let columns = TIME_COLUMNS.into_iter().chain(COUNTER_COLUMNS).chain([ColumnId::Protocol]);
     let predicate = Arc::new(Predicate::Constant(true));
     let columns = columns.map(ColumnRef::from).collect();
-    let plan = Plan { columns, has_extra: false, predicate, scaling: None };
+    let plan =
+        Plan { columns, has_extra: false, has_fallback_time: true, predicate, scaling: None, sieve: None };
     let mut totals = Totals::default();
     for group in file.row_groups(&plan) {
         if let Err(error) = add_group(&mut totals, file, group, &plan) {

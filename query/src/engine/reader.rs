@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flow_common::footer::Totals;
+use flow_common::footer::{Counts, Totals};
 use flow_common::limits::FILES_HELD_MAX;
 
 use crate::catalog::{Found, Source};
@@ -15,7 +15,7 @@ use crate::message::say;
 use crate::names::Names;
 use crate::request::Request;
 use crate::scaling::Scaling;
-use crate::scan::{FlowFile, Plan, ReadError, Scan};
+use crate::scan::{FlowFile, Plan, ReadError, Scan, Sieve};
 use crate::tables::Tables;
 
 /// What a question asks of each file.
@@ -24,6 +24,8 @@ pub(super) struct Wants {
     pub(super) columns: BTreeSet<ColumnRef>,
     /// All columns beyond the table, too.
     pub(super) has_extra: bool,
+    /// `received` is wanted only of flows without a time.
+    pub(super) has_fallback_time: bool,
     pub(super) has_names: bool,
 }
 
@@ -154,14 +156,50 @@ impl<'a> Reader<'a> {
         true
     }
 
-    /// Rows of the files held.
+    /// Rows of the row groups of files held that may hold a match.
     pub(super) fn held_rows(&self) -> u64 {
-        self.held.iter().flatten().fold(0, |sum: u64, file| sum.saturating_add(file.file.rows()))
+        let rows = self
+            .held
+            .iter()
+            .flatten()
+            .flat_map(|file| file.groups.iter().map(|&group| file.file.group_rows(group)));
+        rows.fold(0, u64::saturating_add)
     }
 
-    /// The files held, to be read with other columns.
-    pub(super) fn held_with(&self, columns: &BTreeSet<ColumnRef>) -> Vec<Arc<OpenFile>> {
-        self.held.iter().flatten().map(|file| Arc::new(file.with(columns))).collect()
+    /// The files held, to be read with other columns and through a sieve.
+    pub(super) fn held_with(
+        &self,
+        columns: &BTreeSet<ColumnRef>,
+        sieve: Option<&Arc<dyn Sieve>>,
+    ) -> Vec<Arc<OpenFile>> {
+        self.held.iter().flatten().map(|file| Arc::new(file.with(columns, sieve))).collect()
+    }
+
+    /// What the footers of the files held say of all their rows; `None` where they don't, or
+    /// not all rows are asked for as they are.
+    pub(super) fn held_totals(&self) -> Option<Tally> {
+        let mut sum = Totals::default();
+        let mut tally = Tally::default();
+        for file in self.held.iter().flatten() {
+            sum.add(file.whole_totals()?);
+            tally.passed = tally.passed.saturating_add(file.file.rows());
+        }
+        // The times of events are among those of the totals.
+        if sum.events > 0 {
+            return None;
+        }
+        let classes = [sum.tcp, sum.udp, sum.icmp, sum.other];
+        let add =
+            |of: fn(&Counts) -> u64| classes.iter().fold(0, |sum: u64, class| sum.saturating_add(of(class)));
+        tally.matched = Counters {
+            flows: add(|class| class.flows),
+            packets: add(|class| class.packets),
+            bytes: add(|class| class.bytes),
+            events: 0,
+            first: sum.first,
+            last: sum.last,
+        };
+        Some(tally)
     }
 
     /// The next row group, in the order of files.
@@ -186,9 +224,10 @@ impl<'a> Reader<'a> {
             let mut found = self.files.next()?;
             let Some(mut file) = self.open(&mut found) else { continue };
             let path = found.path;
-            let (columns, has_extra) = (self.wants.columns.clone(), self.wants.has_extra);
+            let Wants { columns, has_extra, has_fallback_time, .. } = self.wants.clone();
             let predicate = Arc::clone(&self.request.predicate);
-            let mut plan = Plan { columns, has_extra, predicate, scaling: None };
+            let mut plan =
+                Plan { columns, has_extra, has_fallback_time, predicate, scaling: None, sieve: None };
             if let Err(error) = file.bind(&mut self.columns, &plan) {
                 self.cant_read(&path, &error);
                 continue;
@@ -267,12 +306,12 @@ impl<'a> Reader<'a> {
 }
 
 impl OpenFile {
-    fn with(&self, columns: &BTreeSet<ColumnRef>) -> Self {
+    fn with(&self, columns: &BTreeSet<ColumnRef>, sieve: Option<&Arc<dyn Sieve>>) -> Self {
         Self {
             path: self.path.clone(),
             file: self.file.clone(),
             names: self.names.clone(),
-            plan: Plan { columns: columns.clone(), ..self.plan.clone() },
+            plan: Plan { columns: columns.clone(), sieve: sieve.cloned(), ..self.plan.clone() },
             number: self.number,
             groups: self.groups.clone(),
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flow_common::column::ColumnId;
 use flow_common::limits::TWO_PASSES_ROWS_MIN;
@@ -15,7 +15,7 @@ use crate::columns::ColumnRef;
 use crate::counts::{Counts, Wanted};
 use crate::flow::{COUNTER_COLUMNS, Counters, TIME_COLUMNS};
 use crate::group::{self, Candidates, Grouping, Shared, Texts, Worker};
-use crate::scan::ReadError;
+use crate::scan::{ReadError, Sieve};
 
 /// What a pass over row groups needs, and where it stops.
 struct Pass<'r, 'q> {
@@ -66,7 +66,7 @@ pub(super) fn sum(
     let spill_directory = std::env::temp_dir();
     let shared = Shared {
         groupings,
-        texts: Texts::default(),
+        texts: Arc::new(Texts::default()),
         seed: seed(),
         bytes_max: request.memory_bytes / threads.max(1),
         spill_directory: &spill_directory,
@@ -81,10 +81,14 @@ pub(super) fn sum(
         candidates = first_pass(reader, &shared, wanted, top, threads).unwrap_or(candidates);
     }
     loop {
-        let held = is_held.then(|| tasks(reader, &columns(groupings, Wanted::ALL)));
+        // Where footers tell the totals, only rows of the candidates are read.
+        let sieve = group::sieve(&shared, &candidates);
+        let totals = sieve.as_ref().and_then(|_| reader.held_totals());
+        let sieve = sieve.filter(|_| totals.is_some());
+        let held = is_held.then(|| tasks(reader, &columns(groupings, Wanted::ALL), sieve.as_ref()));
         let (tally, tables) = last_pass(reader, &shared, held, &candidates, (top, threads))?;
         if let Some(tables) = tables {
-            return Ok((tally, tables));
+            return Ok((totals.unwrap_or(tally), tables));
         }
         candidates = vec![None; groupings.len()];
     }
@@ -96,9 +100,9 @@ fn seed() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-fn tasks(reader: &Reader<'_>, columns: &BTreeSet<ColumnRef>) -> Vec<Task> {
+fn tasks(reader: &Reader<'_>, columns: &BTreeSet<ColumnRef>, sieve: Option<&Arc<dyn Sieve>>) -> Vec<Task> {
     let mut position = 0;
-    reader.held_with(columns).into_iter().flat_map(|file| file.tasks(&mut position)).collect()
+    reader.held_with(columns, sieve).into_iter().flat_map(|file| file.tasks(&mut position)).collect()
 }
 
 /// The candidates of a top-N; `None` where they need more memory than there is.
@@ -109,9 +113,9 @@ fn first_pass(
     top: usize,
     threads: usize,
 ) -> Option<Candidates> {
-    let two: Vec<Grouping> = shared.groupings.to_vec();
-    let tasks =
-        tasks(reader, &columns(&two, wanted).into_iter().filter(|column| !is_detail(*column)).collect());
+    let mut needed = columns(shared.groupings, wanted);
+    needed.retain(|column| !is_detail(*column));
+    let tasks = tasks(reader, &needed, None);
     let pass = Pass::new(reader, Some(tasks), wanted, None);
     let states =
         side_by_side(threads, || State::new(Worker::first(shared, top)), |state| pass.run(state, false));

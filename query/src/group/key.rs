@@ -136,7 +136,7 @@ pub(crate) enum Hashes<'a> {
     Same(u64),
     /// By the ids of a dictionary.
     Ids {
-        dictionary: &'a Dictionary,
+        dictionary: u64,
         ids: &'a [u32],
         hashes: &'a [u64],
     },
@@ -144,12 +144,18 @@ pub(crate) enum Hashes<'a> {
 }
 
 impl Hashes<'_> {
-    #[inline]
-    pub(crate) fn get(&self, row: usize) -> u64 {
+    /// Adds the hash of each row to `sums`.
+    pub(crate) fn add_to(&self, sums: &mut [u64]) {
         match self {
-            Self::Same(hash) => *hash,
-            Self::Ids { ids, hashes, .. } => hashes[ids[row] as usize],
-            Self::Rows(hashes) => hashes[row],
+            Self::Same(hash) => sums.iter_mut().for_each(|sum| *sum = sum.wrapping_add(*hash)),
+            Self::Ids { ids, hashes, .. } => {
+                for (sum, &id) in sums.iter_mut().zip(*ids) {
+                    *sum = sum.wrapping_add(hashes[id as usize]);
+                }
+            }
+            Self::Rows(hashes) => {
+                sums.iter_mut().zip(*hashes).for_each(|(sum, hash)| *sum = sum.wrapping_add(*hash));
+            }
         }
     }
 }
@@ -158,6 +164,11 @@ impl KeyReader {
     /// `seed` is another for each part and each run.
     pub(crate) fn new(part: KeyPart, seed: u64) -> Self {
         Self { part, seed, known: None, computed: Vec::new(), absent: Vec::new(), hashes: Vec::new() }
+    }
+
+    /// The hash of a value given as words.
+    pub(crate) fn hash(&self, words: [u64; 2]) -> u64 {
+        hash_words(words, self.seed)
     }
 
     fn null_hash(&self) -> u64 {
@@ -188,7 +199,7 @@ impl KeyReader {
                     self.known = Some((dictionary.id, hashes));
                 }
                 let hashes = self.known.as_ref().map_or(&[][..], |known| &known.1);
-                Hashes::Ids { dictionary, ids, hashes }
+                Hashes::Ids { dictionary: dictionary.id, ids, hashes }
             }
             _ => {
                 self.hashes.clear();

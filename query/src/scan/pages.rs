@@ -19,7 +19,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::ReadError;
 use super::metadata::within;
-use super::unpack::{deltas, hybrid};
+use super::unpack::{deltas, hybrid, hybrid_at, is_run_of_one};
 use crate::values::{Bytes, Column, Dictionary, Values};
 
 /// The octets of a column chunk, read when they are needed: its dictionary, and the rest.
@@ -130,6 +130,9 @@ fn stored(metadata: &ColumnChunkMetaData) -> Option<Stored> {
     (is_narrow && metadata.encodings().all(is_known)).then_some(stored)
 }
 
+/// Of how many rows one at most is wanted for ids to be taken one by one.
+const FEW: usize = 4;
+
 /// A place in a column.
 pub(super) struct Cursor {
     pages: SerializedPageReader<Chunk>,
@@ -227,6 +230,49 @@ impl Cursor {
         Ok(column)
     }
 
+    /// Of the next `n` rows those at `rows`, which ascend. Ids are taken where they lie, the
+    /// others between them left packed.
+    pub(super) fn read_at(&mut self, n: usize, rows: &[u32]) -> Result<Column, ReadError> {
+        if self.page_rows == 0
+            && self.to_skip == 0
+            && rows.len() * FEW <= n
+            && let Some(page) = self.page_of(n)?
+            && let Some(column) = self.ids_at(&page, rows)?
+        {
+            return Ok(column);
+        }
+        let mut column = self.read(n)?;
+        column.select(rows);
+        Ok(column)
+    }
+
+    /// The next page undecoded, if it has exactly `n` rows.
+    fn page_of(&mut self, n: usize) -> Result<Option<Page>, ReadError> {
+        let Some(ahead) = self.pages.peek_next_page()? else { return Ok(None) };
+        if ahead.is_dict || ahead.num_rows.or(ahead.num_levels) != Some(n) {
+            return Ok(None);
+        }
+        Ok(self.pages.get_next_page()?)
+    }
+
+    /// The ids of some rows of a page; where it has none, it becomes the current page.
+    fn ids_at(&mut self, page: &Page, rows: &[u32]) -> Result<Option<Column>, ReadError> {
+        let is_ids = matches!(page.encoding(), Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
+        let n = page.num_values() as usize;
+        let (levels, octets) = self.split(page)?;
+        let has_nulls = self.is_nullable && !is_run_of_one(levels, n);
+        if let (true, false, Some(dictionary)) = (is_ids, has_nulls, &self.dictionary) {
+            let (&width, octets) =
+                octets.split_first().ok_or_else(|| ReadError::Damaged("a page of ids is empty".into()))?;
+            let mut ids = Vec::with_capacity(rows.len());
+            hybrid_at(octets, width.into(), n, rows, &mut ids)?;
+            check_ids(&ids, dictionary.len())?;
+            return Ok(Some(Column::Ids { dictionary: Arc::clone(dictionary), ids }));
+        }
+        (self.page, self.page_rows) = (self.decoded(page)?, n);
+        Ok(None)
+    }
+
     /// Decodes the next page that has rows which are wanted; false at the end.
     fn next_page(&mut self) -> Result<bool, ReadError> {
         loop {
@@ -256,11 +302,11 @@ impl Cursor {
         }
     }
 
-    fn decoded(&self, page: &Page) -> Result<Column, ReadError> {
+    /// The levels and the values of a page.
+    fn split<'p>(&self, page: &'p Page) -> Result<(&'p [u8], &'p [u8]), ReadError> {
         let short = || ReadError::Damaged("the levels of a page are longer than it".into());
-        let rows = page.num_values() as usize;
-        within("page", "rows", rows as u64, PAGE_ROWS_READ_MAX as u64)?;
-        let (levels, octets): (&[u8], &[u8]) = match page {
+        within("page", "rows", page.num_values().into(), PAGE_ROWS_READ_MAX as u64)?;
+        Ok(match page {
             Page::DataPage { buf, def_level_encoding, .. } if self.is_nullable => {
                 if *def_level_encoding != Encoding::RLE {
                     return Err(ReadError::Damaged("the levels of a page are in an encoding of old".into()));
@@ -273,7 +319,12 @@ impl Cursor {
                 rest.split_at_checked(*def_levels_byte_len as usize).ok_or_else(short)?
             }
             page => (&[], page.buffer()),
-        };
+        })
+    }
+
+    fn decoded(&self, page: &Page) -> Result<Column, ReadError> {
+        let (levels, octets) = self.split(page)?;
+        let rows = page.num_values() as usize;
         let nulls = if self.is_nullable { nulls(levels, rows)? } else { None };
         let n_values = nulls.as_ref().map_or(rows, |nulls| nulls.iter().filter(|&&is_null| !is_null).count());
         if n_values == 0 {
@@ -320,6 +371,9 @@ fn is_all_ids(metadata: &ColumnChunkMetaData) -> bool {
 
 /// Which of `rows` rows are NULL; `None` where none is.
 fn nulls(levels: &[u8], rows: usize) -> Result<Option<Vec<bool>>, ReadError> {
+    if is_run_of_one(levels, rows) {
+        return Ok(None);
+    }
     let mut present = Vec::new();
     hybrid(levels, 1, rows, &mut present)?;
     if present.iter().all(|&level| level != 0) {
@@ -333,11 +387,16 @@ fn read_ids(octets: &[u8], n: usize, dictionary_len: usize) -> Result<Vec<u32>, 
         octets.split_first().ok_or_else(|| ReadError::Damaged("a page of ids is empty".into()))?;
     let mut ids = Vec::new();
     hybrid(octets, width.into(), n, &mut ids)?;
+    check_ids(&ids, dictionary_len)?;
+    Ok(ids)
+}
+
+fn check_ids(ids: &[u32], dictionary_len: usize) -> Result<(), ReadError> {
     let most = ids.iter().copied().max().unwrap_or(0) as usize;
-    if most >= dictionary_len {
+    if most >= dictionary_len && !ids.is_empty() {
         return Err(ReadError::Damaged(format!("a page has id {most} of {dictionary_len} values")));
     }
-    Ok(ids)
+    Ok(())
 }
 
 /// Puts `filler` where rows are NULL.

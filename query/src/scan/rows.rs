@@ -35,6 +35,7 @@ pub(crate) struct Scan {
     /// Columns that are left to the `arrow` reader, and where it stands.
     foreign: Option<Foreign>,
     filter: Option<Filter>,
+    sieve: Option<Box<dyn FnMut(&Batch) -> Vec<u32>>>,
     extra: Arc<[FileColumn]>,
     scaling: Option<Scaling>,
     rows_left: usize,
@@ -56,6 +57,7 @@ impl Scan {
             readers: Vec::new(),
             foreign: None,
             filter: (!plan.predicate.is_any()).then(|| Filter::new(Arc::clone(&plan.predicate))),
+            sieve: plan.sieve.as_ref().filter(|_| plan.predicate.is_any()).map(|sieve| sieve.start()),
             extra: Arc::clone(&file.extra),
             scaling: plan.scaling.clone(),
             rows_left: rows,
@@ -64,6 +66,9 @@ impl Scan {
         plan.predicate.columns(&mut tested);
         if has_scaled(&tested) {
             tested.extend(file.scaling_columns(group, plan));
+        }
+        if scan.sieve.is_some() {
+            tested.extend(plan.sieve.iter().flat_map(|sieve| sieve.columns()));
         }
         let answer = file.asked(plan);
         let mut foreign = BTreeSet::new();
@@ -82,7 +87,7 @@ impl Scan {
                 Some(_) => Some(matching(file, group, plan)?),
                 None => None,
             };
-            scan.filter = None;
+            (scan.filter, scan.sieve) = (None, None);
             scan.readers.iter_mut().for_each(|reader| reader.is_tested = false);
             scan.readers.retain(|reader| reader.is_asked);
             foreign.retain(|column| answer.contains(column));
@@ -150,13 +155,20 @@ impl Scan {
                 others.for_each(|reader| reader.cursor.skip(step));
                 continue;
             }
-            for reader in others {
-                batch.set(reader.column, reader.cursor.read(step)?);
+            match matched.filter(|rows| rows.len() < step) {
+                None => {
+                    for reader in others {
+                        batch.set(reader.column, reader.cursor.read(step)?);
+                    }
+                }
+                Some(rows) => {
+                    batch.select(&rows);
+                    for reader in others {
+                        batch.set(reader.column, reader.cursor.read_at(step, &rows)?);
+                    }
+                }
             }
             self.finish(&mut batch, &mut scaled);
-            if let Some(rows) = matched.filter(|rows| rows.len() < step) {
-                batch.select(&rows);
-            }
             return Ok(Some(batch));
         }
         Ok(None)
@@ -170,15 +182,20 @@ impl Scan {
         step: usize,
         scaled: &mut BTreeSet<ColumnId>,
     ) -> Result<Option<Vec<u32>>, ReadError> {
-        let Some(filter) = &mut self.filter else { return Ok(None) };
+        if self.filter.is_none() && self.sieve.is_none() {
+            return Ok(None);
+        }
         for reader in self.readers.iter_mut().filter(|reader| reader.is_tested) {
             batch.set(reader.column, reader.cursor.read(step)?);
+        }
+        if let Some(sieve) = &mut self.sieve {
+            return Ok(Some(sieve(batch)));
         }
         if let Some(scaling) = &self.scaling {
             scaling.apply(batch, scaled);
         }
-        let rows = filter.select(batch);
-        Ok(Some(rows.set_indices_u32().collect()))
+        let rows = self.filter.as_mut().map(|filter| filter.select(batch));
+        Ok(rows.map(|rows| rows.set_indices_u32().collect()))
     }
 
     /// Scales what was not scaled for the filter, and forgets what only that needed.
@@ -259,7 +276,7 @@ fn matching(file: &FlowFile, group: usize, plan: &Plan) -> Result<Vec<u32>, Read
     }
     let mut filter = Filter::new(Arc::clone(&plan.predicate));
     let predicate = Arc::new(Predicate::Constant(true));
-    let plan = Plan { columns: tested, has_extra: false, predicate, scaling: plan.scaling.clone() };
+    let plan = Plan { columns: tested, has_extra: false, sieve: None, predicate, ..plan.clone() };
     let mut scan = Scan::new(file, group, &plan)?;
     let (mut rows, mut at) = (Vec::new(), 0);
     while let Some(batch) = scan.next()? {

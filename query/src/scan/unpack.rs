@@ -84,6 +84,56 @@ pub(super) fn hybrid(mut octets: &[u8], width: u32, n: usize, into: &mut Vec<u32
     Ok(())
 }
 
+/// Whether levels of `n` rows are one run of 1: no row is NULL.
+pub(super) fn is_run_of_one(mut levels: &[u8], n: usize) -> bool {
+    let header = varint(&mut levels);
+    header.is_some_and(|header| header & 1 == 0 && header >> 1 >= n as u64) && levels.first() == Some(&1)
+}
+
+/// As [`hybrid`], but only the numbers at `places`, which ascend and are less than `n`.
+pub(super) fn hybrid_at(
+    mut octets: &[u8],
+    width: u32,
+    n: usize,
+    places: &[u32],
+    into: &mut Vec<u32>,
+) -> Result<(), ReadError> {
+    if width > WIDTH_MAX {
+        return Err(ReadError::Damaged(format!("a page has ids of {width} bits")));
+    }
+    let (mut start, mut places) = (0, places);
+    while start < n && !places.is_empty() {
+        let header = varint(&mut octets).ok_or_else(|| damaged("a run"))?;
+        let length = usize::try_from(header >> 1).unwrap_or(usize::MAX);
+        let length = if header & 1 == 0 { length } else { length.saturating_mul(8) }.min(n - start);
+        if length == 0 {
+            return Err(damaged("a run of nothing"));
+        }
+        let (here, behind) =
+            places.split_at(places.partition_point(|&place| (place as usize) < start + length));
+        if header & 1 == 0 {
+            let value_octets = width.div_ceil(8) as usize;
+            let value = octets.get(..value_octets).ok_or_else(|| damaged("a run"))?;
+            let value = value.iter().rev().fold(0u32, |sum, &octet| sum << 8 | u32::from(octet));
+            octets = &octets[value_octets..];
+            into.resize(into.len() + here.len(), value);
+        } else {
+            if octets.len() * 8 < length * width as usize {
+                return Err(damaged("a group"));
+            }
+            let mask = u64::from(u32::MAX >> (32 - width.max(1))) * u64::from(width > 0);
+            into.extend(here.iter().map(|&place| {
+                let bit = (place as usize - start) * width as usize;
+                (load_short(octets, bit / 8) >> (bit % 8) & mask) as u32
+            }));
+            octets = octets.get(length.div_ceil(8) * width as usize..).unwrap_or_default();
+        }
+        start += length;
+        places = behind;
+    }
+    Ok(())
+}
+
 /// Appends eight numbers for each of `groups`.
 fn groups_of_eight(octets: &[u8], width: u32, groups: usize, into: &mut Vec<u32>) {
     macro_rules! by_width {
@@ -221,6 +271,11 @@ mod tests {
                 hybrid(&page, width, n, &mut found).unwrap();
                 let expected: Vec<u32> = values.iter().copied().chain([mask; 3]).take(n).collect();
                 assert_eq!(found, expected, "{width} bits, {n} values");
+                let places: Vec<u32> = (0..n as u32).filter(|place| place % 3 != 1).collect();
+                let mut found = Vec::new();
+                hybrid_at(&page, width, n, &places, &mut found).unwrap();
+                let some: Vec<u32> = places.iter().map(|&place| expected[place as usize]).collect();
+                assert_eq!(found, some, "{width} bits, some of {n} values");
             }
             assert!(hybrid(&page, width, 44, &mut Vec::new()).is_err());
             // The last group may be cut to what is wanted of it.
