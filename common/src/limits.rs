@@ -572,6 +572,13 @@ pub const SCAN_BATCH_ROWS: usize = 8_192;
 /// step; those of others may have millions.
 pub const SCAN_STEP_ROWS_MAX: usize = 32_768;
 
+/// Octets read of a column at a time: some pages, so that system calls cost little, and memory
+/// does not depend on how large row groups are.
+pub const COLUMN_READ_BYTES: usize = 128 << 10;
+
+/// Octets of a page's header: some 40, but for the statistics that others write into them.
+pub const PAGE_HEADER_BYTES_MAX: usize = 16 << 10;
+
 /// Rows a page may say it has. Those of other writers have up to a million; each takes
 /// nine octets while it is decoded.
 pub const PAGE_ROWS_READ_MAX: usize = 1 << 22;

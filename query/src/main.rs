@@ -5,10 +5,6 @@ use std::process::ExitCode;
 use flow_common::time::{Clock, Timestamp};
 use flow_query::{Env, Zone};
 
-/// Memory that is freed stays at hand: pages and columns of all sizes come and go.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The clock of the machine.
 struct SystemClock;
 

@@ -6,10 +6,10 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes as Octets};
-use flow_common::limits::PAGE_ROWS_READ_MAX;
+use flow_common::limits::{COLUMN_READ_BYTES, PAGE_HEADER_BYTES_MAX, PAGE_ROWS_READ_MAX};
 use parquet::basic::{Encoding, LogicalType, Type};
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::ParquetError;
@@ -22,49 +22,51 @@ use super::metadata::within;
 use super::unpack::{deltas, hybrid, hybrid_at, is_run_of_one};
 use crate::values::{Bytes, Column, Dictionary, Values};
 
-/// The octets of a column chunk, read when they are needed: its dictionary, and the rest.
+/// The octets of a column chunk, a window at a time: the dictionary may be all that is looked
+/// at, and of a column of any size a few pages are in memory.
 pub(super) struct Chunk {
     file: Arc<File>,
     file_bytes: u64,
-    start: u64,
-    /// Where the dictionary ends; `start` where there is none.
-    middle: u64,
     end: u64,
-    dictionary: OnceLock<Octets>,
-    rest: OnceLock<Octets>,
+    window: Mutex<Window>,
+}
+
+/// Octets of a file from `start` on.
+#[derive(Default)]
+struct Window {
+    start: u64,
+    octets: Octets,
 }
 
 impl Chunk {
     fn new(file: &Arc<File>, file_bytes: u64, metadata: &ColumnChunkMetaData) -> Self {
         let (start, length) = metadata.byte_range();
         let end = start.saturating_add(length);
-        let middle = u64::try_from(metadata.data_page_offset()).unwrap_or(start);
-        let middle = if (start..=end).contains(&middle) { middle } else { start };
-        let file = Arc::clone(file);
-        Self { file, file_bytes, start, middle, end, dictionary: OnceLock::new(), rest: OnceLock::new() }
+        Self { file: Arc::clone(file), file_bytes, end, window: Mutex::default() }
     }
 
-    /// From `at` to the end of the part it lies in.
-    fn from(&self, at: u64) -> Result<Octets, ParquetError> {
-        let (part, start, end) = match at {
-            _ if at < self.middle => (&self.dictionary, self.start, self.middle),
-            _ => (&self.rest, self.middle, self.end),
-        };
-        let octets = match part.get() {
-            Some(octets) => octets,
-            None => {
-                if end > self.file_bytes || start > end {
-                    let short = format!("a column ends at octet {end} of {}", self.file_bytes);
-                    return Err(ParquetError::EOF(short));
-                }
-                let mut octets = vec![0; (end - start) as usize];
-                self.file.read_exact_at(&mut octets, start)?;
-                part.get_or_init(|| octets.into())
-            }
-        };
-        let skipped = at.checked_sub(start).filter(|&skipped| skipped <= octets.len() as u64);
-        let outside = || ParquetError::EOF(format!("a page begins at octet {at}, outside its column"));
-        Ok(octets.slice(skipped.ok_or_else(outside)? as usize..))
+    /// At least `wanted` octets from `at` on, fewer only at the end of the column.
+    fn from(&self, at: u64, wanted: usize) -> Result<Octets, ParquetError> {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let skipped = at.checked_sub(window.start).filter(|&skipped| skipped <= window.octets.len() as u64);
+        let here = skipped.map(|skipped| window.octets.slice(skipped as usize..)).unwrap_or_default();
+        let left = self.end.saturating_sub(at);
+        let wanted = (wanted as u64).min(left);
+        if (here.len() as u64) >= wanted {
+            return Ok(here);
+        }
+        drop(here);
+        if self.end > self.file_bytes {
+            let short = format!("a column ends at octet {} of {}", self.end, self.file_bytes);
+            return Err(ParquetError::EOF(short));
+        }
+        let length = wanted.max(left.min(COLUMN_READ_BYTES as u64)) as usize;
+        // The memory of the window before, unless a page still lies in it.
+        let mut octets = std::mem::take(&mut window.octets).try_into_mut().unwrap_or_default();
+        octets.resize(length, 0);
+        self.file.read_exact_at(&mut octets, at)?;
+        *window = Window { start: at, octets: octets.freeze() };
+        Ok(window.octets.clone())
     }
 }
 
@@ -78,11 +80,11 @@ impl ChunkReader for Chunk {
     type T = bytes::buf::Reader<Octets>;
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(self.from(start)?.reader())
+        Ok(self.from(start, PAGE_HEADER_BYTES_MAX)?.reader())
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Octets, ParquetError> {
-        let octets = self.from(start)?;
+        let octets = self.from(start, length)?;
         if length > octets.len() {
             let short = format!("a page of {length} octets begins at {start}, where {} are", octets.len());
             return Err(ParquetError::EOF(short));
