@@ -610,6 +610,10 @@ pub const QUERY_MEMORY_PARTS: u64 = 4;
 /// rows still come at once.
 pub const OUTPUT_BUFFER_BYTES: usize = 64 << 10;
 
+/// Room made at a time for the text of rows, octets: filled once with zeros, which
+/// stay in the cache until text takes their place.
+pub const TEXT_STEP_BYTES: usize = 16 << 10;
+
 /// Characters shown on either side of an error in a filter or a configuration:
 /// with the text between, a few lines of a terminal however long the line is.
 pub const EXCERPT_CONTEXT_CHARS: usize = 72;

@@ -1,5 +1,8 @@
 //! `flowdump`: see the library. Only the clock and the streams are opened here.
 
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use flow_common::time::{Clock, Timestamp};
@@ -19,6 +22,15 @@ impl Clock for SystemClock {
 
 fn main() -> ExitCode {
     let env = Env { now: SystemClock.now(), zone: Zone::Local };
-    let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
-    ExitCode::from(flow_query::run(std::env::args_os(), &mut stdout, &mut stderr, env))
+    let (mut stdout, mut stderr) = (stdout(), std::io::stderr());
+    ExitCode::from(flow_query::run(std::env::args_os(), &mut *stdout, &mut stderr, env))
+}
+
+/// Standard output without a buffer that looks for line ends: text comes in large
+/// pieces and is written as it is.
+fn stdout() -> Box<dyn Write> {
+    match std::io::stdout().as_fd().try_clone_to_owned() {
+        Ok(stdout) => Box::new(File::from(stdout)),
+        Err(_) => Box::new(std::io::stdout()),
+    }
 }

@@ -1,7 +1,15 @@
 //! Rows, statistics and totals as text. Output goes to stdout and is data: what
 //! it says is decided here, byte by byte.
+//!
+//! Rows of one format are a [`RowFormat`]: what comes before and after them, and
+//! formatters that make their text. A formatter shares nothing with another, so
+//! each thread has its own; one thread joins their texts in order.
 
+#[cfg(test)]
+mod bench;
+mod cell;
 mod csv;
+mod csv_fast;
 mod custom;
 mod info;
 mod json;
@@ -9,7 +17,7 @@ mod raw;
 mod statistics;
 mod summary;
 mod table;
-mod value;
+mod text;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -40,34 +48,77 @@ pub(crate) enum Format {
     /// Everything, one column a line.
     Raw,
     Csv,
+    /// nfdump's columns, numbers only.
+    CsvFast,
     /// One array of objects.
     Json,
     /// One object a line.
     Ndjson,
-    /// Tags the user picked: `fmt:%ts %sa`.
-    Custom,
     /// No rows, only the summary.
     Null,
+    /// Tags the user picked: `fmt:%ts %sa`.
+    Custom,
 }
 
+/// What is to be known of a format.
+struct FormatLine {
+    format: Format,
+    /// The word after `-o`.
+    word: &'static str,
+    /// It prints columns beyond the table.
+    has_extra: bool,
+    /// A summary may follow without breaking it.
+    has_summary: bool,
+    rows: fn(&Style, &Columns) -> Box<dyn RowFormat>,
+}
+
+const fn line(
+    format: Format,
+    word: &'static str,
+    (has_extra, has_summary): (bool, bool),
+    rows: fn(&Style, &Columns) -> Box<dyn RowFormat>,
+) -> FormatLine {
+    FormatLine { format, word, has_extra, has_summary, rows }
+}
+
+/// THE table of formats, in the order of [`Format`].
+static FORMATS: [FormatLine; 10] = [
+    line(Format::Line, "line", (false, true), |style, _| Box::new(table::Table::new(style))),
+    line(Format::Long, "long", (false, true), |style, _| Box::new(table::Table::new(style))),
+    line(Format::Extended, "extended", (false, true), |style, _| Box::new(table::Table::new(style))),
+    line(Format::Raw, "raw", (true, false), |style, _| Box::new(raw::Raw::new(style))),
+    line(Format::Csv, "csv", (true, false), |style, columns| Box::new(csv::Csv::new(style, columns))),
+    line(Format::CsvFast, "csv-fast", (false, false), |_, _| Box::new(csv_fast::CsvFast)),
+    line(Format::Json, "json", (true, false), |style, _| Box::new(json::Json::new(style))),
+    line(Format::Ndjson, "ndjson", (true, false), |style, _| Box::new(json::Json::new(style))),
+    line(Format::Null, "null", (false, true), |_, _| Box::new(Null)),
+    line(Format::Custom, "fmt:", (false, true), |style, _| Box::new(custom::Custom::new(style))),
+];
+
 impl Format {
-    /// Every format that is one word, in the order of the help.
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Line, Self::Long, Self::Extended, Self::Raw, Self::Csv, Self::Json, Self::Ndjson, Self::Null];
+    /// Every format that is one word, in the order of the help: all but the last.
+    pub(crate) const ALL: [Self; FORMATS.len() - 1] = {
+        let mut all = [Self::Null; FORMATS.len() - 1];
+        let mut index = 0;
+        while index < all.len() {
+            all[index] = FORMATS[index].format;
+            index += 1;
+        }
+        all
+    };
+
+    fn line(self) -> &'static FormatLine {
+        &FORMATS[self as usize]
+    }
+
+    /// Whether statistics are a table of CSV.
+    pub(crate) fn is_csv(self) -> bool {
+        matches!(self, Self::Csv | Self::CsvFast)
+    }
 
     /// The word after `-o`.
     pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Line => "line",
-            Self::Long => "long",
-            Self::Extended => "extended",
-            Self::Raw => "raw",
-            Self::Csv => "csv",
-            Self::Json => "json",
-            Self::Ndjson => "ndjson",
-            Self::Custom => "fmt:",
-            Self::Null => "null",
-        }
+        self.line().word
     }
 }
 
@@ -94,12 +145,49 @@ pub(crate) struct FileInfo<'a> {
     pub(crate) names: Option<&'a Arc<Names>>,
 }
 
-/// Writes rows in one format.
+/// Rows in one format: what is before, between and after them. Only the thread
+/// that writes them needs it; any number of formatters may be at work meanwhile.
+pub(crate) trait RowFormat: Send + Sync {
+    /// Before the first row.
+    fn begin(&self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Makes text of rows, in a thread of its own.
+    fn formatter(&self) -> Box<dyn RowFormatter>;
+
+    /// Writes text that a formatter made of consecutive rows, with what depends on
+    /// those before them: how many there are. Texts are joined in order.
+    fn join(&self, _rows_before: u64, text: &mut Vec<u8>, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(text)
+    }
+
+    /// After the last row.
+    fn end(&self, _rows: u64, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Makes the text of rows.
+pub(crate) trait RowFormatter: Send {
+    /// The next rows are from this file.
+    fn file(&mut self, _file: &FileInfo<'_>) {}
+
+    /// Appends the text of all rows of a batch, for [`RowFormat::join`].
+    fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>);
+}
+
+/// The rows of a style.
+pub(crate) fn row_format(style: &Style, columns: &Columns) -> Box<dyn RowFormat> {
+    (style.format.line().rows)(style, columns)
+}
+
+/// Writes rows with one formatter, in the thread that makes them.
 pub(crate) trait RowWriter {
     /// Before the first row.
     fn begin(&mut self, out: &mut dyn Write) -> io::Result<()>;
     /// The next rows are from this file.
-    fn file(&mut self, _file: &FileInfo<'_>) {}
+    fn file(&mut self, file: &FileInfo<'_>);
     /// All rows of a batch.
     fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) -> io::Result<()>;
     /// After the last row.
@@ -108,19 +196,42 @@ pub(crate) trait RowWriter {
 
 /// The writer of a style.
 pub(crate) fn row_writer(style: &Style, columns: &Columns) -> Box<dyn RowWriter> {
-    match style.format {
-        Format::Line | Format::Long | Format::Extended => Box::new(table::TableWriter::new(style)),
-        Format::Raw => Box::new(raw::RawWriter::new(style)),
-        Format::Csv => Box::new(csv::CsvWriter::new(style, columns)),
-        Format::Json | Format::Ndjson => Box::new(json::JsonWriter::new(style)),
-        Format::Custom => Box::new(custom::CustomWriter::new(style)),
-        Format::Null => Box::new(NullWriter),
+    let format = row_format(style, columns);
+    Box::new(Serial { formatter: format.formatter(), format, text: Vec::new(), rows: 0 })
+}
+
+struct Serial {
+    format: Box<dyn RowFormat>,
+    formatter: Box<dyn RowFormatter>,
+    text: Vec<u8>,
+    rows: u64,
+}
+
+impl RowWriter for Serial {
+    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.format.begin(out)
+    }
+
+    fn file(&mut self, file: &FileInfo<'_>) {
+        self.formatter.file(file);
+    }
+
+    fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) -> io::Result<()> {
+        self.text.clear();
+        self.formatter.rows(batch, &mut self.text);
+        self.format.join(self.rows, &mut self.text, out)?;
+        self.rows += batch.rows() as u64;
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.format.end(self.rows, out)
     }
 }
 
 /// Whether a format prints the columns beyond the table.
 pub(crate) fn has_extra(format: Format) -> bool {
-    matches!(format, Format::Raw | Format::Csv | Format::Json | Format::Ndjson)
+    format.line().has_extra
 }
 
 /// Whether a format prints when a flow was received only where it tells no time.
@@ -136,6 +247,7 @@ pub(crate) fn columns(style: &Style) -> BTreeSet<ColumnId> {
         Format::Custom => style.layout.columns(),
         Format::Raw | Format::Json | Format::Ndjson => COLUMNS.iter().map(|column| column.id).collect(),
         Format::Csv => csv::COLUMNS.into_iter().collect(),
+        Format::CsvFast => csv_fast::columns().collect(),
         Format::Line | Format::Long | Format::Extended => {
             let tail = [ColumnId::TcpFlags, ColumnId::SrcTos];
             let tail = tail.into_iter().filter(|_| format != Format::Line);
@@ -146,11 +258,12 @@ pub(crate) fn columns(style: &Style) -> BTreeSet<ColumnId> {
 
 /// Whether a summary follows: not where it would break the format.
 pub(crate) fn has_summary(style: &Style) -> bool {
-    let is_text = matches!(
-        style.format,
-        Format::Line | Format::Long | Format::Extended | Format::Custom | Format::Null
-    );
-    is_text && !style.is_quiet
+    style.format.line().has_summary && !style.is_quiet
+}
+
+/// Says that there are no rows, where a person looks at them.
+fn write_if_empty(rows: u64, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    if rows == 0 && !style.is_quiet { writeln!(out, "No matching flows") } else { Ok(()) }
 }
 
 /// Whether names are printed beside numbers.
@@ -158,23 +271,34 @@ pub(crate) fn has_names(style: &Style) -> bool {
     match style.format {
         Format::Raw | Format::Json | Format::Ndjson => true,
         Format::Custom => style.layout.has_names(),
-        Format::Line | Format::Long | Format::Extended | Format::Csv | Format::Null => false,
+        Format::Line | Format::Long | Format::Extended | Format::Csv | Format::CsvFast | Format::Null => {
+            false
+        }
     }
 }
 
 /// Writes no rows.
-struct NullWriter;
+struct Null;
 
-impl RowWriter for NullWriter {
-    fn begin(&mut self, _: &mut dyn Write) -> io::Result<()> {
-        Ok(())
+impl RowFormat for Null {
+    fn formatter(&self) -> Box<dyn RowFormatter> {
+        Box::new(Self)
     }
+}
 
-    fn rows(&mut self, _: &Batch, _: &mut Vec<u8>) -> io::Result<()> {
-        Ok(())
-    }
+impl RowFormatter for Null {
+    fn rows(&mut self, _: &Batch, _: &mut Vec<u8>) {}
+}
 
-    fn end(&mut self, _: &mut dyn Write) -> io::Result<()> {
-        Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_formats_is_in_their_order() {
+        for (index, line) in FORMATS.iter().enumerate() {
+            assert_eq!(line.format as usize, index, "{}", line.word);
+            assert_eq!(line.word.ends_with(':'), index == Format::ALL.len(), "{}", line.word);
+        }
     }
 }

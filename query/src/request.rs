@@ -205,7 +205,7 @@ fn question(
         return Ok(Question::Rows);
     }
     let tables: usize = statistics.iter().map(|statistic| statistic.rankings.len()).sum();
-    if format == Format::Csv && tables > 1 && statistics.iter().any(|one| one.key == Key::Record) {
+    if format.is_csv() && tables > 1 && statistics.iter().any(|one| one.key == Key::Record) {
         let message = "`-s record` has columns of its own, so it can't share a CSV table";
         return Err(Failure::usage_hint(message, "ask for it alone and with one order, or use `-o ndjson`"));
     }

@@ -82,7 +82,7 @@ pub(crate) struct Calendar {
 }
 
 impl Calendar {
-    const QUARTER_SECS: i64 = 900;
+    pub(crate) const QUARTER_SECS: i64 = 900;
 
     pub(crate) fn new(zone: Zone) -> Self {
         Self { zone, quarter: i64::MIN, offset_secs: 0 }

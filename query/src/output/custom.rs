@@ -9,16 +9,13 @@ use flow_common::addr::{Addr16, Mac};
 use flow_common::column::{COLUMNS, Column, ColumnId, Kind};
 use flow_common::proto::TcpFlags;
 
-use super::value::{
-    ADDRESS_WIDTH, ADDRESS_WIDTH_FULL, AddressText, DurationText, ProtocolText, Scaled, one_line, write_hex,
-    write_label, write_table_time,
-};
-use super::{FileInfo, RowWriter, Style};
+use super::table::address_width;
+use super::text::{Text, TimeText};
+use super::{FileInfo, RowFormat, RowFormatter, Style, write_if_empty};
 use crate::batch::{Batch, Cells};
 use crate::flow::{COUNTER_COLUMNS, CounterCells, KEY_COLUMNS, TIME_COLUMNS, TupleCells};
 use crate::message::nearest;
 use crate::names::{NAME_COLUMNS, NameCells, Names};
-use crate::zone::Calendar;
 
 /// What `fmt:` prints of a row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -174,11 +171,57 @@ fn is_left(id: ColumnId) -> bool {
     id == ColumnId::Protocol || id.column().kind == Kind::Timestamp
 }
 
-pub(super) struct CustomWriter {
+pub(super) struct Custom {
     style: Style,
-    calendar: Calendar,
+}
+
+impl Custom {
+    pub(super) fn new(style: &Style) -> Self {
+        Self { style: style.clone() }
+    }
+}
+
+impl RowFormat for Custom {
+    fn begin(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.style.is_quiet {
+            return Ok(());
+        }
+        let mut line = Vec::new();
+        let mut text = Text::new(&mut line);
+        for item in &self.style.layout.0 {
+            match item {
+                Item::Text(word) => text.one_line(word),
+                Item::Field(Field::LineEnd) => text.byte(b'\n'),
+                Item::Field(field) => {
+                    let (title, width) = shape(*field, address_width(&self.style));
+                    let mark = text.mark();
+                    text.str(title);
+                    match field {
+                        Field::Column(id) if is_left(*id) => text.left(mark, width),
+                        _ => text.right(mark, width),
+                    }
+                }
+            }
+        }
+        text.byte(b'\n');
+        drop(text);
+        out.write_all(&line)
+    }
+
+    fn formatter(&self) -> Box<dyn RowFormatter> {
+        let times = TimeText::new(self.style.zone);
+        Box::new(CustomRows { style: self.style.clone(), times, names: Arc::default() })
+    }
+
+    fn end(&self, rows: u64, out: &mut dyn Write) -> io::Result<()> {
+        write_if_empty(rows, &self.style, out)
+    }
+}
+
+struct CustomRows {
+    style: Style,
+    times: TimeText,
     names: Arc<Names>,
-    is_empty: bool,
 }
 
 /// The cells of a batch that fields are printed from.
@@ -189,141 +232,12 @@ struct Row<'a> {
     names: NameCells<'a>,
 }
 
-impl CustomWriter {
-    pub(super) fn new(style: &Style) -> Self {
-        let calendar = Calendar::new(style.zone);
-        Self { style: style.clone(), calendar, names: Arc::default(), is_empty: true }
-    }
-
-    fn address_width(&self) -> usize {
-        if self.style.is_ipv6_full { ADDRESS_WIDTH_FULL } else { ADDRESS_WIDTH }
-    }
-
-    fn field(&mut self, field: Field, cells: &Row<'_>, row: usize, out: &mut Vec<u8>) -> io::Result<()> {
-        let (_, width) = shape(field, self.address_width());
-        let is_plain = self.style.is_plain;
-        let scaled = |value| Scaled { value, is_plain };
-        match field {
-            Field::Column(id) => self.column(id, cells, row, width, out),
-            Field::Name(index) => {
-                let name = cells.names.get(index, row).map_or("-".into(), one_line);
-                write!(out, "{name:>width$}")
-            }
-            Field::Duration => {
-                let ms = cells.counters.get(row).duration_ms();
-                write!(out, "{:>width$}", DurationText { ms, is_plain })
-            }
-            Field::SrcEndpoint | Field::DstEndpoint => self.endpoint(field, cells, row, out),
-            Field::Bps => write!(out, "{:>width$}", scaled(cells.counters.get(row).bps())),
-            Field::Pps => write!(out, "{:>width$}", scaled(cells.counters.get(row).pps())),
-            Field::Bpp => write!(out, "{:>width$}", cells.counters.get(row).bpp()),
-            Field::LineEnd => writeln!(out),
-        }
-    }
-
-    fn endpoint(&self, field: Field, cells: &Row<'_>, row: usize, out: &mut Vec<u8>) -> io::Result<()> {
-        let tuple = cells.tuples.get(row);
-        let (addr, port) = match (field, tuple.icmp()) {
-            (Field::SrcEndpoint, Some(_)) => (tuple.src_addr, "0".to_owned()),
-            (Field::SrcEndpoint, None) => (tuple.src_addr, tuple.src_port.unwrap_or(0).to_string()),
-            (_, Some((icmp_type, code))) => (tuple.dst_addr, format!("{icmp_type}.{code}")),
-            (_, None) => (tuple.dst_addr, tuple.dst_port.unwrap_or(0).to_string()),
-        };
-        let separator = if addr.is_none_or(Addr16::is_v4) { ':' } else { '.' };
-        let text = AddressText { addr, is_full: self.style.is_ipv6_full };
-        write!(out, "{text:>width$}{separator}{port:<5}", width = self.address_width())
-    }
-
-    fn column(
-        &mut self,
-        id: ColumnId,
-        cells: &Row<'_>,
-        row: usize,
-        width: usize,
-        out: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        let (of_column, is_plain) = (cells.batch.cells(id), self.style.is_plain);
-        let counters = || cells.counters.get(row);
-        match id {
-            ColumnId::FlowStart => return write_table_time(out, &mut self.calendar, counters().first),
-            ColumnId::FlowEnd => return write_table_time(out, &mut self.calendar, counters().last),
-            ColumnId::FlowCount => return write!(out, "{:>width$}", counters().flows),
-            ColumnId::Protocol => {
-                let protocol = of_column.int(row);
-                return write!(out, "{:<width$}", ProtocolText { protocol, is_plain });
-            }
-            ColumnId::TcpFlags if !is_plain => {
-                return write!(out, "{:>width$}", TcpFlags(of_column.int(row).unwrap_or(0) as u16));
-            }
-            ColumnId::Packets | ColumnId::Bytes | ColumnId::OutPackets | ColumnId::OutBytes => {
-                let value = of_column.int(row).and_then(|value| u64::try_from(value).ok()).unwrap_or(0);
-                return write!(out, "{:>width$}", Scaled { value, is_plain });
-            }
-            _ => {}
-        }
-        if id.column().kind == Kind::Timestamp {
-            return write_table_time(out, &mut self.calendar, of_column.int(row));
-        }
-        let text = plain(id.column(), of_column, row, self.style.is_ipv6_full)?;
-        write!(out, "{text:>width$}")
-    }
-}
-
-/// A value as text; `-` where there is none, 0 for a number, as nfdump has it.
-fn plain(column: &Column, cells: Cells<'_>, row: usize, is_full: bool) -> io::Result<String> {
-    let mut text = Vec::new();
-    match column.kind {
-        Kind::Int32 | Kind::Int64 | Kind::Timestamp => match cells.int(row).unwrap_or(0) {
-            id if column.id == ColumnId::ApplicationId => write!(text, "{}..{}", id >> 32, id & 0xffff_ffff)?,
-            value => write!(text, "{value}")?,
-        },
-        Kind::Address => {
-            let addr = cells.octets(row).map(Addr16);
-            write!(text, "{}", AddressText { addr, is_full })?;
-        }
-        Kind::Mac => cells.octets(row).map(Mac).map_or(Ok(()), |mac| write!(text, "{mac}"))?,
-        Kind::Text => text.extend(one_line(cells.text(row).unwrap_or_default()).bytes()),
-        Kind::Binary => write_hex(&mut text, cells.binary(row).unwrap_or_default())?,
-        Kind::Labels => {
-            for (index, entry) in cells.labels(row).into_iter().flatten().enumerate() {
-                write!(text, "{}", if index == 0 { "" } else { " " })?;
-                write_label(&mut text, entry)?;
-            }
-        }
-        Kind::Float64 => cells.float(row).map_or(Ok(()), |value| write!(text, "{value}"))?,
-        Kind::Boolean => cells.int(row).map_or(Ok(()), |value| write!(text, "{}", value == 1))?,
-        Kind::Other => {}
-    }
-    let text = String::from_utf8_lossy(&text).into_owned();
-    Ok(if text.is_empty() { "-".to_owned() } else { text })
-}
-
-impl RowWriter for CustomWriter {
-    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        if self.style.is_quiet {
-            return Ok(());
-        }
-        for item in &self.style.layout.0 {
-            match item {
-                Item::Text(text) => write!(out, "{}", one_line(text))?,
-                Item::Field(Field::LineEnd) => writeln!(out)?,
-                Item::Field(field) => {
-                    let (title, width) = shape(*field, self.address_width());
-                    match field {
-                        Field::Column(id) if is_left(*id) => write!(out, "{title:<width$}")?,
-                        _ => write!(out, "{title:>width$}")?,
-                    }
-                }
-            }
-        }
-        writeln!(out)
-    }
-
+impl RowFormatter for CustomRows {
     fn file(&mut self, file: &FileInfo<'_>) {
         self.names = file.names.cloned().unwrap_or_default();
     }
 
-    fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) -> io::Result<()> {
+    fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) {
         let (layout, names) = (Arc::clone(&self.style.layout), Arc::clone(&self.names));
         let cells = Row {
             batch,
@@ -331,29 +245,126 @@ impl RowWriter for CustomWriter {
             tuples: TupleCells::new(batch),
             names: NameCells::new(&names, batch),
         };
+        let text = &mut Text::new(out);
         for row in 0..batch.rows() {
             for item in &layout.0 {
                 match item {
-                    Item::Text(text) => out.extend_from_slice(one_line(text).as_bytes()),
-                    Item::Field(field) => self.field(*field, &cells, row, out)?,
+                    Item::Text(word) => text.one_line(word),
+                    Item::Field(field) => self.field(*field, &cells, row, text),
                 }
             }
-            out.push(b'\n');
+            text.byte(b'\n');
         }
-        self.is_empty &= batch.rows() == 0;
-        Ok(())
+    }
+}
+
+impl CustomRows {
+    fn field(&mut self, field: Field, cells: &Row<'_>, row: usize, text: &mut Text<'_>) {
+        let (_, width) = shape(field, address_width(&self.style));
+        let is_plain = self.style.is_plain;
+        let counters = || cells.counters.get(row);
+        match field {
+            Field::Column(id) => self.column(id, cells, row, width, text),
+            Field::Name(index) => {
+                let mark = text.mark();
+                text.one_line(cells.names.get(index, row).unwrap_or("-"));
+                text.right(mark, width);
+            }
+            Field::Duration => {
+                let mark = text.mark();
+                text.duration(counters().duration_ms(), is_plain);
+                text.right(mark, width);
+            }
+            Field::SrcEndpoint | Field::DstEndpoint => self.endpoint(field, cells, row, text),
+            Field::Bps => text.scaled(counters().bps(), is_plain, width),
+            Field::Pps => text.scaled(counters().pps(), is_plain, width),
+            Field::Bpp => text.uint_right(counters().bpp(), width),
+            Field::LineEnd => text.byte(b'\n'),
+        }
     }
 
-    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        if self.is_empty && !self.style.is_quiet {
-            writeln!(out, "No matching flows")?;
+    fn endpoint(&self, field: Field, cells: &Row<'_>, row: usize, text: &mut Text<'_>) {
+        let tuple = cells.tuples.get(row);
+        let is_src = field == Field::SrcEndpoint;
+        let addr = if is_src { tuple.src_addr } else { tuple.dst_addr };
+        let mark = text.mark();
+        text.table_addr(addr, self.style.is_ipv6_full);
+        text.right(mark, address_width(&self.style));
+        text.byte(if addr.is_none_or(Addr16::is_v4) { b':' } else { b'.' });
+        let mark = text.mark();
+        match (is_src, tuple.icmp()) {
+            (true, Some(_)) => text.byte(b'0'),
+            (true, None) => text.int(tuple.src_port.unwrap_or(0).into()),
+            (false, Some((icmp_type, code))) => {
+                text.int(icmp_type.into());
+                text.byte(b'.');
+                text.int(code.into());
+            }
+            (false, None) => text.int(tuple.dst_port.unwrap_or(0).into()),
         }
-        Ok(())
+        text.left(mark, 5);
+    }
+
+    fn column(&mut self, id: ColumnId, cells: &Row<'_>, row: usize, width: usize, text: &mut Text<'_>) {
+        let (of_column, is_plain) = (cells.batch.cells(id), self.style.is_plain);
+        let counters = || cells.counters.get(row);
+        let mark = text.mark();
+        match id {
+            ColumnId::FlowStart => self.times.table(counters().first, text),
+            ColumnId::FlowEnd => self.times.table(counters().last, text),
+            ColumnId::FlowCount => text.uint_right(counters().flows, width),
+            ColumnId::Protocol => {
+                text.protocol(of_column.int(row), is_plain);
+                text.left(mark, width);
+            }
+            ColumnId::TcpFlags if !is_plain => {
+                text.literal(&TcpFlags(of_column.int(row).unwrap_or(0) as u16).letters());
+                text.right(mark, width);
+            }
+            ColumnId::Packets | ColumnId::Bytes | ColumnId::OutPackets | ColumnId::OutBytes => {
+                let value = of_column.int(row).and_then(|value| u64::try_from(value).ok()).unwrap_or(0);
+                text.scaled(value, is_plain, width);
+            }
+            _ if id.column().kind == Kind::Timestamp => self.times.table(of_column.int(row), text),
+            _ => {
+                plain(id.column(), of_column, row, self.style.is_ipv6_full, text);
+                if text.mark() == mark {
+                    text.byte(b'-');
+                }
+                text.right(mark, width);
+            }
+        }
+    }
+}
+
+/// A value as text; nothing where there is none, but 0 for a number, as nfdump has it.
+fn plain(column: &Column, cells: Cells<'_>, row: usize, is_full: bool, text: &mut Text<'_>) {
+    match column.kind {
+        Kind::Int32 | Kind::Int64 | Kind::Timestamp => match cells.int(row).unwrap_or(0) {
+            id if column.id == ColumnId::ApplicationId => text.application(id),
+            value => text.int(value),
+        },
+        Kind::Address => text.table_addr(cells.octets(row).map(Addr16), is_full),
+        Kind::Mac => cells.octets(row).map(Mac).into_iter().for_each(|mac| text.mac(mac)),
+        Kind::Text => text.one_line(cells.text(row).unwrap_or_default()),
+        Kind::Binary => text.hex(cells.binary(row).unwrap_or_default()),
+        Kind::Labels => {
+            for (index, entry) in cells.labels(row).into_iter().flatten().enumerate() {
+                text.str(if index == 0 { "" } else { " " });
+                text.mpls(entry);
+            }
+        }
+        Kind::Float64 => {
+            cells.float(row).into_iter().for_each(|value| text.formatted(format_args!("{value}")));
+        }
+        Kind::Boolean => cells.int(row).into_iter().for_each(|value| text.bool(value == 1)),
+        Kind::Other => {}
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::text::ADDRESS_WIDTH;
     use super::*;
 
     #[track_caller]

@@ -8,10 +8,8 @@ use flow_common::element::ELEMENTS;
 use flow_common::footer::{Counts, Totals};
 use flow_common::tables::{Report, ReportRow};
 
-use super::json::write_string;
-use super::value::{one_line, write_json_time, write_rfc3339};
-use super::{Format, Style, csv};
-use crate::zone::Calendar;
+use super::text::{Text, TimeText};
+use super::{Format, Style};
 
 /// The totals of files.
 #[derive(Debug, Default)]
@@ -52,18 +50,24 @@ impl Info {
 
 /// Writes the totals: one object or row for a program, lines for everyone else.
 pub(crate) fn write_info(out: &mut dyn Write, style: &Style, info: &Info) -> io::Result<()> {
+    let mut octets = Vec::new();
+    let mut text = Text::new(&mut octets);
     match style.format {
-        Format::Csv => write_csv(out, style, info),
-        Format::Json | Format::Ndjson => write_json(out, style, info),
+        Format::Csv | Format::CsvFast => make_csv(&mut text, style, info)?,
+        Format::Json | Format::Ndjson => make_json(&mut text, style, info)?,
         Format::Line | Format::Long | Format::Extended | Format::Raw | Format::Custom | Format::Null => {
-            write_lines(out, info)
+            make_lines(&mut text, info)?;
         }
     }
+    drop(text);
+    out.write_all(&octets)
 }
 
 /// nfdump's `key: value` lines. What the files do not tell has no line.
-fn write_lines(out: &mut dyn Write, info: &Info) -> io::Result<()> {
-    writeln!(out, "Ident: {}", info.ident().as_deref().map_or("none".into(), one_line))?;
+fn make_lines(out: &mut Text<'_>, info: &Info) -> io::Result<()> {
+    write!(out, "Ident: ")?;
+    out.one_line(info.ident().as_deref().unwrap_or("none"));
+    writeln!(out)?;
     for (name, count) in info.counters() {
         writeln!(out, "{name}: {count}")?;
     }
@@ -76,22 +80,22 @@ fn write_lines(out: &mut dyn Write, info: &Info) -> io::Result<()> {
     writeln!(out, "First: {}\nLast: {}", first.div_euclid(1_000_000), last.div_euclid(1_000_000))?;
     writeln!(out, "msec_first: {}\nmsec_last: {}", ms(first), ms(last))?;
     info.sequence_gaps.map_or(Ok(()), |gaps| writeln!(out, "Sequence failures: {gaps}"))?;
-    write_losses(out, &info.reports)
+    make_losses(out, &info.reports)
 }
 
 /// One object; what the files do not tell has no key.
-fn write_json(out: &mut dyn Write, style: &Style, info: &Info) -> io::Result<()> {
+fn make_json(out: &mut Text<'_>, style: &Style, info: &Info) -> io::Result<()> {
     let is_pretty = style.format == Format::Json;
     let (indent, colon, end) = if is_pretty { ("\n ", ": ", "\n}\n") } else { ("", ":", "}\n") };
     let mut separator = "{";
-    let mut key = |out: &mut dyn Write, name: &str| {
+    let mut key = |out: &mut Text<'_>, name: &str| {
         write!(out, "{separator}{indent}\"{}\"{colon}", name.to_ascii_lowercase())?;
         separator = ",";
         io::Result::Ok(())
     };
     if let Some(ident) = info.ident() {
         key(out, "ident")?;
-        write_string(out, &ident)?;
+        out.json_string(&ident);
     }
     for (name, count) in info.counters() {
         key(out, &name)?;
@@ -99,11 +103,11 @@ fn write_json(out: &mut dyn Write, style: &Style, info: &Info) -> io::Result<()>
     }
     key(out, "events")?;
     write!(out, "{}", info.totals.events)?;
-    let mut calendar = Calendar::new(style.zone);
+    let mut times = TimeText::new(style.zone);
     for (name, time) in [("first", info.totals.first), ("last", info.totals.last)] {
         let Some(micros) = time else { continue };
         key(out, name)?;
-        write_json_time(out, &mut calendar, micros)?;
+        times.json(micros, out);
     }
     if let Some(gaps) = info.sequence_gaps {
         key(out, "sequence_failures")?;
@@ -111,13 +115,13 @@ fn write_json(out: &mut dyn Write, style: &Style, info: &Info) -> io::Result<()>
     }
     if !info.reports.is_empty() {
         key(out, "reports")?;
-        write_json_reports(out, &mut calendar, &info.reports)?;
+        make_json_reports(out, &mut times, &info.reports)?;
     }
     write!(out, "{end}")
 }
 
 /// What exporters say they lost: `Exporter 192.0.2.1 domain 0: not sent: 12 packets`.
-fn write_losses(out: &mut dyn Write, reports: &[ReportRow]) -> io::Result<()> {
+fn make_losses(out: &mut Text<'_>, reports: &[ReportRow]) -> io::Result<()> {
     let mut losses: BTreeMap<(Addr16, i64), [Vec<String>; 2]> = BTreeMap::new();
     for row in reports.iter().filter(|row| row.value > 0) {
         let of = match row.report {
@@ -145,7 +149,7 @@ fn loss_unit(statistic: &str) -> Option<&'static str> {
     Some(if element.units == "octets" { "bytes" } else { element.units })
 }
 
-fn write_json_reports(out: &mut dyn Write, calendar: &mut Calendar, rows: &[ReportRow]) -> io::Result<()> {
+fn make_json_reports(out: &mut Text<'_>, times: &mut TimeText, rows: &[ReportRow]) -> io::Result<()> {
     for (index, row) in rows.iter().enumerate() {
         write!(out, "{}", if index == 0 { "[" } else { "," })?;
         write!(
@@ -155,28 +159,28 @@ fn write_json_reports(out: &mut dyn Write, calendar: &mut Calendar, rows: &[Repo
             row.observation_domain,
             row.report.word()
         )?;
-        write_string(out, &row.statistic)?;
+        out.json_string(&row.statistic);
         if let Some(element) = row.scope_element {
             write!(out, ",\"scope_element\":{element},\"scope_id\":{}", row.scope_id)?;
         }
         write!(out, ",\"value\":{},\"received\":", row.value)?;
-        write_json_time(out, calendar, row.received.0)?;
+        times.json(row.received.0, out);
         write!(out, "}}")?;
     }
     write!(out, "]")
 }
 
 /// A header and one row; what the files do not tell is empty.
-fn write_csv(out: &mut dyn Write, style: &Style, info: &Info) -> io::Result<()> {
+fn make_csv(out: &mut Text<'_>, style: &Style, info: &Info) -> io::Result<()> {
     let counters = info.counters();
     let names: Vec<_> = counters.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
     writeln!(out, "ident,{},first,last,sequence_failures,events", names.join(","))?;
-    csv::write_field(out, &info.ident().unwrap_or_default())?;
+    out.csv_field(&info.ident().unwrap_or_default());
     counters.iter().try_for_each(|(_, count)| write!(out, ",{count}"))?;
-    let mut calendar = Calendar::new(style.zone);
+    let mut times = TimeText::new(style.zone);
     for time in [info.totals.first, info.totals.last] {
         write!(out, ",")?;
-        time.map_or(Ok(()), |micros| write_rfc3339(out, &mut calendar, micros))?;
+        time.into_iter().for_each(|micros| times.rfc3339(micros, out));
     }
     let gaps = info.sequence_gaps.map(|gaps| gaps.to_string()).unwrap_or_default();
     writeln!(out, ",{gaps},{}", info.totals.events)

@@ -9,13 +9,12 @@ use flow_common::element::{AbstractDataType, ElementKey};
 use flow_common::proto::{Protocol, TcpFlags};
 use ipnet::IpNet;
 
-use super::json::write_other_key;
-use super::value::{one_line, write_hex, write_label, write_table_time};
-use super::{FileInfo, RowWriter, Style};
+use super::text::{Text, TimeText};
+use super::{FileInfo, RowFormat, RowFormatter, Style};
+use crate::Zone;
 use crate::batch::{Batch, Cells};
 use crate::flow::TupleCells;
 use crate::names::{NAME_COLUMNS, NameCells, Names};
-use crate::zone::Calendar;
 
 /// nfdump's order; the rest follows in table order.
 const ORDER: [ColumnId; 29] = [
@@ -50,32 +49,87 @@ const ORDER: [ColumnId; 29] = [
     ColumnId::ExporterAddr,
 ];
 
-pub(super) struct RawWriter {
-    calendar: Calendar,
-    ident: Option<String>,
-    names: Arc<Names>,
-    columns: Vec<&'static Column>,
-    record_count: u64,
+/// The line above a record's number.
+const HEADING: &[u8; 13] = b"Flow Record: ";
+/// Characters of a value.
+const VALUE_WIDTH: usize = 18;
+
+pub(super) struct Raw {
+    zone: Zone,
 }
 
-impl RawWriter {
+impl Raw {
     pub(super) fn new(style: &Style) -> Self {
+        Self { zone: style.zone }
+    }
+}
+
+impl RowFormat for Raw {
+    fn formatter(&self) -> Box<dyn RowFormatter> {
         let rest = COLUMNS.iter().filter(|column| !ORDER.contains(&column.id));
-        Self {
-            calendar: Calendar::new(style.zone),
+        Box::new(RawRows {
+            times: TimeText::new(self.zone),
             ident: None,
             names: Arc::default(),
             columns: ORDER.iter().map(|id| id.column()).chain(rest).collect(),
-            record_count: 0,
-        }
+        })
     }
 
-    fn record(&mut self, cells: &Record<'_>, row: usize, out: &mut Vec<u8>) -> io::Result<()> {
-        self.record_count += 1;
-        write!(out, "\nFlow Record: \n  {:<12} = {:>18}\n", "RecordCount", self.record_count)?;
+    /// Fills in which record of all each is.
+    fn join(&self, rows_before: u64, text: &mut Vec<u8>, out: &mut dyn Write) -> io::Result<()> {
+        let (mut number, mut digits, mut is_heading) = (rows_before, Vec::new(), false);
+        for line in text.split_mut(|&byte| byte == b'\n') {
+            if is_heading && let Some(place) = line.last_chunk_mut::<VALUE_WIDTH>() {
+                number += 1;
+                digits.clear();
+                Text::new(&mut digits).uint_right(number, VALUE_WIDTH);
+                digits.last_chunk().into_iter().for_each(|digits| *place = *digits);
+            }
+            // No value has a line of its own, so none is taken for one of these.
+            is_heading = *line == HEADING[..];
+        }
+        out.write_all(text)
+    }
+}
+
+struct RawRows {
+    times: TimeText,
+    ident: Option<String>,
+    names: Arc<Names>,
+    columns: Vec<&'static Column>,
+}
+
+/// `  key          = `
+fn key(text: &mut Text<'_>, key: &str) {
+    text.literal(b"  ");
+    let mark = text.mark();
+    text.str(key);
+    text.left(mark, 12);
+    text.literal(b" = ");
+}
+
+/// A value whose text `put` makes, and after it the end of the line.
+fn value(text: &mut Text<'_>, put: impl FnOnce(&mut Text<'_>)) {
+    right(text, put);
+    text.byte(b'\n');
+}
+
+fn right(text: &mut Text<'_>, put: impl FnOnce(&mut Text<'_>)) {
+    let mark = text.mark();
+    put(text);
+    text.right(mark, VALUE_WIDTH);
+}
+
+impl RawRows {
+    fn record(&mut self, cells: &Record<'_>, row: usize, text: &mut Text<'_>) {
+        text.byte(b'\n');
+        text.literal(HEADING);
+        text.byte(b'\n');
+        key(text, "RecordCount");
+        value(text, |_| {});
         if let Some(ident) = &self.ident {
-            let ident = one_line(ident);
-            writeln!(out, "  {:<12} = {ident:>18}", "Ident")?;
+            key(text, "Ident");
+            value(text, |text| text.one_line(ident));
         }
         let tuple = cells.tuples.get(row);
         let icmp = tuple.dst_port.and_then(|_| tuple.icmp());
@@ -83,23 +137,30 @@ impl RawWriter {
             match (column.id, icmp) {
                 (ColumnId::SrcPort | ColumnId::IcmpType | ColumnId::IcmpCode, Some(_)) => {}
                 (ColumnId::DstPort, Some((icmp_type, code))) => {
-                    let text = format!("{icmp_type}.{code}");
-                    writeln!(out, "  {:<12} = {text:>18} type.code", "ICMP")?;
+                    key(text, "ICMP");
+                    right(text, |text| {
+                        text.int(icmp_type.into());
+                        text.byte(b'.');
+                        text.int(code.into());
+                    });
+                    text.literal(b" type.code\n");
                 }
-                _ => self.column(column, *of_column, cells, row, out)?,
+                _ => self.column(column, *of_column, cells, row, text),
             }
         }
         for (name, kind, of_column) in &cells.extra {
-            self.value(name, *kind, *of_column, row, out)?;
+            self.value(name, *kind, *of_column, row, text);
         }
         for (index, column) in NAME_COLUMNS.iter().enumerate() {
             if let Some(name) = cells.names.joined(index, row) {
-                writeln!(out, "  {:<12} = {}", column.raw, one_line(name))?;
+                key(text, column.raw);
+                text.one_line(name);
+                text.byte(b'\n');
             }
         }
-        match cells.batch.rate(row) {
-            Some(rate) => writeln!(out, "  {:<12} = {rate:>18}", "scaled by"),
-            None => Ok(()),
+        if let Some(rate) = cells.batch.rate(row) {
+            key(text, "scaled by");
+            value(text, |text| text.int(rate));
         }
     }
 
@@ -109,75 +170,76 @@ impl RawWriter {
         of_column: Cells<'_>,
         cells: &Record<'_>,
         row: usize,
-        out: &mut Vec<u8>,
-    ) -> io::Result<()> {
+        text: &mut Text<'_>,
+    ) {
         match (column.kind, of_column.int(row)) {
-            (Kind::Int32 | Kind::Int64, Some(value)) => number(out, column, value, cells, row),
-            (Kind::Binary, _) => match of_column.binary(row) {
-                Some(octets) => acl(out, column.raw, octets),
-                None => Ok(()),
-            },
-            _ => self.value(column.raw, column.kind, of_column, row, out),
+            (Kind::Int32 | Kind::Int64, Some(value)) => number(text, column, value, cells, row),
+            (Kind::Binary, _) => {
+                of_column.binary(row).into_iter().for_each(|octets| acl(text, column.raw, octets));
+            }
+            _ => self.value(column.raw, column.kind, of_column, row, text),
         }
     }
 
     /// A value of which nothing more is known than its kind.
-    fn value(
-        &mut self,
-        key: &str,
-        kind: Kind,
-        of_column: Cells<'_>,
-        row: usize,
-        out: &mut Vec<u8>,
-    ) -> io::Result<()> {
+    fn value(&mut self, name: &str, kind: Kind, of_column: Cells<'_>, row: usize, text: &mut Text<'_>) {
         match kind {
-            Kind::Int32 | Kind::Int64 => match of_column.int(row) {
-                Some(value) => writeln!(out, "  {key:<12} = {value:>18}"),
-                None => Ok(()),
-            },
-            Kind::Timestamp => {
-                let Some(micros) = of_column.int(row) else { return Ok(()) };
-                write!(out, "  {key:<12} = {:>18} [", micros.div_euclid(1_000))?;
-                write_table_time(out, &mut self.calendar, Some(micros))?;
-                writeln!(out, "]")
+            Kind::Int32 | Kind::Int64 | Kind::Boolean => {
+                let Some(int) = of_column.int(row) else { return };
+                key(text, name);
+                value(text, |text| if kind == Kind::Boolean { text.bool(int == 1) } else { text.int(int) });
             }
-            Kind::Address => match of_column.octets(row).map(Addr16) {
-                Some(addr) => writeln!(out, "  {key:<12} = {addr:>18}", addr = addr.to_ip()),
-                None => Ok(()),
-            },
-            Kind::Mac => match of_column.octets(row).map(Mac) {
-                Some(mac) => writeln!(out, "  {key:<12} =  {mac}"),
-                None => Ok(()),
-            },
+            Kind::Timestamp => {
+                let Some(micros) = of_column.int(row) else { return };
+                key(text, name);
+                right(text, |text| text.int(micros.div_euclid(1_000)));
+                text.literal(b" [");
+                self.times.table(Some(micros), text);
+                text.literal(b"]\n");
+            }
+            Kind::Address => {
+                let Some(addr) = of_column.octets(row).map(Addr16) else { return };
+                key(text, name);
+                value(text, |text| text.addr(addr));
+            }
+            Kind::Float64 => {
+                let Some(float) = of_column.float(row) else { return };
+                key(text, name);
+                value(text, |text| text.formatted(format_args!("{float}")));
+            }
+            Kind::Mac => {
+                let Some(mac) = of_column.octets(row).map(Mac) else { return };
+                key(text, name);
+                text.byte(b' ');
+                text.mac(mac);
+                text.byte(b'\n');
+            }
             Kind::Text => {
-                let Some(text) = of_column.text(row) else { return Ok(()) };
-                writeln!(out, "  {key:<12} = {}", one_line(text))
+                let Some(word) = of_column.text(row) else { return };
+                key(text, name);
+                text.one_line(word);
+                text.byte(b'\n');
             }
             Kind::Binary => {
-                let Some(octets) = of_column.binary(row) else { return Ok(()) };
-                write!(out, "  {key:<12} = ")?;
-                write_hex(out, octets)?;
-                writeln!(out)
+                let Some(octets) = of_column.binary(row) else { return };
+                key(text, name);
+                text.hex(octets);
+                text.byte(b'\n');
             }
-            Kind::Float64 => match of_column.float(row) {
-                Some(value) => writeln!(out, "  {key:<12} = {value:>18}"),
-                None => Ok(()),
-            },
-            Kind::Boolean => match of_column.int(row) {
-                Some(value) => writeln!(out, "  {key:<12} = {:>18}", value == 1),
-                None => Ok(()),
-            },
             Kind::Labels => {
                 for (index, entry) in of_column.labels(row).into_iter().flatten().enumerate() {
-                    write!(out, "  {key} {:<3} = ", index + 1)?;
-                    write_label(out, entry)?;
-                    writeln!(out)?;
+                    text.literal(b"  ");
+                    text.str(name);
+                    text.byte(b' ');
+                    text.int_left(index as i64 + 1, 3);
+                    text.literal(b" = ");
+                    text.mpls(entry);
+                    text.byte(b'\n');
                 }
-                Ok(())
             }
             Kind::Other => {
-                let mut entries = of_column.entries(row).into_iter().flatten();
-                entries.try_for_each(|entry| other(out, entry, &self.names))
+                let entries = of_column.entries(row).into_iter().flatten();
+                entries.for_each(|entry| other(text, entry, &self.names));
             }
         }
     }
@@ -196,40 +258,45 @@ struct Record<'a> {
 }
 
 /// A number and what it means.
-fn number(out: &mut Vec<u8>, column: &Column, value: i64, cells: &Record<'_>, row: usize) -> io::Result<()> {
-    let key = column.raw;
+fn number(text: &mut Text<'_>, column: &Column, number: i64, cells: &Record<'_>, row: usize) {
+    key(text, column.raw);
     match column.id {
+        ColumnId::TcpFlags => right(text, |text| text.hex_number(number as u64, true)),
+        ColumnId::ApplicationId => right(text, |text| text.application(number)),
+        _ if column.unit == Unit::Microseconds => right(text, |text| text.latency(number)),
+        _ => text.int_right(number, VALUE_WIDTH),
+    }
+    let word = match column.id {
         ColumnId::Protocol | ColumnId::TunnelProtocol => {
-            let name = u8::try_from(value).ok().and_then(|number| Protocol(number).name());
-            write!(out, "  {key:<12} = {value:>18}")?;
-            writeln!(out, "{}{}", if name.is_some() { " " } else { "" }, name.unwrap_or_default())
+            u8::try_from(number).ok().and_then(|number| Protocol(number).name())
         }
+        _ if column.unit == Unit::Microseconds => Some("ms"),
+        id => meaning(id, number),
+    };
+    if let Some(word) = word {
+        text.byte(b' ');
+        text.str(word);
+    }
+    match column.id {
         ColumnId::TcpFlags => {
-            let hex = format!("{value:#04x}");
-            writeln!(out, "  {key:<12} = {hex:>18} {}", TcpFlags(value as u16))
+            text.byte(b' ');
+            text.literal(&TcpFlags(number as u16).letters());
         }
         ColumnId::SrcMask | ColumnId::DstMask => {
             let addr = if column.id == ColumnId::SrcMask { cells.src_addr } else { cells.dst_addr };
             let net = addr.octets(row).map(Addr16).and_then(|addr| {
-                IpNet::new(addr.to_ip(), u8::try_from(value).ok()?).ok().map(|net| net.trunc())
+                IpNet::new(addr.to_ip(), u8::try_from(number).ok()?).ok().map(|net| net.trunc())
             });
-            write!(out, "  {key:<12} = {value:>18}")?;
-            net.map_or(Ok(()), |net| write!(out, " {net}"))?;
-            writeln!(out)
+            if let Some(net) = net {
+                text.byte(b' ');
+                text.addr(net.addr().into());
+                text.byte(b'/');
+                text.uint(net.prefix_len().into());
+            }
         }
-        ColumnId::ApplicationId => {
-            let text = format!("{}..{}", value >> 32, value & 0xffff_ffff);
-            writeln!(out, "  {key:<12} = {text:>18}")
-        }
-        _ if column.unit == Unit::Microseconds => {
-            let text = format!("{}.{:03}", value / 1_000, value.rem_euclid(1_000));
-            writeln!(out, "  {key:<12} = {text:>18} ms")
-        }
-        _ => match meaning(column.id, value) {
-            Some(meaning) => writeln!(out, "  {key:<12} = {value:>18} {meaning}"),
-            None => writeln!(out, "  {key:<12} = {value:>18}"),
-        },
+        _ => {}
     }
+    text.byte(b'\n');
 }
 
 fn meaning(column: ColumnId, value: i64) -> Option<&'static str> {
@@ -246,53 +313,49 @@ fn meaning(column: ColumnId, value: i64) -> Option<&'static str> {
 }
 
 /// Three ids of four octets: `0xA/0xB/0xC`; any other length as hex.
-fn acl(out: &mut Vec<u8>, key: &str, octets: &[u8]) -> io::Result<()> {
-    let words: Vec<u32> = octets
-        .chunks_exact(4)
-        .map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)))
-        .collect();
-    write!(out, "  {key:<12} = ")?;
-    match (octets.len(), words.as_slice()) {
-        (12, [acl, ace, extended]) => write!(out, "{acl:#x}/{ace:#x}/{extended:#x}")?,
-        _ => write_hex(out, octets)?,
+fn acl(text: &mut Text<'_>, name: &str, octets: &[u8]) {
+    key(text, name);
+    if octets.len() == 12 {
+        for (index, word) in octets.chunks_exact(4).enumerate() {
+            text.str(if index == 0 { "" } else { "/" });
+            text.hex_number(word.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)), false);
+        }
+    } else {
+        text.hex(octets);
     }
-    writeln!(out)
+    text.byte(b'\n');
 }
 
 /// An element without a column, with its name where the registry or an exporter has one.
-fn other(out: &mut Vec<u8>, (key, octets): (i64, &[u8]), names: &Names) -> io::Result<()> {
-    write!(out, "  element ")?;
-    write_other_key(out, key)?;
-    write!(out, " = ")?;
-    write_hex(out, octets)?;
+fn other(text: &mut Text<'_>, (key, octets): (i64, &[u8]), names: &Names) {
+    text.literal(b"  element ");
+    text.other_key(key);
+    text.literal(b" = ");
+    text.hex(octets);
     let (element, _) = ElementKey::from_other_key(key);
     let known = element.lookup();
-    let told = || names.element(key).map(one_line);
-    let name = known.map(|known| known.name.to_owned()).or_else(told);
-    name.map_or(Ok(()), |name| write!(out, " {name}"))?;
+    if let Some(name) = known.map(|known| known.name).or_else(|| names.element(key)) {
+        text.byte(b' ');
+        text.one_line(name);
+    }
     if known.is_some_and(|known| known.data_type == AbstractDataType::Boolean) {
         // Anything else is no value (RFC 7011 §6.1.5).
-        let text = match octets {
+        text.str(match octets {
             [1] => " true",
             [2] => " false",
             _ => " invalid",
-        };
-        write!(out, "{text}")?;
+        });
     }
-    writeln!(out)
+    text.byte(b'\n');
 }
 
-impl RowWriter for RawWriter {
-    fn begin(&mut self, _: &mut dyn Write) -> io::Result<()> {
-        Ok(())
-    }
-
+impl RowFormatter for RawRows {
     fn file(&mut self, file: &FileInfo<'_>) {
         self.ident = file.ident.map(str::to_owned);
         self.names = file.names.cloned().unwrap_or_default();
     }
 
-    fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) -> io::Result<()> {
+    fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) {
         let names = Arc::clone(&self.names);
         let record = Record {
             columns: self.columns.iter().map(|column| (*column, batch.cells(column.id))).collect(),
@@ -307,10 +370,7 @@ impl RowWriter for RawWriter {
             names: NameCells::new(&names, batch),
             batch,
         };
-        (0..batch.rows()).try_for_each(|row| self.record(&record, row, out))
-    }
-
-    fn end(&mut self, _: &mut dyn Write) -> io::Result<()> {
-        Ok(())
+        let text = &mut Text::new(out);
+        (0..batch.rows()).for_each(|row| self.record(&record, row, text));
     }
 }

@@ -3,20 +3,17 @@
 use std::io::{self, Write};
 
 use flow_common::column::{ColumnId, Kind, Unit};
+use flow_common::limits::OUTPUT_BUFFER_BYTES;
 use flow_common::proto::TcpFlags;
 
 use super::csv;
-use super::json::{JsonList, write_json_float, write_string};
-use super::table::{TableRow, TableWriter};
-use super::value::{
-    ADDRESS_WIDTH_FULL, AddressText, DurationText, ProtocolText, Scaled, one_line, write_hex,
-    write_json_time, write_rfc3339, write_table_time,
-};
-use super::{Format, Style};
+use super::json::JsonList;
+use super::table::{self, TableRow};
+use super::text::{ADDRESS_WIDTH_FULL, Label, Text, TimeText};
+use super::{Format, Style, write_if_empty};
 use crate::aggregate::{Float, Record, Table, TableRows, Value};
 use crate::flow::{Counters, FiveTuple};
-use crate::statistic::{Key, Ranking, Statistic};
-use crate::zone::Calendar;
+use crate::statistic::{Key, Statistic};
 
 /// Writes every table; `total` is what percentages are of.
 pub(crate) fn write_tables(
@@ -28,7 +25,7 @@ pub(crate) fn write_tables(
 ) -> io::Result<()> {
     match style.format {
         Format::Null => Ok(()),
-        Format::Csv => write_csv(out, style, tables, total),
+        Format::Csv | Format::CsvFast => write_csv(out, style, tables, total),
         Format::Json | Format::Ndjson => write_json(out, style, tables, total),
         Format::Line | Format::Long | Format::Extended | Format::Raw | Format::Custom => {
             for (index, table) in tables.iter().enumerate() {
@@ -43,6 +40,24 @@ pub(crate) fn write_tables(
     }
 }
 
+/// Writes a text for each row, in a buffer that is written when it is full.
+fn write_rows<T>(
+    out: &mut dyn Write,
+    rows: impl IntoIterator<Item = T>,
+    mut make: impl FnMut(&mut Text<'_>, T),
+) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    let mut text = Text::new(&mut buffer);
+    for row in rows {
+        make(&mut text, row);
+        if text.mark() >= OUTPUT_BUFFER_BYTES {
+            out.write_all(text.since(0))?;
+            text.rewind(0);
+        }
+    }
+    out.write_all(text.since(0))
+}
+
 fn write_table(
     out: &mut dyn Write,
     style: &Style,
@@ -55,20 +70,16 @@ fn write_table(
         let (title, order) = (&table.statistic.title, table.ranking.order.word());
         writeln!(out, "Top {count}{title} ordered by {order}:")?;
     }
-    let is_empty = match &table.rows {
+    let row_count = match &table.rows {
         TableRows::Records(rows) => {
             // `raw` and `fmt:` have nothing to show of many flows in one.
             let is_of_flows = matches!(style.format, Format::Raw | Format::Custom);
             let format = if is_of_flows { Format::Line } else { style.format };
-            let mut writer = TableWriter::new(&Style { format, ..style.clone() });
-            writer.header(out)?;
-            let mut text = Vec::new();
-            for (tuple, record) in rows {
-                text.clear();
-                writer.row(&mut text, &table_row(tuple, record))?;
-                out.write_all(&text)?;
-            }
-            rows.is_empty()
+            let table = table::Table::new(&Style { format, ..style.clone() });
+            table.header(out)?;
+            let mut lines = table.table_rows();
+            write_rows(out, rows, |text, (tuple, record)| lines.row(&table_row(tuple, record), text))?;
+            rows.len()
         }
         TableRows::Elements(rows) => {
             let whole = table.statistic.whole(total);
@@ -81,19 +92,16 @@ fn write_table(
                 )?;
                 writeln!(out, "    Flows(%)     Packets(%)       Bytes(%)         pps      bps   bpp")?;
             }
-            let mut calendar = Calendar::new(style.zone);
-            for ((protocol, value), counters) in rows {
+            let mut times = TimeText::new(style.zone);
+            write_rows(out, rows, |text, ((protocol, value), counters)| {
                 let protocol = row_protocol(table.statistic, *protocol, value);
-                write_table_time(out, &mut calendar, counters.first)?;
-                write_element(out, style, (protocol, value), counters, &whole, table.statistic)?;
-            }
-            rows.is_empty()
+                times.table(counters.first, text);
+                element(text, style, (protocol, value), counters, &whole, table.statistic);
+            })?;
+            rows.len()
         }
     };
-    if is_empty && !style.is_quiet {
-        writeln!(out, "No matching flows")?;
-    }
-    Ok(())
+    write_if_empty(row_count as u64, style, out)
 }
 
 fn table_row(tuple: &FiveTuple, record: &Record) -> TableRow {
@@ -119,50 +127,82 @@ fn value_width(style: &Style, statistic: &Statistic) -> usize {
     if style.is_ipv6_full && is_address { ADDRESS_WIDTH_FULL } else { 17 }
 }
 
-fn write_element(
-    out: &mut dyn Write,
+fn element(
+    text: &mut Text<'_>,
     style: &Style,
     (protocol, value): (Option<Option<i64>>, &Value),
     counters: &Counters,
     total: &Counters,
     statistic: &Statistic,
-) -> io::Result<()> {
+) {
     let is_plain = style.is_plain;
-    let scaled = |value| Scaled { value, is_plain };
-    write!(out, " {:>16} ", DurationText { ms: counters.duration_ms(), is_plain })?;
+    text.byte(b' ');
+    let mark = text.mark();
+    text.duration(counters.duration_ms(), is_plain);
+    text.right(mark, 16);
+    text.byte(b' ');
+    let mark = text.mark();
     match protocol {
-        Some(Some(number)) => write!(out, "{:<5}", ProtocolText { protocol: Some(number), is_plain })?,
-        Some(None) => write!(out, "{:<5}", "-")?,
-        None => write!(out, "{:<5}", "any")?,
+        Some(Some(number)) => text.protocol(Some(number), is_plain),
+        Some(None) => text.byte(b'-'),
+        None => text.literal(b"any"),
     }
-    let width = value_width(style, statistic);
-    write!(out, " {:>width$}", shown(value, statistic, style.is_ipv6_full))?;
-    for (count, of) in
-        [(counters.flows, total.flows), (counters.packets, total.packets), (counters.bytes, total.bytes)]
-    {
-        write!(out, " {:>8}({:>4.1})", scaled(count), percent(count, of))?;
+    text.left(mark, 5);
+    text.byte(b' ');
+    let mark = text.mark();
+    shown(text, value, statistic, style.is_ipv6_full);
+    text.right(mark, value_width(style, statistic));
+    for (count, of) in shares(counters, total) {
+        text.byte(b' ');
+        text.scaled(count, is_plain, 8);
+        text.byte(b'(');
+        let mark = text.mark();
+        text.tenths(percent(count, of));
+        text.right(mark, 4);
+        text.byte(b')');
     }
-    writeln!(out, " {:>8} {:>8} {:>5}", scaled(counters.pps()), scaled(counters.bps()), counters.bpp())
+    for rate in [counters.pps(), counters.bps()] {
+        text.byte(b' ');
+        text.scaled(rate, is_plain, 8);
+    }
+    text.byte(b' ');
+    text.uint_right(counters.bpp(), 5);
+    text.byte(b'\n');
+}
+
+/// Every counter, and what it is a part of.
+fn shares(counters: &Counters, total: &Counters) -> [(u64, u64); 3] {
+    [(counters.flows, total.flows), (counters.packets, total.packets), (counters.bytes, total.bytes)]
 }
 
 /// The value of a row for a table.
-fn shown(value: &Value, statistic: &Statistic, is_full: bool) -> String {
+fn shown(text: &mut Text<'_>, value: &Value, statistic: &Statistic, is_full: bool) {
     let column = match &statistic.key {
         Key::Columns(columns, _) => columns.first().and_then(|column| column.table()),
         Key::Record => None,
     };
     match (value, column) {
         (Value::Int(flags), Some(column)) if column.id == ColumnId::TcpFlags => {
-            TcpFlags(*flags as u16).to_string()
+            text.literal(&TcpFlags(*flags as u16).letters());
         }
-        (Value::Int(micros), Some(column)) if column.unit == Unit::Microseconds => {
-            format!("{}.{:03}", micros / 1_000, micros.rem_euclid(1_000))
-        }
-        (Value::Int(id), Some(column)) if column.id == ColumnId::ApplicationId => {
-            format!("{}..{}", id >> 32, id & 0xffff_ffff)
-        }
-        (Value::Address(addr), _) => AddressText { addr: Some(*addr), is_full }.to_string(),
-        _ => one_line(&value.to_string()),
+        (Value::Int(micros), Some(column)) if column.unit == Unit::Microseconds => text.latency(*micros),
+        (Value::Int(id), Some(column)) if column.id == ColumnId::ApplicationId => text.application(*id),
+        (Value::Address(addr), _) => text.table_addr(Some(*addr), is_full),
+        (Value::Text(value), _) => text.one_line(value),
+        _ => bare(text, value),
+    }
+}
+
+/// A value for a program: addresses and octets as text, numbers as they are.
+fn bare(text: &mut Text<'_>, value: &Value) {
+    match value {
+        Value::Int(number) => text.int(*number),
+        Value::Address(addr) => text.addr(*addr),
+        Value::Mac(mac) => text.mac(*mac),
+        Value::Text(value) => text.csv_field(value),
+        Value::Binary(octets) => text.hex(octets),
+        Value::Float(Float(number)) => text.formatted(format_args!("{number}")),
+        Value::Boolean(value) => text.bool(*value),
     }
 }
 
@@ -172,12 +212,10 @@ fn percent(count: u64, of: u64) -> f64 {
 
 /// One header for all tables; the first two columns tell them apart.
 fn write_csv(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &Counters) -> io::Result<()> {
-    let mut calendar = Calendar::new(style.zone);
+    let mut times = TimeText::new(style.zone);
     if let [Table { rows: TableRows::Records(rows), .. }] = tables {
         csv::write_header(out, &[])?;
-        return rows
-            .iter()
-            .try_for_each(|(tuple, record)| write_csv_record(out, &mut calendar, tuple, record));
+        return write_rows(out, rows, |text, (tuple, record)| csv_record(text, &mut times, tuple, record));
     }
     writeln!(
         out,
@@ -186,169 +224,194 @@ fn write_csv(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &C
     )?;
     for table in tables {
         let TableRows::Elements(rows) = &table.rows else { continue };
-        for ((protocol, value), counters) in rows {
-            write!(out, "{},{},", table.statistic.word, table.ranking.order.word())?;
-            csv::write_field(out, &value.to_string())?;
-            write!(out, ",")?;
+        let whole = table.statistic.whole(total);
+        write_rows(out, rows, |text, ((protocol, value), counters)| {
+            text.str(&table.statistic.word);
+            text.byte(b',');
+            text.str(table.ranking.order.word());
+            text.byte(b',');
+            bare(text, value);
+            text.byte(b',');
             if let Some(number) = row_protocol(table.statistic, *protocol, value).flatten() {
-                write!(out, "{number}")?;
+                text.int(number);
             }
             for time in [counters.first, counters.last] {
-                write!(out, ",")?;
-                time.map_or(Ok(()), |micros| write_rfc3339(out, &mut calendar, micros))?;
+                text.byte(b',');
+                time.into_iter().for_each(|micros| times.rfc3339(micros, text));
             }
-            write!(out, ",{}", DurationText { ms: counters.duration_ms(), is_plain: true })?;
-            write_csv_counters(out, counters, &table.statistic.whole(total))?;
-        }
+            text.byte(b',');
+            text.millis(counters.duration_ms());
+            csv_counters(text, counters, &whole);
+        })?;
     }
     Ok(())
 }
 
-fn write_csv_counters(out: &mut dyn Write, counters: &Counters, total: &Counters) -> io::Result<()> {
-    for (count, of) in
-        [(counters.flows, total.flows), (counters.packets, total.packets), (counters.bytes, total.bytes)]
-    {
-        write!(out, ",{count},{:.1}", percent(count, of))?;
+fn csv_counters(text: &mut Text<'_>, counters: &Counters, total: &Counters) {
+    for (count, of) in shares(counters, total) {
+        text.byte(b',');
+        text.uint(count);
+        text.byte(b',');
+        text.tenths(percent(count, of));
     }
-    writeln!(out, ",{},{},{}", counters.pps(), counters.bps(), counters.bpp())
+    for rate in [counters.pps(), counters.bps(), counters.bpp()] {
+        text.byte(b',');
+        text.uint(rate);
+    }
+    text.byte(b'\n');
 }
 
-fn write_csv_record(
-    out: &mut dyn Write,
-    calendar: &mut Calendar,
-    tuple: &FiveTuple,
-    record: &Record,
-) -> io::Result<()> {
+fn csv_record(text: &mut Text<'_>, times: &mut TimeText, tuple: &FiveTuple, record: &Record) {
     let counters = &record.counters;
-    let field = |value: Option<String>| value.unwrap_or_default();
-    counters.first.map_or(Ok(()), |micros| write_rfc3339(out, calendar, micros))?;
-    writeln!(
-        out,
-        ",{},{},{},{},{},{},{},{},{}",
-        DurationText { ms: counters.duration_ms(), is_plain: true },
-        field(tuple.protocol.map(|number| number.to_string())),
-        field(tuple.src_addr.map(|addr| addr.to_string())),
-        field(tuple.src_port.map(|port| port.to_string())),
-        field(tuple.dst_addr.map(|addr| addr.to_string())),
-        field(tuple.dst_port.map(|port| port.to_string())),
-        counters.packets,
-        counters.bytes,
-        counters.flows
-    )
+    counters.first.into_iter().for_each(|micros| times.rfc3339(micros, text));
+    text.byte(b',');
+    text.millis(counters.duration_ms());
+    text.byte(b',');
+    tuple.protocol.into_iter().for_each(|number| text.int(number.into()));
+    for (addr, port) in [(tuple.src_addr, tuple.src_port), (tuple.dst_addr, tuple.dst_port)] {
+        text.byte(b',');
+        addr.into_iter().for_each(|addr| text.addr(addr));
+        text.byte(b',');
+        port.into_iter().for_each(|port| text.int(port.into()));
+    }
+    for count in [counters.packets, counters.bytes, counters.flows] {
+        text.byte(b',');
+        text.uint(count);
+    }
+    text.byte(b'\n');
 }
 
 fn write_json(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &Counters) -> io::Result<()> {
-    let mut list = JsonList::new(style.format);
-    let mut calendar = Calendar::new(style.zone);
-    list.begin(out)?;
+    let list = JsonList::new(style.format);
+    let keys = Keys::new(list);
+    let mut times = TimeText::new(style.zone);
+    let mut row_count = 0;
+    out.write_all(list.open().as_bytes())?;
     for Table { statistic, ranking, rows } in tables {
+        let mut object =
+            |text: &mut Text<'_>, own: &dyn Fn(&mut Text<'_>), counters: &Counters, whole: &Counters| {
+                text.str(if row_count > 0 { list.separator() } else { "" });
+                row_count += 1;
+                let object = list.begin_object(text);
+                for (key, word) in keys.heading.iter().zip([&*statistic.word, ranking.order.word()]) {
+                    text.label(key);
+                    text.byte(b'"');
+                    text.str(word);
+                    text.byte(b'"');
+                }
+                own(text);
+                keys.counters(text, &mut times, counters, whole);
+                list.end_object(object, text);
+            };
         match rows {
-            TableRows::Records(rows) => {
-                for (tuple, record) in rows {
-                    begin_row(out, &mut list, statistic, *ranking)?;
-                    write_json_tuple(out, &mut list, tuple, record)?;
-                    end_row(out, &mut list, &mut calendar, &record.counters, total)?;
-                }
-            }
+            TableRows::Records(rows) => write_rows(out, rows, |text, (tuple, record)| {
+                object(text, &|text| keys.tuple(text, tuple, record), &record.counters, total);
+            })?,
             TableRows::Elements(rows) => {
-                for ((protocol, value), counters) in rows {
-                    begin_row(out, &mut list, statistic, *ranking)?;
-                    list.key(out, "value")?;
-                    match value {
-                        Value::Int(number) => write!(out, "{number}")?,
-                        Value::Float(Float(number)) => write_json_float(out, *number)?,
-                        Value::Boolean(value) => write!(out, "{value}")?,
-                        Value::Binary(octets) => {
-                            write!(out, "\"")?;
-                            write_hex(out, octets)?;
-                            write!(out, "\"")?;
-                        }
-                        other => write_string(out, &other.to_string())?,
-                    }
+                let whole = statistic.whole(total);
+                write_rows(out, rows, |text, ((protocol, value), counters)| {
                     let protocol = row_protocol(statistic, *protocol, value).flatten();
-                    write_json_int(out, &mut list, ColumnId::Protocol.name(), protocol)?;
-                    end_row(out, &mut list, &mut calendar, counters, &statistic.whole(total))?;
-                }
+                    object(text, &|text| keys.element(text, value, protocol), counters, &whole);
+                })?;
             }
         }
     }
-    list.end(out)
+    out.write_all(list.close(row_count == 0).as_bytes())
 }
 
-fn begin_row(
-    out: &mut dyn Write,
-    list: &mut JsonList,
-    statistic: &Statistic,
-    ranking: Ranking,
-) -> io::Result<()> {
-    list.begin_object(out)?;
-    list.key(out, "statistic")?;
-    write!(out, "\"{}\"", statistic.word)?;
-    list.key(out, "order")?;
-    write!(out, "\"{}\"", ranking.order.word())
+/// Keys of the objects of statistics.
+struct Keys {
+    heading: [Label; 2],
+    value: Label,
+    /// First, last.
+    times: [Label; 2],
+    duration: Label,
+    /// Flows, packets, bytes, each with its percentage.
+    shares: [[Label; 2]; 3],
+    /// Packets and bits a second, bytes a packet.
+    rates: [Label; 3],
+    addrs: [Label; 2],
+    /// Ports, protocol, TCP flags, type of service.
+    ints: [Label; 5],
 }
 
-fn end_row(
-    out: &mut dyn Write,
-    list: &mut JsonList,
-    calendar: &mut Calendar,
-    counters: &Counters,
-    total: &Counters,
-) -> io::Result<()> {
-    for (name, time) in [("first", counters.first), ("last", counters.last)] {
-        let Some(micros) = time else { continue };
-        list.key(out, name)?;
-        write_json_time(out, calendar, micros)?;
+impl Keys {
+    fn new(list: JsonList) -> Self {
+        let key = |name: &str| list.key(name);
+        let column = |id: ColumnId| list.key(id.name());
+        let share = |name: &str| [list.key(name), list.key(&format!("{name}_percent"))];
+        Self {
+            heading: ["statistic", "order"].map(key),
+            value: key("value"),
+            times: ["first", "last"].map(key),
+            duration: key("duration"),
+            shares: ["flows", "packets", "bytes"].map(share),
+            rates: ["pps", "bps", "bpp"].map(key),
+            addrs: [ColumnId::SrcAddr, ColumnId::DstAddr].map(column),
+            ints: [
+                ColumnId::SrcPort,
+                ColumnId::DstPort,
+                ColumnId::Protocol,
+                ColumnId::TcpFlags,
+                ColumnId::SrcTos,
+            ]
+            .map(column),
+        }
     }
-    list.key(out, "duration")?;
-    write!(out, "{}", DurationText { ms: counters.duration_ms(), is_plain: true })?;
-    for (name, percent_name, count, of) in [
-        ("flows", "flows_percent", counters.flows, total.flows),
-        ("packets", "packets_percent", counters.packets, total.packets),
-        ("bytes", "bytes_percent", counters.bytes, total.bytes),
-    ] {
-        list.key(out, name)?;
-        write!(out, "{count}")?;
-        list.key(out, percent_name)?;
-        write!(out, "{:.1}", percent(count, of))?;
+
+    fn element(&self, text: &mut Text<'_>, value: &Value, protocol: Option<i64>) {
+        text.label(&self.value);
+        match value {
+            Value::Int(_) | Value::Boolean(_) => bare(text, value),
+            Value::Float(Float(number)) => text.json_float(*number),
+            Value::Text(value) => text.json_string(value),
+            Value::Address(_) | Value::Mac(_) | Value::Binary(_) => {
+                text.byte(b'"');
+                bare(text, value);
+                text.byte(b'"');
+            }
+        }
+        let [.., of_protocol, _, _] = &self.ints;
+        int(text, of_protocol, protocol);
     }
-    for (name, rate) in [("pps", counters.pps()), ("bps", counters.bps()), ("bpp", counters.bpp())] {
-        list.key(out, name)?;
-        write!(out, "{rate}")?;
+
+    fn tuple(&self, text: &mut Text<'_>, tuple: &FiveTuple, record: &Record) {
+        for (key, addr) in self.addrs.iter().zip([tuple.src_addr, tuple.dst_addr]) {
+            let Some(addr) = addr else { continue };
+            text.label(key);
+            text.byte(b'"');
+            text.addr(addr);
+            text.byte(b'"');
+        }
+        let [src_port, dst_port, protocol] =
+            [tuple.src_port, tuple.dst_port, tuple.protocol].map(|value| value.map(i64::from));
+        let values = [src_port, dst_port, protocol, record.tcp_flags, record.src_tos];
+        self.ints.iter().zip(values).for_each(|(key, value)| int(text, key, value));
     }
-    list.end_object(out)
+
+    fn counters(&self, text: &mut Text<'_>, times: &mut TimeText, counters: &Counters, total: &Counters) {
+        for (key, time) in self.times.iter().zip([counters.first, counters.last]) {
+            let Some(micros) = time else { continue };
+            text.label(key);
+            times.json(micros, text);
+        }
+        text.label(&self.duration);
+        text.millis(counters.duration_ms());
+        for ([key, percent_key], (count, of)) in self.shares.iter().zip(shares(counters, total)) {
+            text.label(key);
+            text.uint(count);
+            text.label(percent_key);
+            text.tenths(percent(count, of));
+        }
+        for (key, rate) in self.rates.iter().zip([counters.pps(), counters.bps(), counters.bpp()]) {
+            text.label(key);
+            text.uint(rate);
+        }
+    }
 }
 
-fn write_json_tuple(
-    out: &mut dyn Write,
-    list: &mut JsonList,
-    tuple: &FiveTuple,
-    record: &Record,
-) -> io::Result<()> {
-    for (column, addr) in [(ColumnId::SrcAddr, tuple.src_addr), (ColumnId::DstAddr, tuple.dst_addr)] {
-        let Some(addr) = addr else { continue };
-        list.key(out, column.name())?;
-        write!(out, "\"{addr}\"")?;
-    }
-    for (column, value) in [
-        (ColumnId::SrcPort, tuple.src_port.map(i64::from)),
-        (ColumnId::DstPort, tuple.dst_port.map(i64::from)),
-        (ColumnId::Protocol, tuple.protocol.map(i64::from)),
-        (ColumnId::TcpFlags, record.tcp_flags),
-        (ColumnId::SrcTos, record.src_tos),
-    ] {
-        write_json_int(out, list, column.name(), value)?;
-    }
-    Ok(())
-}
-
-fn write_json_int(
-    out: &mut dyn Write,
-    list: &mut JsonList,
-    name: &str,
-    value: Option<i64>,
-) -> io::Result<()> {
-    let Some(value) = value else { return Ok(()) };
-    list.key(out, name)?;
-    write!(out, "{value}")
+fn int(text: &mut Text<'_>, key: &Label, value: Option<i64>) {
+    let Some(value) = value else { return };
+    text.label(key);
+    text.int(value);
 }

@@ -7,10 +7,9 @@ use std::time::Duration;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
-use super::value::{DurationText, Scaled, write_table_time};
+use super::text::{Text, TimeText};
 use super::{Style, has_summary};
 use crate::flow::Counters;
-use crate::zone::Calendar;
 
 /// What an answer rests on.
 pub(crate) struct Summary {
@@ -48,28 +47,34 @@ pub(crate) fn write_summary(out: &mut dyn Write, style: &Style, summary: &Summar
     if !has_summary(style) {
         return Ok(());
     }
+    let mut lines = Vec::new();
+    make_summary(&mut Text::new(&mut lines), style, summary)?;
+    out.write_all(&lines)
+}
+
+fn make_summary(text: &mut Text<'_>, style: &Style, summary: &Summary) -> io::Result<()> {
     let matched = &summary.matched;
-    let scaled = |value| Scaled { value, is_plain: style.is_plain };
-    write!(
-        out,
-        "Summary: total flows: {}, total bytes: {}, total packets: {}, avg bps: {}, avg pps: {}, avg bpp: {}",
-        matched.flows,
-        scaled(matched.bytes),
-        scaled(matched.packets),
-        scaled(matched.bps()),
-        scaled(matched.pps()),
-        matched.bpp()
-    )?;
+    write!(text, "Summary: total flows: {}", matched.flows)?;
+    for (name, count) in [
+        ("total bytes", matched.bytes),
+        ("total packets", matched.packets),
+        ("avg bps", matched.bps()),
+        ("avg pps", matched.pps()),
+    ] {
+        write!(text, ", {name}: ")?;
+        text.scaled(count, style.is_plain, 0);
+    }
+    write!(text, ", avg bpp: {}", matched.bpp())?;
     if matched.events > 0 {
-        write!(out, ", events: {}", matched.events)?;
+        write!(text, ", events: {}", matched.events)?;
     }
-    writeln!(out)?;
+    writeln!(text)?;
     if let Some(rates) = summary.rates {
-        writeln!(out, "Scaled: packets and bytes are multiplied by sampling rates of {}", RatesText(rates))?;
+        writeln!(text, "Scaled: packets and bytes are multiplied by sampling rates of {}", RatesText(rates))?;
     }
-    write_window(out, style, summary.span)?;
+    make_window(text, style, summary.span)?;
     writeln!(
-        out,
+        text,
         "Total records processed: {}, passed: {}, Blocks skipped: {}, Bytes read: {}",
         summary.processed, summary.passed, summary.blocks_skipped, summary.bytes_read
     )?;
@@ -77,20 +82,22 @@ pub(crate) fn write_summary(out: &mut dyn Write, style: &Style, summary: &Summar
     let wall = summary.wall.as_secs_f64();
     let rate = if wall > 0.0 { summary.processed as f64 / wall } else { 0.0 };
     writeln!(
-        out,
+        text,
         "Sys: {sys:.4}s User: {user:.4}s Wall: {wall:.4}s flows/second: {rate:.1} Runtime: {wall:.4}s"
     )
 }
 
-fn write_window(out: &mut dyn Write, style: &Style, span: (Option<i64>, Option<i64>)) -> io::Result<()> {
-    let (Some(first), Some(last)) = span else { return writeln!(out, "Time window: <unknown>") };
-    let mut calendar = Calendar::new(style.zone);
-    write!(out, "Time window: ")?;
-    write_table_time(out, &mut calendar, Some(first))?;
-    write!(out, " - ")?;
-    write_table_time(out, &mut calendar, Some(last))?;
+fn make_window(text: &mut Text<'_>, style: &Style, span: (Option<i64>, Option<i64>)) -> io::Result<()> {
+    let (Some(first), Some(last)) = span else { return writeln!(text, "Time window: <unknown>") };
+    let mut times = TimeText::new(style.zone);
+    write!(text, "Time window: ")?;
+    times.table(Some(first), text);
+    write!(text, " - ")?;
+    times.table(Some(last), text);
     let ms = Counters { first: Some(first), last: Some(last), ..Counters::default() }.duration_ms();
-    writeln!(out, ", Duration: {}", DurationText { ms, is_plain: style.is_plain })
+    write!(text, ", Duration: ")?;
+    text.duration(ms, style.is_plain);
+    writeln!(text)
 }
 
 /// Seconds of processor time in the kernel and in the program so far.

@@ -2,16 +2,14 @@
 
 use std::io::{self, Write};
 
+use flow_common::addr::Addr16;
 use flow_common::column::ColumnId;
 use flow_common::proto::TcpFlags;
 
-use super::value::{
-    ADDRESS_WIDTH, ADDRESS_WIDTH_FULL, AddressText, DurationText, ProtocolText, Scaled, write_table_time,
-};
-use super::{Format, RowWriter, Style};
+use super::text::{ADDRESS_WIDTH, ADDRESS_WIDTH_FULL, Text, TimeText};
+use super::{Format, RowFormat, RowFormatter, Style, write_if_empty};
 use crate::batch::Batch;
 use crate::flow::{CounterCells, Counters, FiveTuple, TupleCells};
-use crate::zone::Calendar;
 
 /// What a table prints of one flow, or of many of one 5-tuple. A missing number
 /// is 0, as nfdump has it; CSV, JSON and raw tell the difference.
@@ -22,26 +20,20 @@ pub(super) struct TableRow {
     pub(super) src_tos: Option<i64>,
 }
 
-pub(super) struct TableWriter {
+pub(super) struct Table {
     style: Style,
-    calendar: Calendar,
-    is_empty: bool,
 }
 
-impl TableWriter {
+impl Table {
     pub(super) fn new(style: &Style) -> Self {
-        Self { style: style.clone(), calendar: Calendar::new(style.zone), is_empty: true }
-    }
-
-    fn address_width(&self) -> usize {
-        if self.style.is_ipv6_full { ADDRESS_WIDTH_FULL } else { ADDRESS_WIDTH }
+        Self { style: style.clone() }
     }
 
     pub(super) fn header(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.style.is_quiet {
             return Ok(());
         }
-        let width = self.address_width() + ":Port".len();
+        let width = address_width(&self.style) + ":Port".len();
         write!(
             out,
             "{:<23} {:<16} Proto {:>width$}     {:>width$} ",
@@ -57,56 +49,109 @@ impl TableWriter {
         writeln!(out, " {:>5}", "Flows")
     }
 
-    pub(super) fn row(&mut self, out: &mut Vec<u8>, row: &TableRow) -> io::Result<()> {
-        let TableRow { tuple, counters, .. } = row;
-        let is_plain = self.style.is_plain;
-        let scaled = |value| Scaled { value, is_plain };
-        write_table_time(out, &mut self.calendar, counters.first)?;
-        write!(
-            out,
-            " {:>16} {:<5} ",
-            DurationText { ms: counters.duration_ms(), is_plain },
-            ProtocolText { protocol: tuple.protocol.map(i64::from), is_plain }
-        )?;
-        let (width, is_full) = (self.address_width(), self.style.is_ipv6_full);
-        let address = |addr| AddressText { addr, is_full };
-        let separator =
-            if tuple.src_addr.or(tuple.dst_addr).is_none_or(|addr| addr.is_v4()) { ':' } else { '.' };
-        let src_port = if tuple.icmp().is_some() { 0 } else { tuple.src_port.unwrap_or(0) };
-        write!(out, "{:>width$}{separator}{src_port:<5}", address(tuple.src_addr))?;
-        write!(out, " -> {:>width$}{separator}", address(tuple.dst_addr))?;
-        match tuple.icmp() {
-            Some((icmp_type, code)) => {
-                let pad = usize::from(icmp_type < 10) + usize::from(icmp_type < 100) + 1;
-                write!(out, "{icmp_type}.{code:<pad$}")?;
-            }
-            None => write!(out, "{:<5}", tuple.dst_port.unwrap_or(0))?,
-        }
-        if self.style.format != Format::Line {
-            let flags = row.tcp_flags.unwrap_or(0);
-            match is_plain {
-                true => write!(out, " {flags:>8}")?,
-                false => write!(out, " {:>8}", TcpFlags(flags as u16))?,
-            }
-            write!(out, " {:>4}", row.src_tos.unwrap_or(0))?;
-        }
-        write!(out, " {:>8} {:>8}", scaled(counters.packets), scaled(counters.bytes))?;
-        if self.style.format == Format::Extended {
-            let (pps, bps) = (scaled(counters.pps()), scaled(counters.bps()));
-            write!(out, " {pps:>8} {bps:>8} {:>6}", counters.bpp())?;
-        }
-        writeln!(out, " {:>5}", counters.flows)
+    pub(super) fn table_rows(&self) -> TableRows {
+        TableRows { style: self.style.clone(), times: TimeText::new(self.style.zone) }
     }
 }
 
-impl RowWriter for TableWriter {
-    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+/// Characters of an address.
+pub(super) fn address_width(style: &Style) -> usize {
+    if style.is_ipv6_full { ADDRESS_WIDTH_FULL } else { ADDRESS_WIDTH }
+}
+
+impl RowFormat for Table {
+    fn begin(&self, out: &mut dyn Write) -> io::Result<()> {
         self.header(out)
     }
 
-    fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) -> io::Result<()> {
+    fn formatter(&self) -> Box<dyn RowFormatter> {
+        Box::new(self.table_rows())
+    }
+
+    fn end(&self, rows: u64, out: &mut dyn Write) -> io::Result<()> {
+        write_if_empty(rows, &self.style, out)
+    }
+}
+
+pub(super) struct TableRows {
+    style: Style,
+    times: TimeText,
+}
+
+impl TableRows {
+    pub(super) fn row(&mut self, row: &TableRow, text: &mut Text<'_>) {
+        let TableRow { tuple, counters, .. } = row;
+        let (is_plain, format) = (self.style.is_plain, self.style.format);
+        self.times.table(counters.first, text);
+        text.byte(b' ');
+        let mark = text.mark();
+        text.duration(counters.duration_ms(), is_plain);
+        text.right(mark, 16);
+        text.byte(b' ');
+        let mark = text.mark();
+        text.protocol(tuple.protocol.map(i64::from), is_plain);
+        text.left(mark, 5);
+        text.byte(b' ');
+        self.endpoints(tuple, text);
+        if format != Format::Line {
+            text.byte(b' ');
+            let flags = row.tcp_flags.unwrap_or(0);
+            match is_plain {
+                true => text.int_right(flags, 8),
+                false => text.literal(&TcpFlags(flags as u16).letters()),
+            }
+            text.byte(b' ');
+            text.int_right(row.src_tos.unwrap_or(0), 4);
+        }
+        for count in [counters.packets, counters.bytes] {
+            text.byte(b' ');
+            text.scaled(count, is_plain, 8);
+        }
+        if format == Format::Extended {
+            for rate in [counters.pps(), counters.bps()] {
+                text.byte(b' ');
+                text.scaled(rate, is_plain, 8);
+            }
+            text.byte(b' ');
+            text.uint_right(counters.bpp(), 6);
+        }
+        text.byte(b' ');
+        text.uint_right(counters.flows, 5);
+        text.byte(b'\n');
+    }
+
+    fn endpoints(&self, tuple: &FiveTuple, text: &mut Text<'_>) {
+        let addr = tuple.src_addr.or(tuple.dst_addr);
+        let separator = if addr.is_none_or(Addr16::is_v4) { b':' } else { b'.' };
+        let src_port = if tuple.icmp().is_some() { 0 } else { tuple.src_port.unwrap_or(0) };
+        self.address(tuple.src_addr, separator, text);
+        text.int_left(src_port.into(), 5);
+        text.literal(b" -> ");
+        self.address(tuple.dst_addr, separator, text);
+        match tuple.icmp() {
+            Some((icmp_type, code)) => {
+                text.int(icmp_type.into());
+                text.byte(b'.');
+                let width = usize::from(icmp_type < 10) + usize::from(icmp_type < 100) + 1;
+                text.int_left(code.into(), width);
+            }
+            None => text.int_left(tuple.dst_port.unwrap_or(0).into(), 5),
+        }
+    }
+
+    fn address(&self, addr: Option<Addr16>, separator: u8, text: &mut Text<'_>) {
+        let mark = text.mark();
+        text.table_addr(addr, self.style.is_ipv6_full);
+        text.right(mark, address_width(&self.style));
+        text.byte(separator);
+    }
+}
+
+impl RowFormatter for TableRows {
+    fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) {
         let (tuples, counted) = (TupleCells::new(batch), CounterCells::new(batch));
         let (flags, tos) = (batch.cells(ColumnId::TcpFlags), batch.cells(ColumnId::SrcTos));
+        let text = &mut Text::new(out);
         for row in 0..batch.rows() {
             let table_row = TableRow {
                 tuple: tuples.get(row),
@@ -114,16 +159,7 @@ impl RowWriter for TableWriter {
                 tcp_flags: flags.int(row),
                 src_tos: tos.int(row),
             };
-            self.row(out, &table_row)?;
+            self.row(&table_row, text);
         }
-        self.is_empty &= batch.rows() == 0;
-        Ok(())
-    }
-
-    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        if self.is_empty && !self.style.is_quiet {
-            writeln!(out, "No matching flows")?;
-        }
-        Ok(())
     }
 }

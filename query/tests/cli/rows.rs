@@ -139,6 +139,30 @@ fn csv_has_column_names_and_empty_fields() {
 }
 
 #[test]
+fn csv_fast_has_nfdumps_columns() {
+    let mut rows = sample();
+    rows.push(Row::default());
+    let bench = Bench::of(&rows);
+    assert_snapshot!(bench.query(&["-o", "csv-fast"]), @r"
+    exit: 0
+    --- stdout
+    cnt,af,flow_start,flow_end,protocol,src_addr,src_port,dst_addr,dst_port,src_as,dst_as,in_if,out_if,tcp_flags,src_tos,packets,bytes
+    1,2,1780000000000,1780000000000,17,192.168.1.10,51000,8.8.8.8,53,,,,,,,1,72
+    2,2,1780000000100,1780000061234,6,192.168.1.10,52344,93.184.216.34,443,64512,15133,1,2,...AP.SF,0,42,15234
+    3,2,1780000000120,1780000061230,6,93.184.216.34,443,192.168.1.10,52344,,,,,...AP.S.,72,1290,1834567
+    4,2,1780000000000,1780000999000,1,10.0.0.5,0,192.168.1.20,2048,,,,,,,1000,84000
+    5,2,1780000000000,1780000290000,47,10.1.1.1,0,10.2.2.2,0,,,,,,,98765432,123456789012
+    6,2,1780000000000,1780090061001,17,10.1.1.1,500,10.2.2.2,500,,,,,,,2000000,2500000000
+    7,10,1780000000000,1780000012345,6,2001:db8:1:2:3:4:5:6,45678,2606:4700:10::1111,853,,,,,,,33,9876
+    8,10,1780000000000,1780000100000,58,fe80::1,,ff02::1,34304,,,,,,,10,1040
+    9,,,,,,,,,,,,,,,,
+    ");
+    // Statistics are those of csv.
+    let of = |format| bench.query(&["-o", format, "-s", "proto/bytes", "-s", "srcip"]);
+    assert_eq!(of("csv-fast"), of("csv"));
+}
+
+#[test]
 fn null_is_the_summary_alone() {
     assert_snapshot!(Bench::of(&sample()).query(&["-o", "null", "proto udp"]), @r"
     exit: 0

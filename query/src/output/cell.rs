@@ -1,0 +1,163 @@
+//! Cells of one column as text for programs: CSV, JSON and NDJSON.
+
+use flow_common::addr::{Addr16, Mac};
+use flow_common::column::Kind;
+use flow_common::element::ElementKey;
+
+use super::text::{Label, Text, TimeText};
+use crate::batch::Cells;
+
+/// What is written around a value.
+#[derive(Debug, Clone)]
+pub(super) enum Form {
+    /// A comma before it, which is all there is of NULL.
+    Csv,
+    /// Its key before it, text in quotes; nothing of NULL.
+    Json(Label),
+}
+
+/// Makes the text of a column's cells. It has no state but what it may remember
+/// of one formatter, so a column of a dictionary can keep the text of its entries.
+#[derive(Debug, Clone)]
+pub(super) struct ColumnText {
+    kind: Kind,
+    form: Form,
+}
+
+impl ColumnText {
+    pub(super) fn new(kind: Kind, form: Form) -> Self {
+        Self { kind, form }
+    }
+
+    /// Appends a cell.
+    #[inline]
+    pub(super) fn append(&self, cells: Cells<'_>, row: usize, times: &mut TimeText, text: &mut Text<'_>) {
+        match self.kind {
+            Kind::Int32 | Kind::Int64 => self.value(text, cells.int(row), |text, value| text.int(value)),
+            Kind::Timestamp => self.value(text, cells.int(row), |text, micros| match self.form {
+                Form::Csv => times.rfc3339(micros, text),
+                Form::Json(_) => times.json(micros, text),
+            }),
+            Kind::Address => self.value(text, cells.octets(row), |text, octets| {
+                self.quoted(text, |text| text.addr(Addr16(octets)));
+            }),
+            _ => self.append_rare(cells, row, text),
+        }
+    }
+
+    #[inline(never)]
+    fn append_rare(&self, cells: Cells<'_>, row: usize, text: &mut Text<'_>) {
+        match self.kind {
+            Kind::Int32 | Kind::Int64 | Kind::Timestamp | Kind::Address => {}
+            Kind::Mac => self.value(text, cells.octets(row), |text, octets| {
+                self.quoted(text, |text| text.mac(Mac(octets)));
+            }),
+            Kind::Text => self.value(text, cells.text(row), |text, value| match self.form {
+                Form::Csv => text.csv_field(value),
+                Form::Json(_) => text.json_string(value),
+            }),
+            Kind::Binary => self.value(text, cells.binary(row), |text, octets| {
+                self.quoted(text, |text| text.hex(octets));
+            }),
+            Kind::Boolean => self.value(text, cells.int(row), |text, value| {
+                text.bool(value == 1);
+            }),
+            Kind::Float64 => self.value(text, cells.float(row), |text, value| match self.form {
+                Form::Csv => text.formatted(format_args!("{value}")),
+                Form::Json(_) => text.json_float(value),
+            }),
+            Kind::Labels => {
+                let labels = cells.labels(row).filter(|_| self.is_json());
+                self.value(text, labels, |text, labels| {
+                    list(text, b"[]", labels, |text, entry| text.mpls(entry), |_, _| {});
+                });
+            }
+            Kind::Other => {
+                let entries = cells.entries(row).filter(|_| self.is_json());
+                self.value(text, entries, |text, entries| {
+                    let value = |text: &mut Text<'_>, (_, octets): (i64, &[u8])| {
+                        text.literal(b":\"");
+                        text.hex(octets);
+                        text.byte(b'"');
+                    };
+                    list(text, b"{}", entries, |text, (key, _)| text.other_key(key), value);
+                });
+            }
+        }
+    }
+
+    /// A value with what is around it.
+    #[inline]
+    fn value<T>(&self, text: &mut Text<'_>, value: Option<T>, put: impl FnOnce(&mut Text<'_>, T)) {
+        match &self.form {
+            Form::Csv => text.byte(b','),
+            Form::Json(key) if value.is_some() => text.label(key),
+            Form::Json(_) => {}
+        }
+        if let Some(value) = value {
+            put(text, value);
+        }
+    }
+
+    #[inline]
+    fn quoted(&self, text: &mut Text<'_>, put: impl FnOnce(&mut Text<'_>)) {
+        if self.is_json() {
+            text.byte(b'"');
+            put(text);
+            text.byte(b'"');
+        } else {
+            put(text);
+        }
+    }
+
+    #[inline]
+    fn is_json(&self) -> bool {
+        matches!(self.form, Form::Json(_))
+    }
+}
+
+/// A list: of each item a string, and what stands behind it.
+fn list<T: Copy>(
+    text: &mut Text<'_>,
+    [open, close]: &[u8; 2],
+    items: impl Iterator<Item = T>,
+    word: impl Fn(&mut Text<'_>, T),
+    rest: impl Fn(&mut Text<'_>, T),
+) {
+    text.byte(*open);
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            text.byte(b',');
+        }
+        text.byte(b'"');
+        word(text, item);
+        text.byte(b'"');
+        rest(text, item);
+    }
+    text.byte(*close);
+}
+
+impl Text<'_> {
+    /// A number; JSON has none that is not finite (RFC 8259 §6), so those are text.
+    pub(super) fn json_float(&mut self, value: f64) {
+        if value.is_finite() {
+            self.formatted(format_args!("{value:?}"));
+        } else {
+            self.formatted(format_args!("\"{value}\""));
+        }
+    }
+
+    /// A key of the column `other`: `id`, or `pen:id`, and `#n` for the n-th repetition.
+    pub(super) fn other_key(&mut self, key: i64) {
+        let (ElementKey { pen, id }, repetition) = ElementKey::from_other_key(key);
+        if pen != 0 {
+            self.uint(pen.into());
+            self.byte(b':');
+        }
+        self.uint(id.into());
+        if repetition > 0 {
+            self.byte(b'#');
+            self.uint(repetition.into());
+        }
+    }
+}
