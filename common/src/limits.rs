@@ -583,6 +583,10 @@ pub const PAGE_HEADER_BYTES_MAX: usize = 16 << 10;
 /// nine octets while it is decoded.
 pub const PAGE_ROWS_READ_MAX: usize = 1 << 22;
 
+/// Batches of rows a thread may make text of before the one before them is written: enough
+/// that none waits, some two MiB each.
+pub const BATCHES_AHEAD_PER_THREAD: usize = 2;
+
 /// Files that are held open between two passes over them; with more, one pass does it all.
 pub const FILES_HELD_MAX: usize = 512;
 

@@ -14,7 +14,7 @@ use crate::counts::Wanted;
 use crate::flow::{COUNTER_COLUMNS, TIME_COLUMNS};
 use crate::group::Grouping;
 use crate::message::{DONE, Failure, PARTIAL, say};
-use crate::output::{self, Format, Summary, row_writer};
+use crate::output::{self, Format, Summary, row_format};
 use crate::request::{Question, Request};
 use crate::statistic::Statistic;
 
@@ -62,10 +62,8 @@ pub(crate) fn answer(
             said = scaled(request, &tally);
         }
         Question::Rows => {
-            let mut writer = row_writer(style, &request.columns);
-            writer.begin(&mut out)?;
-            let tally = rows::rows(&mut reader, &mut *writer, &mut out)?;
-            writer.end(&mut out)?;
+            let format = row_format(style, &request.columns);
+            let tally = rows::rows(&mut reader, &*format, &mut out)?;
             output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
             said = scaled(request, &tally);
         }

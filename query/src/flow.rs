@@ -68,11 +68,6 @@ impl Counters {
         self.events > 0
     }
 
-    /// An event lasts for no time that rates could be of.
-    pub(crate) fn without_event_times(self) -> Self {
-        if self.is_event() { Self { first: None, last: None, ..self } } else { self }
-    }
-
     pub(crate) fn add(&mut self, other: &Self) {
         self.events = self.events.saturating_add(other.events);
         self.flows = self.flows.saturating_add(other.flows);

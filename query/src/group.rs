@@ -157,7 +157,7 @@ impl Sieve for KeySieve {
         self.parts.iter().flat_map(KeyPart::columns).collect()
     }
 
-    fn start(&self) -> Box<dyn FnMut(&Batch) -> Vec<u32>> {
+    fn start(&self) -> Box<dyn FnMut(&Batch) -> Vec<u32> + Send> {
         let mut readers = readers(&self.parts, self.seed);
         let (chosen, texts) = (Arc::clone(&self.chosen), Arc::clone(&self.texts));
         let mut hashes = Vec::new();

@@ -182,53 +182,6 @@ pub(crate) fn row_format(style: &Style, columns: &Columns) -> Box<dyn RowFormat>
     (style.format.line().rows)(style, columns)
 }
 
-/// Writes rows with one formatter, in the thread that makes them.
-pub(crate) trait RowWriter {
-    /// Before the first row.
-    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()>;
-    /// The next rows are from this file.
-    fn file(&mut self, file: &FileInfo<'_>);
-    /// All rows of a batch.
-    fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) -> io::Result<()>;
-    /// After the last row.
-    fn end(&mut self, out: &mut dyn Write) -> io::Result<()>;
-}
-
-/// The writer of a style.
-pub(crate) fn row_writer(style: &Style, columns: &Columns) -> Box<dyn RowWriter> {
-    let format = row_format(style, columns);
-    Box::new(Serial { formatter: format.formatter(), format, text: Vec::new(), rows: 0 })
-}
-
-struct Serial {
-    format: Box<dyn RowFormat>,
-    formatter: Box<dyn RowFormatter>,
-    text: Vec<u8>,
-    rows: u64,
-}
-
-impl RowWriter for Serial {
-    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        self.format.begin(out)
-    }
-
-    fn file(&mut self, file: &FileInfo<'_>) {
-        self.formatter.file(file);
-    }
-
-    fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) -> io::Result<()> {
-        self.text.clear();
-        self.formatter.rows(batch, &mut self.text);
-        self.format.join(self.rows, &mut self.text, out)?;
-        self.rows += batch.rows() as u64;
-        Ok(())
-    }
-
-    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        self.format.end(self.rows, out)
-    }
-}
-
 /// Whether a format prints the columns beyond the table.
 pub(crate) fn has_extra(format: Format) -> bool {
     format.line().has_extra
@@ -236,7 +189,10 @@ pub(crate) fn has_extra(format: Format) -> bool {
 
 /// Whether a format prints when a flow was received only where it tells no time.
 pub(crate) fn has_fallback_time(format: Format) -> bool {
-    matches!(format, Format::Line | Format::Long | Format::Extended | Format::Csv | Format::Null)
+    matches!(
+        format,
+        Format::Line | Format::Long | Format::Extended | Format::Csv | Format::CsvFast | Format::Null
+    )
 }
 
 /// Columns of the table a format prints.

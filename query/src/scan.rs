@@ -61,7 +61,7 @@ pub(crate) trait Sieve: Debug + Send + Sync {
     /// What it looks at.
     fn columns(&self) -> BTreeSet<ColumnRef>;
     /// For one row group: from a batch to the rows of it that stay, ascending.
-    fn start(&self) -> Box<dyn FnMut(&Batch) -> Vec<u32>>;
+    fn start(&self) -> Box<dyn FnMut(&Batch) -> Vec<u32> + Send>;
 }
 
 impl Plan {

@@ -138,11 +138,6 @@ pub(crate) enum Column {
 }
 
 impl Column {
-    /// Numbers, none of them NULL.
-    pub(crate) fn ints(values: Vec<i64>) -> Self {
-        Self::Plain { values: Values::Ints(values), nulls: None }
-    }
-
     /// Of `rows`, in ascending order, only those.
     pub(crate) fn select(&mut self, rows: &[u32]) {
         match self {

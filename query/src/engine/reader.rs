@@ -68,11 +68,6 @@ impl Task {
         let plan = file.plan_for(self.group, plan);
         (file.scan(self.group, &plan), file.compressed_bytes(self.group, &plan))
     }
-
-    /// Whether it is the first of its file.
-    pub(super) fn is_first(&self) -> bool {
-        self.file.groups.first() == Some(&self.group)
-    }
 }
 
 /// What one thread counted.

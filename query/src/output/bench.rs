@@ -9,9 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow_array::{
-    ArrayRef, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch, TimestampMicrosecondArray,
-};
+use arrow_array::{ArrayRef, FixedSizeBinaryArray, Int32Array, Int64Array, TimestampMicrosecondArray};
 use flow_common::addr::Addr16;
 use flow_common::column::{ColumnId, Kind};
 use flow_common::limits::SCAN_BATCH_ROWS;
@@ -20,6 +18,7 @@ use super::{FileInfo, Format, Layout, Style, columns, row_format};
 use crate::Zone;
 use crate::batch::{Batch, FileColumn};
 use crate::columns::Columns;
+use crate::values::Column;
 
 /// Numbers that look random and are the same in every run.
 struct Numbers(u64);
@@ -92,9 +91,14 @@ fn column(id: ColumnId, rows: usize, numbers: &mut Numbers) -> Option<ArrayRef> 
 
 fn batch(wanted: &BTreeSet<ColumnId>, rows: usize) -> Batch {
     let mut numbers = Numbers(1);
-    let made = wanted.iter().filter_map(|id| Some((id.name(), column(*id, rows, &mut numbers)?)));
     let none: Arc<[FileColumn]> = Arc::new([]);
-    Batch::new(&RecordBatch::try_from_iter(made).unwrap(), &none)
+    let mut batch = Batch::new(rows, &none);
+    for &id in wanted {
+        if let Some(array) = column(id, rows, &mut numbers) {
+            batch.set(id.into(), Column::Array(array));
+        }
+    }
+    batch
 }
 
 fn style(format: Format) -> Style {

@@ -35,7 +35,7 @@ pub(crate) struct Scan {
     /// Columns that are left to the `arrow` reader, and where it stands.
     foreign: Option<Foreign>,
     filter: Option<Filter>,
-    sieve: Option<Box<dyn FnMut(&Batch) -> Vec<u32>>>,
+    sieve: Option<Box<dyn FnMut(&Batch) -> Vec<u32> + Send>>,
     extra: Arc<[FileColumn]>,
     scaling: Option<Scaling>,
     rows_left: usize,
