@@ -66,7 +66,25 @@ pub(crate) struct Args {
     #[arg(short = 's', long = "stat", value_name = "STAT[:p][/ORDER]", help_heading = "What to answer")]
     pub(crate) stat: Vec<String>,
 
-    /// The N first of every statistic; 0 is all [default: 10]
+    /// Flows of one 5-tuple in one row: `-A proto,srcip,dstip,srcport,dstport`
+    #[arg(short = 'a', long = "aggregate-flows", conflicts_with = "stat", help_heading = "What to answer")]
+    pub(crate) aggregate_flows: bool,
+
+    /// Flows with the same values in one row: `srcip4/24,srcip6/48,dstport`; names of columns will do
+    #[arg(
+        short = 'A',
+        long = "aggregate",
+        value_name = "KEYS",
+        conflicts_with_all = ["stat", "aggregate_flows"],
+        help_heading = "What to answer"
+    )]
+    pub(crate) aggregate: Option<String>,
+
+    /// What rows of -a and -A are ranked by: `bytes`, `packets:a`, `tstart` [default: flows]
+    #[arg(short = 'O', long, value_name = "ORDER[:a|:d]", help_heading = "What to answer")]
+    pub(crate) order: Option<String>,
+
+    /// The N first of every statistic, or of -a and -A; 0 is all [default: 10, of -a and -A all]
     #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true, help_heading = "What to answer")]
     pub(crate) top: Option<String>,
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use flow_common::limits::OUTPUT_BUFFER_BYTES;
 
-use crate::aggregate::tables;
+use crate::aggregate::{Group, tables};
 use crate::catalog::{self, Listing, Source};
 use crate::columns::ColumnRef;
 use crate::counts::Wanted;
@@ -75,6 +75,13 @@ pub(crate) fn answer(
             output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
             said = scaled(request, &tally);
         }
+        Question::Aggregate { aggregation, top } => {
+            let (tally, groups) = sum::sum(&mut reader, &[aggregation.grouping()], *top)?;
+            let groups: Vec<Group> = groups.into_iter().flatten().flatten().collect();
+            output::write_groups(&mut out, style, aggregation, &groups)?;
+            output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
+            said = scaled(request, &tally);
+        }
     }
     out.flush()?;
     let is_partial = reader.say_errors(stderr);
@@ -100,6 +107,9 @@ fn wants(request: &Request) -> Wants {
         Question::Statistics { statistics, .. } => {
             let groupings: Vec<Grouping> = statistics.iter().map(Statistic::grouping).collect();
             of_sums(sum::columns(&groupings, Wanted::ALL))
+        }
+        Question::Aggregate { aggregation, .. } => {
+            of_sums(sum::columns(&[aggregation.grouping()], Wanted::ALL))
         }
         _ if style.format == Format::Null => of_sums(sum::columns(&[], Wanted::ALL)),
         _ => {

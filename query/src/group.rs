@@ -36,7 +36,7 @@ mod spill;
 
 use self::exact::{Detail, Groups, Sum};
 use self::fingerprint::Fingerprints;
-pub(crate) use self::key::{KeyPart, Source, Texts};
+pub(crate) use self::key::{KeyPart, Mask, Source, Texts};
 use self::key::{KeyReader, Keys, value_of};
 use self::spill::Spill;
 

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod aggregate;
+mod aggregation;
 mod batch;
 mod catalog;
 mod cli;

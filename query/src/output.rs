@@ -5,6 +5,7 @@
 //! formatters that make their text. A formatter shares nothing with another, so
 //! each thread has its own; one thread joins their texts in order.
 
+mod aggregation;
 #[cfg(test)]
 mod bench;
 mod cell;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use flow_common::column::{COLUMNS, ColumnId};
 
+pub(crate) use aggregation::write_groups;
 pub(crate) use custom::Layout;
 pub(crate) use info::{Info, write_info};
 pub(crate) use statistics::write_tables;

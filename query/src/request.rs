@@ -7,6 +7,7 @@ use std::sync::Arc;
 use flow_common::limits::{FILTER_BYTES_MAX, QUERY_MEMORY_BYTES_MIN, QUERY_MEMORY_PARTS, QUERY_THREADS_MAX};
 use flow_common::time::Timestamp;
 
+use crate::aggregation::Aggregation;
 use crate::catalog::Source;
 use crate::cli::Args;
 use crate::columns::{Columns, Discovery};
@@ -49,6 +50,8 @@ pub(crate) enum Question {
     Rows,
     /// Groups and their counters, the `top` of each; 0 is all.
     Statistics { statistics: Vec<Statistic>, top: usize },
+    /// Groups by a key of several columns, the first `top` of them; 0 is all.
+    Aggregate { aggregation: Aggregation, top: usize },
 }
 
 /// Rows of a statistic without `-n`.
@@ -82,7 +85,7 @@ impl Request {
         let mut columns = Columns::default();
         let mut discovery = Discovery::new(&source, env.now);
         // Files are looked into only for a word that nothing else explains.
-        let (predicate, statistics) = loop {
+        let Named { predicate, statistics, aggregation } = loop {
             match names(&args, &text, env, &columns) {
                 Ok(meaning) => break meaning,
                 Err(error) if error.is_unknown_word && discovery.next(&mut columns) => {}
@@ -94,7 +97,7 @@ impl Request {
             None => predicate,
         };
         let limit = args.count.as_deref().map(|text| number("-c", text)).transpose()?;
-        let question = question(&args, &text, statistics, format)?;
+        let question = question(&args, &text, (statistics, aggregation), format)?;
         if question == Question::Rows && format == Format::Csv {
             // The header comes before the first file.
             discovery.all(&mut columns);
@@ -166,40 +169,58 @@ fn machine_memory_bytes() -> u64 {
     machine.min(allowed)
 }
 
+/// What depends on the names of columns.
+struct Named {
+    predicate: Predicate,
+    statistics: Vec<Statistic>,
+    aggregation: Option<Aggregation>,
+}
+
 /// What depends on the names of columns: the filter and the statistics.
-fn names(
-    args: &Args,
-    text: &str,
-    env: Env,
-    columns: &Columns,
-) -> Result<(Predicate, Vec<Statistic>), NameError> {
+fn names(args: &Args, text: &str, env: Env, columns: &Columns) -> Result<Named, NameError> {
     let predicate = filter::compile(text, env, columns).map_err(|error| NameError {
         is_unknown_word: error.is_unknown_word,
         failure: Failure::Filter(error.render(text)),
     })?;
     let statistics = args.stat.iter().map(|text| Statistic::parse(text, columns));
-    Ok((predicate, statistics.collect::<Result<_, _>>()?))
+    let aggregation = match &args.aggregate {
+        Some(keys) => Some(Aggregation::parse(keys, args.order.as_deref(), columns)?),
+        None if args.aggregate_flows => {
+            Some(Aggregation::five_tuple(args.order.as_deref()).map_err(NameError::from)?)
+        }
+        None => None,
+    };
+    Ok(Named { predicate, statistics: statistics.collect::<Result<_, _>>()?, aggregation })
 }
 
 fn question(
     args: &Args,
     filter: &str,
-    statistics: Vec<Statistic>,
+    (statistics, aggregation): (Vec<Statistic>, Option<Aggregation>),
     format: Format,
 ) -> Result<Question, Failure> {
     let top = match &args.top {
         Some(text) => usize::try_from(number("-n", text)?).unwrap_or(usize::MAX),
+        None if aggregation.is_some() => 0,
         None => TOP_DEFAULT,
     };
+    if args.order.is_some() && aggregation.is_none() {
+        let hint = "`-a -O bytes` ranks flows of one 5-tuple, `-s srcip/bytes` values";
+        return Err(Failure::usage_hint("`-O` ranks the rows of `-a` and `-A`", hint));
+    }
     if args.check {
         return Ok(Question::Check);
     }
     if args.info {
-        if !filter.trim().is_empty() || args.time.is_some() || !statistics.is_empty() {
+        if !filter.trim().is_empty() || args.time.is_some() || !statistics.is_empty() || aggregation.is_some()
+        {
             let message = "`-I` gives the totals of whole files: no filter, no `-t`, no `-s`";
             return Err(Failure::usage_hint(message, "`-o null` prints the totals of what matches"));
         }
         return Ok(Question::Info);
+    }
+    if let Some(aggregation) = aggregation {
+        return Ok(Question::Aggregate { aggregation, top });
     }
     if statistics.is_empty() {
         return Ok(Question::Rows);

@@ -26,10 +26,19 @@ pub(crate) enum Order {
     Pps,
     Bps,
     Bpp,
+    /// When the first flow began; of groups only, like the next two.
+    First,
+    Last,
+    Duration,
 }
 
 impl Order {
     const ALL: [Self; 6] = [Self::Flows, Self::Packets, Self::Bytes, Self::Pps, Self::Bps, Self::Bpp];
+
+    /// Those that groups of `-A` can be ranked by.
+    pub(crate) fn of_groups() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain([Self::First, Self::Last, Self::Duration])
+    }
 
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -39,6 +48,9 @@ impl Order {
             Self::Pps => "pps",
             Self::Bps => "bps",
             Self::Bpp => "bpp",
+            Self::First => "tstart",
+            Self::Last => "tend",
+            Self::Duration => "duration",
         }
     }
 
@@ -50,6 +62,10 @@ impl Order {
             Self::Pps => counters.pps(),
             Self::Bps => counters.bps(),
             Self::Bpp => counters.bpp(),
+            // Times before the epoch come before those after it.
+            Self::First => counters.first.map_or(u64::MAX, |micros| micros as u64 ^ 1 << 63),
+            Self::Last => counters.last.map_or(0, |micros| micros as u64 ^ 1 << 63),
+            Self::Duration => counters.duration_ms(),
         }
     }
 }

@@ -31,27 +31,32 @@ pub(crate) struct KeyPart {
     pub(crate) mask: Mask,
 }
 
-/// Bits of an address that tell groups apart; `None` leaves the other family whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Bits of an address that tell groups apart, by family; of a family without, all addresses
+/// are NULL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mask {
     pub(crate) v4: Option<u8>,
     pub(crate) v6: Option<u8>,
 }
 
 impl Mask {
-    fn apply(self, addr: u128) -> u128 {
+    pub(crate) const WHOLE: Self = Self { v4: Some(32), v6: Some(128) };
+
+    /// Families of both; where both have one, this one's bits.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self { v4: self.v4.or(other.v4), v6: self.v6.or(other.v6) }
+    }
+
+    fn apply(self, addr: u128) -> Option<u128> {
         let is_v4 = addr >> 32 == 0xffff;
-        let bits = if is_v4 { self.v4.map(|bits| 96 + u32::from(bits)) } else { self.v6.map(u32::from) };
-        match bits {
-            Some(bits) if bits < 128 => addr & !(u128::MAX >> bits),
-            _ => addr,
-        }
+        let bits = if is_v4 { 96 + u32::from(self.v4?) } else { u32::from(self.v6?) };
+        Some(if bits < 128 { addr & !(u128::MAX >> bits) } else { addr })
     }
 }
 
 impl KeyPart {
     pub(crate) fn column(column: ColumnRef, kind: Kind) -> Self {
-        Self { source: Source::Column(column), kind, mask: Mask::default() }
+        Self { source: Source::Column(column), kind, mask: Mask::WHOLE }
     }
 
     /// Columns it is made of.
@@ -227,7 +232,10 @@ fn split(number: u128) -> [u64; 2] {
 pub(crate) fn of_id(part: KeyPart, dictionary: &Dictionary, id: usize, texts: &Texts) -> Option<[u64; 2]> {
     match &dictionary.values {
         Values::Ints(values) => values.get(id).map(|&value| [0, value as u64]),
-        Values::Fixed(values) => values.get(id).map(|&value| split(part.mask.apply(value))),
+        Values::Fixed(values) if part.kind == Kind::Address => {
+            values.get(id).and_then(|&value| part.mask.apply(value)).map(split)
+        }
+        Values::Fixed(values) => values.get(id).map(|&value| split(value)),
         Values::Bytes(values) => values.get(id).map(|value| [0, texts.number(value)]),
     }
 }
@@ -237,7 +245,9 @@ fn of_cells(part: KeyPart, cells: Cells<'_>, row: usize, texts: &Texts) -> Optio
         Kind::Int32 | Kind::Int64 | Kind::Timestamp | Kind::Boolean => {
             cells.int(row).map(|value| [0, value as u64])
         }
-        Kind::Address => cells.octets(row).map(|octets| split(part.mask.apply(u128::from_be_bytes(octets)))),
+        Kind::Address => {
+            cells.octets(row).and_then(|octets| part.mask.apply(u128::from_be_bytes(octets))).map(split)
+        }
         Kind::Mac => {
             let number = |octets: [u8; 6]| octets.iter().fold(0, |sum, &octet| sum << 8 | u64::from(octet));
             cells.octets(row).map(|octets| [0, number(octets)])

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use flow_common::column::{ColumnId, Kind, Unit};
+use flow_common::column::{Column, ColumnId, Kind, Unit};
 use flow_common::limits::OUTPUT_BUFFER_BYTES;
 use flow_common::proto::TcpFlags;
 
@@ -41,7 +41,7 @@ pub(crate) fn write_tables(
 }
 
 /// Writes a text for each row, in a buffer that is written when it is full.
-fn write_rows<T>(
+pub(super) fn write_rows<T>(
     out: &mut dyn Write,
     rows: impl IntoIterator<Item = T>,
     mut make: impl FnMut(&mut Text<'_>, T),
@@ -122,6 +122,14 @@ fn is_about(statistic: &Statistic, id: ColumnId) -> bool {
     matches!(&statistic.key, Key::Columns(columns, _) if matches!(columns[..], [only] if only == id))
 }
 
+/// The column of the table its values are of.
+fn column_of(statistic: &Statistic) -> Option<&'static Column> {
+    match &statistic.key {
+        Key::Columns(columns, _) => columns.first().and_then(|column| column.table()),
+        Key::Record => None,
+    }
+}
+
 fn value_width(style: &Style, statistic: &Statistic) -> usize {
     let is_address = matches!(&statistic.key, Key::Columns(_, Kind::Address));
     if style.is_ipv6_full && is_address { ADDRESS_WIDTH_FULL } else { 17 }
@@ -150,7 +158,7 @@ fn element(
     text.left(mark, 5);
     text.byte(b' ');
     let mark = text.mark();
-    shown(text, value, statistic, style.is_ipv6_full);
+    shown(text, value, column_of(statistic), style.is_ipv6_full);
     text.right(mark, value_width(style, statistic));
     for (count, of) in shares(counters, total) {
         text.byte(b' ');
@@ -176,11 +184,7 @@ fn shares(counters: &Counters, total: &Counters) -> [(u64, u64); 3] {
 }
 
 /// The value of a row for a table.
-fn shown(text: &mut Text<'_>, value: &Value, statistic: &Statistic, is_full: bool) {
-    let column = match &statistic.key {
-        Key::Columns(columns, _) => columns.first().and_then(|column| column.table()),
-        Key::Record => None,
-    };
+pub(super) fn shown(text: &mut Text<'_>, value: &Value, column: Option<&Column>, is_full: bool) {
     match (value, column) {
         (Value::Int(flags), Some(column)) if column.id == ColumnId::TcpFlags => {
             text.literal(&TcpFlags(*flags as u16).letters());
@@ -194,7 +198,7 @@ fn shown(text: &mut Text<'_>, value: &Value, statistic: &Statistic, is_full: boo
 }
 
 /// A value for a program: addresses and octets as text, numbers as they are.
-fn bare(text: &mut Text<'_>, value: &Value) {
+pub(super) fn bare(text: &mut Text<'_>, value: &Value) {
     match value {
         Value::Int(number) => text.int(*number),
         Value::Address(addr) => text.addr(*addr),
@@ -203,6 +207,20 @@ fn bare(text: &mut Text<'_>, value: &Value) {
         Value::Binary(octets) => text.hex(octets),
         Value::Float(Float(number)) => text.formatted(format_args!("{number}")),
         Value::Boolean(value) => text.bool(*value),
+    }
+}
+
+/// A value in JSON.
+pub(super) fn json_value(text: &mut Text<'_>, value: &Value) {
+    match value {
+        Value::Int(_) | Value::Boolean(_) => bare(text, value),
+        Value::Float(Float(number)) => text.json_float(*number),
+        Value::Text(value) => text.json_string(value),
+        Value::Address(_) | Value::Mac(_) | Value::Binary(_) => {
+            text.byte(b'"');
+            bare(text, value);
+            text.byte(b'"');
+        }
     }
 }
 
@@ -361,16 +379,7 @@ impl Keys {
 
     fn element(&self, text: &mut Text<'_>, value: &Value, protocol: Option<i64>) {
         text.label(&self.value);
-        match value {
-            Value::Int(_) | Value::Boolean(_) => bare(text, value),
-            Value::Float(Float(number)) => text.json_float(*number),
-            Value::Text(value) => text.json_string(value),
-            Value::Address(_) | Value::Mac(_) | Value::Binary(_) => {
-                text.byte(b'"');
-                bare(text, value);
-                text.byte(b'"');
-            }
-        }
+        json_value(text, value);
         let [.., of_protocol, _, _] = &self.ints;
         int(text, of_protocol, protocol);
     }

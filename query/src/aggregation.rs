@@ -1,0 +1,207 @@
+//! `-a` and `-A`: what flows are grouped by, and `-O`: what the groups are ranked by.
+
+use flow_common::column::{COLUMNS, ColumnId, Kind, is_free_name};
+
+use crate::columns::{ColumnRef, Columns};
+use crate::group::{Grouping, KeyPart, Mask};
+use crate::message::{Failure, NameError, nearest};
+use crate::statistic::{Order, Ranking};
+
+/// Groups of flows, as a table of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Aggregation {
+    pub(crate) keys: Vec<Key>,
+    pub(crate) ranking: Ranking,
+}
+
+/// One part of the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// The name of its column.
+    pub(crate) name: String,
+    /// How tables call it.
+    pub(crate) title: String,
+    pub(crate) column: ColumnRef,
+    part: KeyPart,
+}
+
+/// What `-a` groups by.
+const FIVE_TUPLE: [ColumnId; 5] =
+    [ColumnId::Protocol, ColumnId::SrcAddr, ColumnId::DstAddr, ColumnId::SrcPort, ColumnId::DstPort];
+
+impl Aggregation {
+    /// What `-A` says.
+    pub(crate) fn parse(text: &str, order: Option<&str>, columns: &Columns) -> Result<Self, NameError> {
+        let mut keys: Vec<Key> = Vec::new();
+        for word in text.split(',').map(str::trim) {
+            let key = key(word, text, columns)?;
+            match keys.iter_mut().find(|known| known.column == key.column) {
+                // `srcip4/24,srcip6/48` is one address with a mask for each family.
+                Some(known) => known.part.mask = known.part.mask.or(key.part.mask),
+                None => keys.push(key),
+            }
+        }
+        Ok(Self { keys, ranking: ranking(order)? })
+    }
+
+    /// What `-a` means.
+    pub(crate) fn five_tuple(order: Option<&str>) -> Result<Self, Failure> {
+        let keys = FIVE_TUPLE.map(|id| of_column(id, Mask::WHOLE));
+        Ok(Self { keys: keys.into(), ranking: ranking(order)? })
+    }
+
+    pub(crate) fn grouping(&self) -> Grouping {
+        Grouping {
+            parts: self.keys.iter().map(|key| key.part).collect(),
+            other_side: None,
+            has_null: true,
+            counts_events: false,
+            has_details: false,
+            rankings: vec![self.ranking],
+        }
+    }
+}
+
+fn of_column(id: ColumnId, mask: Mask) -> Key {
+    let column = id.column();
+    let title = if column.title.is_empty() { column.name } else { column.title };
+    let part = KeyPart { mask, ..KeyPart::column(id.into(), column.kind) };
+    Key { name: column.name.to_owned(), title: title.to_owned(), column: id.into(), part }
+}
+
+fn key(word: &str, all: &str, columns: &Columns) -> Result<Key, NameError> {
+    let (stem, bits) = match word.split_once('/') {
+        Some((stem, bits)) => (stem, Some(bits)),
+        None => (word, None),
+    };
+    let stem = stem.to_ascii_lowercase();
+    let can_group = |kind| !matches!(kind, Kind::Labels | Kind::Other);
+    let known = |stem: &str| {
+        let is_it = |column: &&flow_common::column::Column| {
+            !stem.is_empty() && (column.aggregate == stem || column.name == stem) && can_group(column.kind)
+        };
+        COLUMNS.iter().find(is_it)
+    };
+    if let Some(column) = known(&stem) {
+        if bits.is_some() && column.kind == Kind::Address {
+            let hint = format!("`{stem}4/24` masks IPv4, `{stem}6/48` IPv6, both together both");
+            return Err(Failure::usage_hint(format!("`-A {all}`: a mask is for one family"), hint).into());
+        }
+        no_mask(bits, word)?;
+        return Ok(of_column(column.id, Mask::WHOLE));
+    }
+    // nfdump's names of one family: `srcip4`, `dstip6/64`.
+    for (family, bits_max) in [('4', 32), ('6', 128)] {
+        let Some(column) = stem.strip_suffix(family).and_then(known) else { continue };
+        if column.kind != Kind::Address {
+            continue;
+        }
+        let length = match bits {
+            None => bits_max,
+            Some(text) => text.parse().ok().filter(|&bits| bits <= bits_max).ok_or_else(|| {
+                Failure::usage(format!("`{word}`: `{text}` is not a prefix length of 0 to {bits_max}"))
+            })?,
+        };
+        let one = Some(length);
+        let mask = if family == '4' { Mask { v4: one, v6: None } } else { Mask { v4: None, v6: one } };
+        return Ok(of_column(column.id, mask));
+    }
+    if let Some(column) = columns.find(&stem) {
+        no_mask(bits, word)?;
+        let part = KeyPart::column(column, columns.kind(column));
+        return Ok(Key { name: stem.clone(), title: stem, column, part });
+    }
+    let words = COLUMNS.iter().filter(|column| can_group(column.kind));
+    let words = words.flat_map(|column| [column.aggregate, column.name]).filter(|word| !word.is_empty());
+    let hint = match nearest(&stem, words.chain(columns.names())) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "for example `-A srcip4/24,srcip6/48,dstport`".to_owned(),
+    };
+    let failure = Failure::usage_hint(format!("unknown key `{word}` in `-A`"), hint);
+    Err(NameError { failure, is_unknown_word: is_free_name(&stem) })
+}
+
+fn no_mask(bits: Option<&str>, word: &str) -> Result<(), Failure> {
+    match bits {
+        None => Ok(()),
+        Some(_) => Err(Failure::usage(format!("`{word}`: only addresses have masks"))),
+    }
+}
+
+/// What `-O` says: most first for counters, earliest first for times.
+fn ranking(text: Option<&str>) -> Result<Ranking, Failure> {
+    let Some(text) = text else { return Ok(Ranking { order: Order::Flows, is_ascending: false }) };
+    let (word, direction) = match text.split_once(':') {
+        Some((word, direction)) => (word, Some(direction)),
+        None => (text, None),
+    };
+    let word = word.to_ascii_lowercase();
+    let Some(order) = Order::of_groups().find(|order| order.word() == word) else {
+        let words = || Order::of_groups().map(Order::word);
+        let hint = match nearest(&word, words()) {
+            Some(meant) => format!("did you mean `-O {meant}`?"),
+            None => format!("one of {}", words().collect::<Vec<_>>().join(", ")),
+        };
+        return Err(Failure::usage_hint(format!("unknown order `{word}`"), hint));
+    };
+    let is_ascending = match direction {
+        None => matches!(order, Order::First | Order::Last),
+        Some("a") => true,
+        Some("d") => false,
+        Some(other) => {
+            let message = format!("unknown direction `:{other}` in `-O {text}`");
+            return Err(Failure::usage_hint(message, "`:a` ascending or `:d` descending"));
+        }
+    };
+    Ok(Ranking { order, is_ascending })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(keys: &str, order: Option<&str>, expected: &str) {
+        let parsed = Aggregation::parse(keys, order, &Columns::default());
+        let shown = match parsed.map_err(|error| error.failure) {
+            Ok(Aggregation { keys, ranking }) => {
+                let key = |key: &Key| match (key.part.kind, key.part.mask) {
+                    (Kind::Address, Mask { v4, v6 }) => format!("{}/{v4:?}/{v6:?}", key.name),
+                    _ => key.name.clone(),
+                };
+                let direction = if ranking.is_ascending { "up" } else { "down" };
+                let keys: Vec<_> = keys.iter().map(key).collect();
+                format!("{} {} {direction}", keys.join(" "), ranking.order.word())
+            }
+            Err(Failure::Usage { message, hint }) => format!("{message}; {}", hint.unwrap_or_default()),
+            Err(other) => format!("{other:?}"),
+        };
+        assert_eq!(shown, expected, "{keys} {order:?}");
+    }
+
+    #[test]
+    fn keys_have_masks_by_family() {
+        check("srcip,dstport", None, "src_addr/Some(32)/Some(128) dst_port flows down");
+        check("srcip4/24,dstport", Some("bytes"), "src_addr/Some(24)/None dst_port bytes down");
+        check("srcip4/24,srcip6/48", Some("bytes:a"), "src_addr/Some(24)/Some(48) bytes up");
+        check("dstip6, proto", Some("tstart"), "dst_addr/None/Some(128) protocol tstart up");
+        check(
+            "exporter_addr,in_if",
+            Some("duration"),
+            "exporter_addr/Some(32)/Some(128) in_if duration down",
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        check("srcip4/33", None, "`srcip4/33`: `33` is not a prefix length of 0 to 32; ");
+        let hint = "`srcip4/24` masks IPv4, `srcip6/48` IPv6, both together both";
+        check("srcip/24", None, &format!("`-A srcip/24`: a mask is for one family; {hint}"));
+        check("dstport/8", None, "`dstport/8`: only addresses have masks; ");
+        check("scrip", None, "unknown key `scrip` in `-A`; did you mean `srcip`?");
+        check("", None, "unknown key `` in `-A`; for example `-A srcip4/24,srcip6/48,dstport`");
+        check("proto", Some("byte"), "unknown order `byte`; did you mean `-O bytes`?");
+        let message = "unknown direction `:x` in `-O bytes:x`; `:a` ascending or `:d` descending";
+        check("proto", Some("bytes:x"), message);
+    }
+}

@@ -1,0 +1,178 @@
+//! Groups of `-A` as a table, CSV, JSON or NDJSON.
+
+use std::io::{self, Write};
+
+use flow_common::column::Kind;
+
+use super::json::JsonList;
+use super::statistics::{bare, json_value, shown, write_rows};
+use super::text::{ADDRESS_WIDTH, ADDRESS_WIDTH_FULL, Text, TimeText};
+use super::{Format, Style, write_if_empty};
+use crate::aggregate::{Group, Value};
+use crate::aggregation::{Aggregation, Key};
+
+/// Writes the groups.
+pub(crate) fn write_groups(
+    out: &mut dyn Write,
+    style: &Style,
+    aggregation: &Aggregation,
+    groups: &[Group],
+) -> io::Result<()> {
+    match style.format {
+        Format::Null => Ok(()),
+        Format::Csv | Format::CsvFast => write_csv(out, style, aggregation, groups),
+        Format::Json | Format::Ndjson => write_json(out, style, aggregation, groups),
+        Format::Line | Format::Long | Format::Extended | Format::Raw | Format::Custom => {
+            write_table(out, style, aggregation, groups)
+        }
+    }
+}
+
+/// Characters of a key's column.
+fn width(style: &Style, key: &Key, groups: &[Group], at: usize) -> usize {
+    let least = key.title.len();
+    match groups.iter().find_map(|group| group.key[at].as_ref()) {
+        Some(Value::Address(_)) if style.is_ipv6_full => ADDRESS_WIDTH_FULL.max(least),
+        Some(Value::Address(_)) => ADDRESS_WIDTH.max(least),
+        Some(Value::Mac(_)) => 17.max(least),
+        Some(Value::Int(_)) => 6.max(least),
+        _ => 16.max(least),
+    }
+}
+
+fn write_table(
+    out: &mut dyn Write,
+    style: &Style,
+    aggregation: &Aggregation,
+    groups: &[Group],
+) -> io::Result<()> {
+    let widths: Vec<usize> =
+        aggregation.keys.iter().enumerate().map(|(at, key)| width(style, key, groups, at)).collect();
+    if !style.is_quiet {
+        write!(out, "{:<23} {:<16}", "Date first seen", "Duration")?;
+        for (key, width) in aggregation.keys.iter().zip(&widths) {
+            write!(out, " {:>width$}", key.title)?;
+        }
+        writeln!(out, " {:>8} {:>8} {:>8} {:>6} {:>5}", "Packets", "Bytes", "bps", "Bpp", "Flows")?;
+    }
+    let mut times = TimeText::new(style.zone);
+    let is_plain = style.is_plain;
+    write_rows(out, groups, |text, group| {
+        let counters = &group.counters;
+        times.table(counters.first, text);
+        text.byte(b' ');
+        let mark = text.mark();
+        text.duration(counters.duration_ms(), is_plain);
+        text.right(mark, 16);
+        for ((key, width), value) in aggregation.keys.iter().zip(&widths).zip(&group.key) {
+            text.byte(b' ');
+            let mark = text.mark();
+            match value {
+                Some(Value::Int(number)) if key.name == "protocol" => text.protocol(Some(*number), is_plain),
+                Some(value) => shown(text, value, key.column.table(), style.is_ipv6_full),
+                None => text.byte(b'-'),
+            }
+            text.right(mark, *width);
+        }
+        for (count, width) in [(counters.packets, 8), (counters.bytes, 8), (counters.bps(), 8)] {
+            text.byte(b' ');
+            text.scaled(count, is_plain, width);
+        }
+        for (count, width) in [(counters.bpp(), 6), (counters.flows, 5)] {
+            text.byte(b' ');
+            text.uint_right(count, width);
+        }
+        text.byte(b'\n');
+    })?;
+    write_if_empty(groups.len() as u64, style, out)
+}
+
+fn write_csv(
+    out: &mut dyn Write,
+    style: &Style,
+    aggregation: &Aggregation,
+    groups: &[Group],
+) -> io::Result<()> {
+    write!(out, "flow_start,duration")?;
+    for key in &aggregation.keys {
+        write!(out, ",{}", key.name)?;
+    }
+    writeln!(out, ",packets,bytes,bps,bpp,flows")?;
+    let mut times = TimeText::new(style.zone);
+    write_rows(out, groups, |text, group| {
+        let counters = &group.counters;
+        if let Some(first) = counters.first {
+            times.rfc3339(first, text);
+        }
+        text.byte(b',');
+        text.millis(counters.duration_ms());
+        for (key, value) in aggregation.keys.iter().zip(&group.key) {
+            text.byte(b',');
+            match value {
+                Some(Value::Int(micros)) if is_time(key) => times.rfc3339(*micros, text),
+                Some(value) => bare(text, value),
+                None => {}
+            }
+        }
+        for count in [counters.packets, counters.bytes, counters.bps(), counters.bpp(), counters.flows] {
+            text.byte(b',');
+            text.uint(count);
+        }
+        text.byte(b'\n');
+    })
+}
+
+fn is_time(key: &Key) -> bool {
+    key.column.table().is_some_and(|column| column.kind == Kind::Timestamp)
+}
+
+fn write_json(
+    out: &mut dyn Write,
+    style: &Style,
+    aggregation: &Aggregation,
+    groups: &[Group],
+) -> io::Result<()> {
+    let list = JsonList::new(style.format);
+    let labels: Vec<_> = aggregation.keys.iter().map(|key| list.key(&key.name)).collect();
+    let time_labels = ["first", "last"].map(|name| list.key(name));
+    let duration = list.key("duration");
+    let counts = ["flows", "packets", "bytes", "pps", "bps", "bpp"].map(|name| list.key(name));
+    let mut times = TimeText::new(style.zone);
+    out.write_all(list.open().as_bytes())?;
+    let mut is_first = true;
+    write_rows(out, groups, |text: &mut Text<'_>, group| {
+        text.str(if is_first { "" } else { list.separator() });
+        is_first = false;
+        let object = list.begin_object(text);
+        for ((key, label), value) in aggregation.keys.iter().zip(&labels).zip(&group.key) {
+            let Some(value) = value else { continue };
+            text.label(label);
+            match value {
+                Value::Int(micros) if is_time(key) => times.json(*micros, text),
+                value => json_value(text, value),
+            }
+        }
+        let counters = &group.counters;
+        for (label, time) in time_labels.iter().zip([counters.first, counters.last]) {
+            let Some(micros) = time else { continue };
+            text.label(label);
+            times.json(micros, text);
+        }
+        text.label(&duration);
+        text.millis(counters.duration_ms());
+        let values = [
+            counters.flows,
+            counters.packets,
+            counters.bytes,
+            counters.pps(),
+            counters.bps(),
+            counters.bpp(),
+        ];
+        for (label, value) in counts.iter().zip(values) {
+            text.label(label);
+            text.uint(value);
+        }
+        list.end_object(object, text);
+    })?;
+    out.write_all(list.close(groups.is_empty()).as_bytes())
+}
