@@ -255,7 +255,9 @@ impl Reading {
         let listener = *self.listeners.entry(destination).or_insert(next);
         let micros = u128::from(stamp) * 1_000_000 / u128::from(interface.resolution);
         let micros = i64::try_from(micros).unwrap_or(i64::MAX);
-        let received_at = Timestamp(micros.saturating_add(Timestamp::from_secs(interface.offset_secs).0));
+        let stamp = Timestamp(micros.saturating_add(Timestamp::from_secs(interface.offset_secs).0));
+        // A file may say anything.
+        let received_at = stamp.in_names();
         each(Datagram { payload, peer, listener, transport: Transport::Udp, received_at })
     }
 }
@@ -334,5 +336,38 @@ mod tests {
         });
         assert_eq!(seen, [9, 9, 11].map(|secs| (secs, Transport::File)));
         assert_eq!(counts.unwrap().n_messages, 3);
+    }
+
+    /// A pcapng file of one UDP datagram over IPv4, captured then in microseconds.
+    fn pcapng(stamp: u64) -> Vec<u8> {
+        let block = |kind: u32, body: &[u8]| {
+            let length = (12 + body.len() as u32).to_le_bytes();
+            [&kind.to_le_bytes(), &length, body, &length].concat()
+        };
+        let section = [&0x1a2b_3c4d_u32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat();
+        const RAW: u8 = 101;
+        let mut frame = vec![0x45, 0, 0, 32, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
+        frame.extend([0, 1, 8, 7, 0, 12, 0, 0, 0, 5, 0, 0]);
+        let stamp = [(stamp >> 32) as u32, stamp as u32].map(u32::to_le_bytes).concat();
+        let packet = [&[0; 4][..], &stamp, &[32, 0, 0, 0], &[32, 0, 0, 0], &frame].concat();
+        [block(0x0a0d_0d0a, &section), block(1, &[RAW, 0, 0, 0, 0, 0, 0, 0]), block(6, &packet)].concat()
+    }
+
+    #[test]
+    fn a_file_may_say_any_time_and_names_can_tell_it() {
+        for (stamp, expected) in [
+            (1_795_262_400_000_000, 1_795_262_400_000_000),
+            (0, 0),
+            (u64::MAX, Timestamp::LAST.0),
+            (i64::MAX as u64, Timestamp::LAST.0),
+        ] {
+            let mut seen = Vec::new();
+            let capture = Capture::new("x.pcapng".into(), Cursor::new(pcapng(stamp))).unwrap();
+            let counts = capture.for_datagrams(|datagram| {
+                seen.push(datagram.received_at.0);
+                ControlFlow::Continue(())
+            });
+            assert_eq!((seen, counts.unwrap().n_datagrams), (vec![expected], 1), "{stamp}");
+        }
     }
 }

@@ -13,6 +13,6 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         // A clock before 1970 counts as 1970.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)).in_names()
     }
 }

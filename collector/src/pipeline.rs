@@ -10,6 +10,8 @@
 //! queue, the decoder empties the queue and closes the channel, the writer commits
 //! what is left, and it is published.
 
+#[cfg(test)]
+mod clocks;
 mod decoding;
 mod doors;
 mod echoing;

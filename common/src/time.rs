@@ -36,6 +36,14 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    /// The last instant whose year has four digits, as names of files have.
+    pub const LAST: Self = Self(253_402_300_799_999_999);
+
+    /// The instant nearest to this one that a name can tell: from 1970 to 9999.
+    pub fn in_names(self) -> Self {
+        self.clamp(Self(0), Self::LAST)
+    }
+
     /// As a date in UTC; `None` beyond chrono's years ±262,000.
     pub fn to_utc(self) -> Option<DateTime<Utc>> {
         Utc.timestamp_micros(self.0).single()
@@ -63,10 +71,17 @@ pub const fn uptime_since(init: Timestamp, export: Timestamp) -> u32 {
 }
 
 /// Wall time of seconds counted in 32 bits since 1970: the one of its eras that
-/// lies nearest to `near` (RFC 7011 §5.2; the first ends in 2106).
+/// lies nearest to `near` (RFC 7011 §5.2; the first ends in 2106). None was before it.
 pub const fn secs_to_wall(near: Timestamp, secs: u32) -> Timestamp {
     let era = (near.secs() - secs as i64 + ERA_SECS / 2).div_euclid(ERA_SECS);
+    let era = if era < 0 { 0 } else { era };
     Timestamp::from_secs(secs as i64 + era * ERA_SECS)
+}
+
+/// Wall time of the export time in a header that was received then. Zero is a clock
+/// that was never set, in every era.
+pub const fn export_to_wall(received_at: Timestamp, secs: u32) -> Timestamp {
+    if secs == 0 { Timestamp(0) } else { secs_to_wall(received_at, secs) }
 }
 
 /// Seconds from the NTP epoch (1900) to the Unix epoch.
@@ -126,6 +141,33 @@ mod tests {
         check(1_795_264_200, 0, 0); // a clock that was never set is 56 years off, not 80 ahead
         check((1 << 32) + 100, 90, (1 << 32) + 90);
         check((1 << 32) + 100, u32::MAX, (1 << 32) - 1);
+        check(1_795_264_200, u32::MAX, (1 << 32) - 1); // far ahead, but not before 1970
+        check(0, 2_200_000_000, 2_200_000_000);
+    }
+
+    #[test]
+    fn a_header_without_a_clock_says_so_in_every_era() {
+        let check = |received_secs, secs, wall_secs| {
+            let wall = export_to_wall(Timestamp::from_secs(received_secs), secs);
+            assert_eq!(wall.secs(), wall_secs, "{secs} at {received_secs}");
+        };
+        for received_secs in [1_795_264_200, (1 << 31) - 1, 1 << 31, 2_200_000_000, (1 << 32) + 100] {
+            check(received_secs, 0, 0);
+            let now = received_secs as u32; // what a right clock sends
+            check(received_secs, now, received_secs);
+            check(received_secs, now.wrapping_sub(86_400), received_secs - 86_400);
+            check(received_secs, now.wrapping_add(86_400), received_secs + 86_400);
+        }
+    }
+
+    #[test]
+    fn names_tell_no_year_of_five_digits() {
+        for (given, expected) in [(i64::MIN, 0), (-1, 0), (7, 7), (i64::MAX, Timestamp::LAST.0)] {
+            assert_eq!(Timestamp(given).in_names(), Timestamp(expected));
+        }
+        let text = |at: Timestamp| at.to_utc().unwrap().to_rfc3339();
+        assert_eq!(text(Timestamp::LAST), "9999-12-31T23:59:59.999999+00:00");
+        assert_eq!(text(Timestamp(Timestamp::LAST.0 + 1)), "+10000-01-01T00:00:00+00:00");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! Export Datagram Format"). A record is decoded as if a template described it.
 
 use flow_common::element::ElementKey;
-use flow_common::time::{Timestamp, secs_to_wall};
+use flow_common::time::{Timestamp, export_to_wall};
 
 use super::error::DecodeError;
 use super::list::Unfolding;
@@ -158,7 +158,7 @@ impl Fixed {
         if !reader.is_zero_fill() {
             report.trailing_bytes += reader.remaining() as u64;
         }
-        let export = Timestamp(secs_to_wall(datagram.received_at, secs).0 + i64::from(nsecs / 1_000));
+        let export = Timestamp(export_to_wall(datagram.received_at, secs).0 + i64::from(nsecs / 1_000));
         let context = MessageContext {
             received_at: datagram.received_at,
             peer: exporter_of(datagram.peer),

@@ -1,7 +1,7 @@
 //! Messages made of sets: NetFlow v9 export packets (RFC 3954 §5) and IPFIX
 //! messages (RFC 7011 §3).
 
-use flow_common::time::{Timestamp, secs_to_wall};
+use flow_common::time::{Timestamp, export_to_wall};
 
 use super::error::DecodeError;
 use super::event::EventKind;
@@ -70,7 +70,7 @@ fn header<'a>(
         }
         None => reader,
     };
-    let time = TimeBase { export: secs_to_wall(datagram.received_at, secs), uptime_ms, init: None };
+    let time = TimeBase { export: export_to_wall(datagram.received_at, secs), uptime_ms, init: None };
     let context = MessageContext {
         received_at: datagram.received_at,
         peer: exporter_of(datagram.peer),

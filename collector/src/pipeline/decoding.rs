@@ -186,7 +186,7 @@ impl Decode {
     /// What an earlier run accepted and did not bring into files.
     pub(super) fn replay(&mut self) {
         let Some(live_from) = self.journal.as_ref().map(|journal| journal.live_from()) else { return };
-        self.read_on(live_from, true);
+        self.read_on(live_from, None);
         let n = self.metrics.datagrams_replayed.get();
         if n > 0 {
             tracing::info!("decoded {n} datagrams again that an earlier run had accepted");

@@ -32,12 +32,20 @@ use crate::journal::{Journal, ListenerAddr};
 use crate::metrics::Metrics;
 
 /// 2026-11-21T12:00:00Z.
-const START_SECS: i64 = 1_795_262_400;
+pub(super) const START_SECS: i64 = 1_795_262_400;
+
+/// Seconds of a slot.
+pub(super) const SLOT_SECS: u32 = 20;
 
 const ROOT: &str = "/disk/flows";
 
 /// Records of a datagram.
-const RECORDS: u64 = 3;
+pub(super) const RECORDS: u64 = 3;
+
+/// How all of them are run.
+pub(super) fn config() -> Config {
+    Config { root: ROOT.into(), slot_secs: SLOT_SECS, ..Config::default() }
+}
 
 /// How many disks lose their power: `POWER_LOSSES`, for runs longer than the suite's.
 fn n_losses() -> u64 {
@@ -53,7 +61,7 @@ impl Clock for Fixed {
 }
 
 /// One run of a collector.
-struct Life {
+pub(super) struct Life {
     decode: Decode,
     write: Writing,
     journal: Arc<Journal>,
@@ -63,11 +71,14 @@ struct Life {
 }
 
 impl Life {
-    fn start(fs: &SimFs) -> Result<Self, String> {
-        let config = Config { root: ROOT.into(), slot_secs: 20, ..Config::default() };
+    pub(super) fn start(fs: &SimFs) -> Result<Self, String> {
+        Self::start_as(fs, &config())
+    }
+
+    pub(super) fn start_as(fs: &SimFs, config: &Config) -> Result<Self, String> {
         let metrics = Arc::new(Metrics::default());
-        let home = opening::home(fs.shared(), &config).map_err(|error| error.to_string())?;
-        let routes = opening::routes(&config, &home);
+        let home = opening::home(fs.shared(), config).map_err(|error| error.to_string())?;
+        let routes = opening::routes(config, &home);
         let listeners = vec![ListenerAddr { addr: ([127, 0, 0, 1], 9995).into(), is_stream: false }];
         let journaled =
             opening::journal(&home, listeners, &Fixed, &metrics).map_err(|error| error.to_string())?;
@@ -80,7 +91,7 @@ impl Life {
         }
         let (sender, messages) = sync_channel(1_000);
         let replay_from = journal.replay_from();
-        let mut decode = Decode::new(&config, routes, Arc::clone(&metrics), sender, None)
+        let mut decode = Decode::new(config, routes, Arc::clone(&metrics), sender, None)
             .with_tables(opening::read_tables(&home))
             .with_state(listeners, snapshot.as_ref())
             .with_journal(Arc::clone(&journal), replay_from);
@@ -103,7 +114,7 @@ impl Life {
     }
 
     /// Accepts and decodes a block; whether the journal has it.
-    fn accept(&mut self, mut block: Block) -> bool {
+    pub(super) fn accept(&mut self, mut block: Block) -> bool {
         self.metrics.datagrams_received.add(block.len() as u64);
         self.metrics.datagrams_in_flight.add(block.len() as u64);
         let appended = self.journal.append(&mut block).unwrap();
@@ -113,7 +124,7 @@ impl Life {
     }
 
     /// Ends as by SIGTERM.
-    fn finish(mut self) -> Arc<Metrics> {
+    pub(super) fn finish(mut self) -> Arc<Metrics> {
         self.decode.finish();
         self.pump();
         let Self { write, slots, metrics, .. } = self;
@@ -128,12 +139,14 @@ impl Life {
 }
 
 /// A disk, and what its collectors were given in all their lives.
-struct Lives {
-    name: String,
-    fs: SimFs,
+pub(super) struct Lives {
+    pub(super) name: String,
+    pub(super) fs: SimFs,
     random: u64,
-    now_secs: i64,
-    next: u64,
+    pub(super) now_secs: i64,
+    /// What exporters take for the time.
+    pub(super) export_secs: u32,
+    pub(super) next: u64,
     /// Numbers the journal took, and those of them it synced.
     stored: BTreeSet<u64>,
     synced: BTreeSet<u64>,
@@ -142,7 +155,7 @@ struct Lives {
 }
 
 impl Lives {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self {
             name: format!("seed {seed}"),
             fs: SimFs::new(Path::new("/disk"), seed),
@@ -168,6 +181,7 @@ impl Lives {
             if self.below(4) == 0 {
                 let n_errors = life.metrics.journal_errors.get();
                 life.journal.sync();
+            export_secs: 1,
                 if !self.fs.is_dead() && life.metrics.journal_errors.get() == n_errors {
                     self.synced.extend(&self.stored);
                 }
@@ -185,11 +199,11 @@ impl Lives {
         }
     }
 
-    fn block(&mut self) -> Block {
+    pub(super) fn block(&mut self) -> Block {
         let received_at = Timestamp::from_secs(self.now_secs);
         let mut block = Block::new(received_at);
         for _ in 0..1 + self.below(3) {
-            let payload = packet(self.next);
+            let payload = packet(self.next, self.export_secs);
             self.next += RECORDS;
             let (peer, listener) = (SocketAddr::from(([192, 0, 2, 1], 1)), ListenerId(0));
             block.push(Datagram {
@@ -204,7 +218,7 @@ impl Lives {
     }
 
     /// Numbers in the visible files, each of which is whole.
-    fn visible(&self) -> BTreeMap<u64, u64> {
+    pub(super) fn visible(&self) -> BTreeMap<u64, u64> {
         let mut numbers = BTreeMap::new();
         for path in self.files(|name| parse_file_name(name).is_some()) {
             let found = numbers_of(self.fs.content(&path).unwrap());
@@ -217,14 +231,14 @@ impl Lives {
         numbers
     }
 
-    fn files(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    pub(super) fn files(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
         let mut files = self.fs.files();
         files.retain(|path| is_wanted(&path.file_name().unwrap().to_string_lossy()));
         files
     }
 
     /// Starts once more on a sound disk, and ends well: all there is, is visible then.
-    fn settle(&mut self) -> BTreeMap<u64, u64> {
+    pub(super) fn settle(&mut self) -> BTreeMap<u64, u64> {
         let life = Life::start(&self.fs).unwrap_or_else(|error| panic!("{}: {error}", self.name));
         let metrics = life.finish();
         self.n_discarded += discarded(&metrics);
@@ -240,8 +254,9 @@ fn discarded(metrics: &Metrics) -> u64 {
 }
 
 /// A v9 export packet with its template and records of these numbers.
-fn packet(first: u64) -> Vec<u8> {
-    let mut packet = vec![0, 9, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1];
+fn packet(first: u64, export_secs: u32) -> Vec<u8> {
+    let mut packet = vec![0, 9, 0, 4, 0, 0, 0, 1];
+    packet.extend(export_secs.to_be_bytes());
     packet.extend(((first / RECORDS) as u32).to_be_bytes());
     packet.extend([0, 0, 0, 7]);
     packet.extend([0, 0, 0, 16, 1, 0, 0, 2, 0, 148, 0, 8, 0, 1, 0, 4]);
@@ -430,3 +445,6 @@ fn any_operation_may_fail() {
         }
     }
 }
+    let mut n_survived = 0;
+                n_survived += 1;
+    println!("{n_survived} faults in {n_operations} operations, {} kinds", kinds.len());
