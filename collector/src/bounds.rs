@@ -22,6 +22,8 @@ pub struct Bounds {
     pub facts_per_exporter: usize,
     /// Datagrams queued between receiving and decoding, octets.
     pub queue_bytes: usize,
+    /// Journal in use: datagrams accepted and not yet in files, octets.
+    pub journal_bytes: u64,
     /// Longest TLS handshake, seconds.
     pub handshake_secs: u64,
     /// Longest time a message of a connection may take, seconds.
@@ -43,6 +45,7 @@ impl Default for Bounds {
             facts_bytes: limits::FACTS_BYTES_MAX,
             facts_per_exporter: limits::FACTS_PER_EXPORTER_MAX,
             queue_bytes: limits::QUEUE_BYTES_MAX,
+            journal_bytes: limits::JOURNAL_BYTES_MAX,
             handshake_secs: limits::HANDSHAKE_SECS_MAX,
             message_secs: limits::MESSAGE_SECS_MAX,
             connection_idle_secs: limits::CONNECTION_IDLE_SECS_MAX,

@@ -41,6 +41,9 @@ use crate::metrics::Metrics;
 pub(crate) const SEGMENT_BYTES: u64 = if cfg!(test) { 1 << 20 } else { limits::JOURNAL_SEGMENT_BYTES };
 pub(crate) const SEGMENT_HEADER_BYTES: u64 = 4_096;
 
+/// Segments it may use at least: one is filled while others are decoded and committed.
+const SEGMENTS_MIN: u64 = 4;
+
 /// Pause after a segment could not be made: a full disk stays full for a while.
 const RETRY: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 1 });
 
@@ -201,7 +204,7 @@ impl Journal {
             fs,
             directory: directory.to_owned(),
             id,
-            bytes_max: bytes_max.max(4 * SEGMENT_BYTES),
+            bytes_max: bytes_max.max(SEGMENTS_MIN * SEGMENT_BYTES),
             listeners,
             replay_from: from,
             live_from,
@@ -225,6 +228,12 @@ impl Journal {
     /// [`Self::live_from`], was accepted by earlier runs.
     pub(crate) fn replay_from(&self) -> u64 {
         self.replay_from
+    }
+
+    /// Octets after which a cut is due, so that what it has done with is released long
+    /// before it is full.
+    pub(crate) fn cut_bytes(&self) -> u64 {
+        limits::JOURNAL_CUT_BYTES.min(self.bytes_max / SEGMENTS_MIN)
     }
 
     /// Octets of the segments in use.

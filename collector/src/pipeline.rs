@@ -289,7 +289,7 @@ pub fn start_inheriting(
         let datagrams = listeners.iter().map(|&addr| ListenerAddr { addr, is_stream: false });
         let connections = stream_listeners.iter().map(|&(_, addr)| ListenerAddr { addr, is_stream: true });
         let all = datagrams.chain(connections).collect();
-        journaled = Some(opening::journal(&home, all, &*clock, &metrics)?);
+        journaled = Some(opening::journal(&home, all, config.bounds.journal_bytes, &*clock, &metrics)?);
     }
     let journal = journaled.as_ref().map(|journaled| Arc::clone(&journaled.journal));
     let n_senders = 1 + usize::from(streams.is_some());

@@ -183,14 +183,15 @@ pub const PART_SECS: u64 = 8;
 pub const JOURNAL_SEGMENT_BYTES: u64 = 32 << 20;
 
 /// All segments in use, octets: what may be accepted and not yet in files. Half a
-/// minute of a million flows a second; a replay of all of it takes about a second.
+/// minute of a million flows a second; a replay of all of it takes about a second. At
+/// least four segments.
 pub const JOURNAL_BYTES_MAX: u64 = 1 << 30;
 
 /// Segments kept for use when nothing needs them.
 pub const JOURNAL_SPARE_SEGMENTS: usize = 2;
 
 /// Octets of the journal after which a cut is due however little time has passed: a
-/// replay starts no further back.
+/// replay starts no further back. A quarter of a journal where that is less.
 pub const JOURNAL_CUT_BYTES: u64 = 256 << 20;
 
 /// Time between two syncs of the journal, ms: what a power loss may take.

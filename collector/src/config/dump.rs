@@ -165,6 +165,7 @@ domains = 7
 facts-bytes = 70_000
 facts-per-exporter = 70
 queue-bytes = "100MB"
+journal-bytes = "200MB"
 handshake-secs = 5
 message-secs = 6
 connection-idle-secs = 7

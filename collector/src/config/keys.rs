@@ -110,6 +110,7 @@ const LIMITS: &[Key] = &[
     limit!("facts-bytes", "134217728", "FACTS_BYTES_MAX", facts_bytes, 0, BYTES).live(),
     limit!("facts-per-exporter", "16384", "FACTS_PER_EXPORTER_MAX", facts_per_exporter, 0, COUNT).live(),
     limit!("queue-bytes", "67108864", "QUEUE_BYTES_MAX", queue_bytes, 4_194_304, BYTES),
+    limit!("journal-bytes", "1073741824", "JOURNAL_BYTES_MAX", journal_bytes, 134_217_728, BYTES),
     limit!("handshake-secs", "10", "HANDSHAKE_SECS_MAX", handshake_secs, 1, SECS),
     limit!("message-secs", "30", "MESSAGE_SECS_MAX", message_secs, 1, SECS),
     limit!("connection-idle-secs", "3600", "CONNECTION_IDLE_SECS_MAX", connection_idle_secs, 1, SECS),

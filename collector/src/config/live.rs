@@ -28,6 +28,7 @@ impl Config {
             streams: Streams { identity, ..self.streams.clone() },
             bounds: Bounds {
                 queue_bytes: self.bounds.queue_bytes,
+                journal_bytes: self.bounds.journal_bytes,
                 handshake_secs: self.bounds.handshake_secs,
                 message_secs: self.bounds.message_secs,
                 connection_idle_secs: self.bounds.connection_idle_secs,

@@ -93,6 +93,8 @@ pub(super) struct Decode {
     /// What is asked from outside.
     control: Option<Watch>,
     /// What exporters do, for whoever looks.
+    /// How far behind that the next is due.
+    cut_bytes: u64,
     live: Live,
 }
 
@@ -141,6 +143,7 @@ impl Decode {
     }
 
     /// Shows there what exporters do, when asked.
+            cut_bytes: limits::JOURNAL_CUT_BYTES,
     pub(super) fn with_window(mut self, window: Arc<Window>) -> Self {
         self.live = Live::new(window);
         self
@@ -177,6 +180,7 @@ impl Decode {
         while let Some(next) = queue.pop(self.position) {
             match next {
                 Next::Block(block, end) => self.block(&block, end),
+        self.cut_bytes = journal.cut_bytes();
                 Next::Stored(to) => self.read_on(to, false),
             }
         }
@@ -228,7 +232,7 @@ impl Decode {
         self.live.show_if_wanted(block.now, &self.decoder);
         self.position = end;
         self.metrics.journal_decoded.set(end);
-        let is_long = end.saturating_sub(self.cut_position) >= limits::JOURNAL_CUT_BYTES;
+        let is_long = end.saturating_sub(self.cut_position) >= self.cut_bytes;
         if self.is_cut_due || is_long {
             self.cut();
         }

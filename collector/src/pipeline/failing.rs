@@ -80,8 +80,8 @@ impl Life {
         let home = opening::home(fs.shared(), config).map_err(|error| error.to_string())?;
         let routes = opening::routes(config, &home);
         let listeners = vec![ListenerAddr { addr: ([127, 0, 0, 1], 9995).into(), is_stream: false }];
-        let journaled =
-            opening::journal(&home, listeners, &Fixed, &metrics).map_err(|error| error.to_string())?;
+        let journaled = opening::journal(&home, listeners, config.bounds.journal_bytes, &Fixed, &metrics)
+            .map_err(|error| error.to_string())?;
         let Journaled { journal, listeners, snapshot } = journaled;
         let (publisher, slots) = channel();
         let mut write =

@@ -79,6 +79,7 @@ pub(super) fn lock(home: &Store) -> Result<Flock<std::fs::File>, StartError> {
 pub(super) fn journal(
     home: &Store,
     listeners: Vec<ListenerAddr>,
+    bytes_max: u64,
     clock: &dyn Clock,
     metrics: &Arc<Metrics>,
 ) -> Result<Journaled, StartError> {
@@ -93,7 +94,6 @@ pub(super) fn journal(
     set_aside_if_failing(home, &directory);
     let fresh_id = clock.now().0.cast_unsigned() ^ u64::from(std::process::id()) << 48;
     let known = checkpoint.map(|checkpoint| (checkpoint.journal, checkpoint.position));
-    let bytes_max = limits::JOURNAL_BYTES_MAX;
     let opened =
         Journal::open(Arc::clone(fs), &directory, known, fresh_id, bytes_max, listeners, Arc::clone(metrics));
     let Opened { journal, listeners } = opened.map_err(|error| not_opened(&directory, &error))?;
