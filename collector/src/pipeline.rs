@@ -350,7 +350,8 @@ pub fn start_inheriting(
     let mut decode = Decode::new(config, routes, Arc::clone(&metrics), sender, echo)
         .with_window(window)
         .with_tables(opening::read_tables(&home))
-        .with_control(control.watch());
+        .with_control(control.watch())
+        .with_stop(Arc::clone(&stop), Duration::from_millis(limits::ENDING_DECODE_MS_MAX));
     if let Some(Journaled { journal, listeners, snapshot }) = journaled {
         let replay_from = journal.replay_from();
         decode = decode.with_state(listeners, snapshot.as_ref()).with_journal(journal, replay_from);

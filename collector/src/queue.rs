@@ -176,6 +176,11 @@ impl Queue {
         self.taken.notify_waiters();
     }
 
+    /// Whether nothing more comes.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
     /// Closes the queue when the value returned goes out of scope.
     pub(crate) fn close_on_drop(&self) -> CloseOnDrop<'_> {
         CloseOnDrop(self)

@@ -388,6 +388,11 @@ pub const SLOT_SECS_DEFAULT: u32 = 300;
 /// program up.
 pub const DRAIN_MS_MAX: u64 = 1_000;
 
+/// Longest time the decoder goes on after the stop signal, ms. What it has not come to
+/// by then is in the journal, and the next start decodes it: with what is to be written
+/// after it, the program ends within ten seconds whatever has piled up.
+pub const ENDING_DECODE_MS_MAX: u64 = 4_000;
+
 /// File of what was counted on sockets that outlive a run, octets: thousands of sockets.
 pub const COUNTED_BYTES_MAX: u64 = 64 << 10;
 

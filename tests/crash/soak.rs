@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use flow_tests::load::{Datagrams, Sender, Sent, Version};
 use nix::sys::signal::Signal;
 
 use crate::churn::Churn;
@@ -20,6 +21,10 @@ const GROWTH_BYTES_MAX: f64 = 1_048_576.0;
 
 /// Longest end under load, where the machine is known.
 const ENDING_SECS_MAX: u64 = 10;
+
+/// Exporters of a full load, and the datagrams they send again and again.
+const LOAD_EXPORTERS: usize = 8;
+const LOAD_DATAGRAMS: usize = 4_096;
 
 /// Memory and descriptors at an instant.
 #[derive(Debug, Clone, Copy)]
@@ -197,7 +202,69 @@ fn sigterm_under_full_load_ends_with_the_laws_holding() {
     println!("{n_received} datagrams received, {} rows, ended in {} ms", seen.n_rows, ending.as_millis());
     assert_eq!(seen.n_rows, n_received * RECORDS);
     assert_eq!((seen.n_duplicates, seen.torn.len()), (0, 0), "{:?}", seen.torn);
-    let is_measured = std::env::var_os("KILLS").is_some();
-    let most = if is_measured { Duration::from_secs(ENDING_SECS_MAX) } else { PATIENCE };
-    assert!(ending <= most, "it took {ending:?} to end");
+    assert!(ending <= most_for_an_end(), "it took {ending:?} to end");
+}
+
+/// Real flows at `ENDING_RATE` a second, which go on until nobody listens: `ENDINGS`
+/// times.
+#[test]
+fn sigterm_at_a_full_rate_ends_with_the_laws_holding() {
+    let (n_endings, rate) = (setting("ENDINGS", 1), setting("ENDING_RATE", 100_000));
+    let load = Duration::from_secs(setting("ENDING_LOAD_SECS", 2));
+    for n in 0..n_endings {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, port) = (directory.path().join("log"), free_port());
+        let mut collector = Collector::start(&directory.path().join("flows"), port, 10, &log);
+        collector.wait_for_socket();
+        let datagrams = Datagrams::new(Version::V9, LOAD_DATAGRAMS, 1);
+        let mut sender = Sender::new(datagrams, LOAD_EXPORTERS, ([127, 0, 0, 1], port).into()).unwrap();
+        let (sent, (status, ending)) = std::thread::scope(|scope| {
+            let sending = scope.spawn(move || {
+                let start = Instant::now();
+                let mut sent = Sent::default();
+                // Until nobody listens.
+                while let Ok(so_far) = sender.send(rate, Duration::from_millis(100)) {
+                    sent = so_far;
+                    assert!(start.elapsed() < load + PATIENCE, "somebody listens for ever");
+                }
+                Sent { elapsed: start.elapsed(), ..sent }
+            });
+            std::thread::sleep(load);
+            collector.signal(Signal::SIGTERM);
+            let ended = collector.wait();
+            (sending.join().unwrap(), ended)
+        });
+        let log = std::fs::read_to_string(&log).unwrap();
+        assert!(status.success(), "{status}\n{log}");
+        let counter = |name: &str| {
+            let line = log.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.unwrap_or_else(|| panic!("no {name}\n{log}")).parse::<u64>().unwrap()
+        };
+        let [received, left, visible, lost] = [
+            "flowcap_datagrams_received_total",
+            "flowcap_datagrams_in_flight",
+            "flowcap_records_visible_total",
+            "flowcap_kernel_dropped_datagrams_total",
+        ]
+        .map(counter);
+        println!(
+            "ending {n}: {:.0} flows/s sent, {received} datagrams received, {lost} dropped by the kernel, \
+             {left} left to the next start, {visible} rows, ended in {} ms",
+            sent.rate(),
+            ending.as_millis()
+        );
+        // Some are the exporters' templates.
+        let n_records = (received - left) * Version::V9.records() as u64;
+        assert!(
+            received > 0 && (n_records * 99 / 100..=n_records).contains(&visible),
+            "{visible} rows\n{log}"
+        );
+        assert!(ending <= most_for_an_end(), "it took {ending:?} to end");
+    }
+}
+
+/// A debug build on a busy machine takes what it takes.
+fn most_for_an_end() -> Duration {
+    let is_measured = ["KILLS", "ENDINGS"].iter().any(|name| std::env::var_os(name).is_some());
+    if is_measured { Duration::from_secs(ENDING_SECS_MAX) } else { PATIENCE }
 }

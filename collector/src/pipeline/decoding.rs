@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use std::time::{Duration, Instant};
 use flow_common::footer::{Contribution, ExporterTable};
 use flow_common::layout::Slot;
 use flow_common::limits;
@@ -95,6 +97,11 @@ pub(super) struct Decode {
     /// What exporters do, for whoever looks.
     /// How far behind that the next is due.
     cut_bytes: u64,
+    /// Set when the program is to end, and when that was seen.
+    stop: Arc<AtomicBool>,
+    stopped_at: Option<Instant>,
+    /// How long it goes on then.
+    ending_max: Duration,
     live: Live,
 }
 
@@ -138,6 +145,9 @@ impl Decode {
             control: None,
             live: Live::new(Arc::default()),
         };
+            stop: Arc::default(),
+            stopped_at: None,
+            ending_max: Duration::MAX,
         decode.apply(config);
         decode
     }
@@ -176,12 +186,21 @@ impl Decode {
 
     pub(super) fn run(mut self, queue: &Queue) {
         // Also when this thread panics: the receiver must not wait for it for ever.
+    /// Ends so long after this is set: what the journal has may wait for the next start.
+    pub(super) fn with_stop(self, stop: Arc<AtomicBool>, ending_max: Duration) -> Self {
+        Self { stop, ending_max, ..self }
+    }
+
         let _closing = queue.close_on_drop();
         while let Some(next) = queue.pop(self.position) {
             match next {
                 Next::Block(block, end) => self.block(&block, end),
-        self.cut_bytes = journal.cut_bytes();
-                Next::Stored(to) => self.read_on(to, false),
+            if self.leaves_the_rest(queue) {
+                // No warning: nothing is lost.
+                tracing::info!("what is not decoded yet is in the journal, for the next start");
+                break;
+            }
+                Next::Stored(to) => self.read_on(to, Some(queue)),
             }
         }
         self.finish();
@@ -189,6 +208,18 @@ impl Decode {
 
     /// What an earlier run accepted and did not bring into files.
     pub(super) fn replay(&mut self) {
+    /// Whether the program has been about to end for so long that what is left is for the
+    /// next start, which has all of it in the journal.
+    fn leaves_the_rest(&mut self, queue: &Queue) -> bool {
+        if !self.stop.load(Ordering::Relaxed) || self.journal.is_none() {
+            return false;
+        }
+        let since = self.stopped_at.get_or_insert_with(Instant::now).elapsed();
+        // The receiver may wait for room in the journal, and what could not be written there
+        // is in memory alone.
+        since >= self.ending_max && queue.is_closed() && self.metrics.datagrams_unjournaled.get() == 0
+    }
+
         let Some(live_from) = self.journal.as_ref().map(|journal| journal.live_from()) else { return };
         self.read_on(live_from, None);
         let n = self.metrics.datagrams_replayed.get();
@@ -202,11 +233,15 @@ impl Decode {
         self.cut();
     }
 
-    /// Decodes the blocks of the journal up to `to`.
-    fn read_on(&mut self, to: u64, is_replay: bool) {
+    /// Decodes the blocks of the journal up to `to`: those that memory had no room for,
+    /// or, where there is no queue, those of an earlier run.
+    fn read_on(&mut self, to: u64, queue: Option<&Queue>) {
         let Some(journal) = self.journal.clone() else { return };
         while let Some((block, end)) = journal.read(self.position, to) {
-            if is_replay {
+            if queue.is_some_and(|queue| self.leaves_the_rest(queue)) {
+                return;
+            }
+            if queue.is_none() {
                 self.metrics.datagrams_replayed.add(block.len() as u64);
                 self.metrics.datagrams_in_flight.add(block.len() as u64);
             }

@@ -9,11 +9,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel, sync_channel};
+use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use bytes::Bytes;
 use flow_common::layout::{parse_file_name, parse_part_name};
+use flow_common::limits;
 use flow_common::time::{Clock, Timestamp};
 use nix::errno::Errno;
 use parquet::arrow::ProjectionMask;
@@ -23,13 +25,15 @@ use super::decoding::Decode;
 use super::opening::{self, Journaled};
 use super::publishing::{self, Slots};
 use super::writing::{ToWriter, Writing};
+use crate::bounds::Bounds;
 use crate::config::Config;
 use crate::datagram::{Block, Datagram, ListenerId, Transport};
 use crate::decode;
 use crate::exec::Hooks;
 use crate::fs::sim::{Fault, SimFs};
-use crate::journal::{Journal, ListenerAddr};
+use crate::journal::{Journal, ListenerAddr, SEGMENT_BYTES};
 use crate::metrics::Metrics;
+use crate::queue::Queue;
 
 /// 2026-11-21T12:00:00Z.
 pub(super) const START_SECS: i64 = 1_795_262_400;
@@ -126,8 +130,24 @@ impl Life {
     /// Ends as by SIGTERM.
     pub(super) fn finish(mut self) -> Arc<Metrics> {
         self.decode.finish();
-        self.pump();
-        let Self { write, slots, metrics, .. } = self;
+        let Self { write, messages, slots, metrics, .. } = self;
+        Self::end(write, &messages, &slots, metrics)
+    }
+
+    /// Ends while there is this to decode, with so much time for it.
+    fn finish_with(self, queue: &Queue, ending_max: Duration) -> Arc<Metrics> {
+        let Self { decode, write, messages, slots, metrics, .. } = self;
+        decode.with_stop(Arc::new(true.into()), ending_max).run(queue);
+        Self::end(write, &messages, &slots, metrics)
+    }
+
+    fn end(
+        mut write: Writing,
+        messages: &Receiver<ToWriter>,
+        slots: &Receiver<Slots>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Metrics> {
+        messages.try_iter().for_each(|message| write.handle(message));
         // Told in the counters, too.
         let _ = write.finish();
         for slots in slots.try_iter() {
@@ -329,6 +349,51 @@ fn a_crash_takes_nothing() {
         }
         let visible = lives.settle();
         assert!(visible.into_keys().eq(0..lives.next), "{}", lives.name);
+    }
+}
+
+/// What fills it many times over within a second is decoded as it comes, so room is made
+/// long before a time is over.
+#[test]
+fn a_journal_of_the_least_size_takes_a_flood() {
+    let fs = SimFs::new(Path::new("/disk"), 9);
+    let bounds = Bounds { journal_bytes: 4 * SEGMENT_BYTES, ..Bounds::default() };
+    let mut life = Life::start_as(&fs, &Config { bounds, ..config() }).unwrap();
+    let (peer, received_at) = (([192, 0, 2, 1], 1).into(), Timestamp::from_secs(START_SECS));
+    let (listener, transport) = (ListenerId(0), Transport::Udp);
+    const PAYLOAD: &[u8] = &[0; 60_000];
+    let n_blocks = 40 * SEGMENT_BYTES / PAYLOAD.len() as u64;
+    for _ in 0..n_blocks {
+        let mut block = Block::new(received_at);
+        block.push(Datagram { payload: PAYLOAD, peer, listener, transport, received_at });
+        assert!(life.accept(block));
+    }
+    assert_eq!(life.finish().datagrams_unjournaled.get(), 0);
+}
+
+#[test]
+fn what_is_not_decoded_in_time_is_left_to_the_next_start() {
+    for (ending_max, is_left) in [(Duration::MAX, false), (Duration::ZERO, true)] {
+        let mut lives = Lives::new(13);
+        let mut life = Life::start(&lives.fs).unwrap();
+        lives.live(&mut life, 10);
+        let n_before = lives.next;
+        let queue = Queue::new(limits::QUEUE_BYTES_MAX, 1, Some(Arc::clone(&life.journal)));
+        let mut n_queued = 0;
+        for _ in 0..6 {
+            let block = lives.block();
+            n_queued += block.len() as u64;
+            assert!(queue.push(block));
+        }
+        queue.finish();
+        life.metrics.datagrams_received.add(n_queued);
+        life.metrics.datagrams_in_flight.add(n_queued);
+        let metrics = life.finish_with(&queue, ending_max);
+        assert_eq!(metrics.datagrams_in_flight.get(), if is_left { n_queued } else { 0 });
+        metrics.check_laws().unwrap();
+        let n_visible = if is_left { n_before } else { lives.next };
+        assert!(lives.visible().into_keys().eq(0..n_visible), "{ending_max:?}");
+        assert!(lives.settle().into_keys().eq(0..lives.next), "{ending_max:?}");
     }
 }
 
