@@ -54,6 +54,11 @@ pub struct Trees {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TreeId(u16);
 
+impl TreeId {
+    /// No tree yet: that of an exporter before anything of it made sense.
+    pub(crate) const NONE: Self = Self(u16::MAX);
+}
+
 /// Name of the directory of what came from more exporters than may have their own.
 const OVERFLOW_NAME: &str = "other";
 
@@ -103,6 +108,19 @@ impl Routes {
             }
         }
         routes
+    }
+
+    /// Whether an exporter is about to get a directory of its own.
+    pub fn is_new(&self, exporter: IpAddr) -> bool {
+        let exporter = exporter.to_canonical();
+        self.others == Others::Apart
+            && !self.known.contains_key(&exporter)
+            && !self.apart.contains_key(&exporter)
+            && self.apart.len() < limits::TREES_APART_MAX
+            && !self
+                .rules
+                .iter()
+                .any(|(prefixes, _)| prefixes.iter().any(|prefix| prefix.contains(&exporter)))
     }
 
     /// Where the rows of an exporter go; `None` rejects it. Ask for exporters whose

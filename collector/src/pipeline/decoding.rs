@@ -8,6 +8,7 @@ mod counting;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -297,7 +298,9 @@ impl Decode {
             self.reject(exporter, DecodeError::NotAllowed, datagram.received_at);
             return;
         }
-        let Some(tree) = self.routes.tree_of(exporter) else {
+        let is_new = self.routes.is_new(exporter);
+        let tree = if is_new { Some(TreeId::NONE) } else { self.routes.tree_of(exporter) };
+        let Some(tree) = tree else {
             self.metrics.datagrams_in_flight.subtract(1);
             self.reject(exporter, DecodeError::NoTree, datagram.received_at);
             return;
@@ -312,6 +315,9 @@ impl Decode {
         self.enter((tree, slot));
         self.decode(datagram);
         self.hand_on_if_full();
+        if is_new {
+            self.settle(exporter, slot);
+        }
         self.decode_ready();
     }
 
@@ -368,6 +374,23 @@ impl Decode {
     }
 
     /// Puts what is gathered for the current place beside the rest.
+    /// Gives a new exporter a tree, if what is gathered has rows of it: forged addresses
+    /// that say nothing take no places.
+    fn settle(&mut self, exporter: IpAddr, slot: Slot) {
+        let current = std::mem::take(&mut self.current);
+        self.place = None;
+        if current.sink.rows() == (0, 0) {
+            return;
+        }
+        let Some(tree) = self.routes.tree_of(exporter) else { return };
+        if self.others.contains_key(&(tree, slot)) {
+            // Its directory is the tree of others, too.
+            self.hand_on((tree, slot), current);
+        } else {
+            (self.place, self.current) = (Some((tree, slot)), current);
+        }
+    }
+
     fn leave(&mut self) {
         let Some(place) = self.place.take() else { return };
         let current = std::mem::take(&mut self.current);
@@ -531,7 +554,7 @@ mod tests {
 
     use super::*;
     use crate::datagram::ListenerId;
-    use crate::trees::Tree;
+    use crate::trees::{Others, Tree, Trees};
 
     /// A v9 export packet of one record, with its template.
     const PAYLOAD: [u8; 40] = [
@@ -576,3 +599,41 @@ mod tests {
         check(&[601, 200, 201], &[0, 0, 600]);
     }
 }
+
+    /// With `-M`; the octet of an exporter, and whether what it sends is a message.
+    #[test]
+    fn exporters_that_say_nothing_take_no_places() {
+        let check = |sent: &[(u8, bool)], expected: &[u8]| {
+            let queue = Queue::new(limits::QUEUE_BYTES_MAX, 1, None);
+            let received_at = Timestamp::from_secs(600);
+            for &(octet, is_sound) in sent {
+                let mut block = Block::new(received_at);
+                let (peer, listener) = (SocketAddr::from(([192, 0, 2, octet], 1)), ListenerId(0));
+                let payload: &[u8] = if is_sound { &PAYLOAD } else { &PAYLOAD[..30] };
+                block.push(Datagram { payload, peer, listener, transport: Transport::Udp, received_at });
+                queue.push(block);
+            }
+            queue.finish();
+            let (sender, receiver) = sync_channel(100);
+            let metrics = Arc::new(Metrics::default());
+            metrics.datagrams_in_flight.add(sent.len() as u64);
+            let trees = Trees { others: Others::Apart, ..Trees::default() };
+            let config = Config { trees, ..Config::default() };
+            let home = Tree { root: "m".into(), ident: String::new() };
+            let routes = Routes::new(home, &config.trees, []);
+            Decode::new(&config, routes, metrics, sender, None).run(&queue);
+            let (mut made, mut n_rows) = (Vec::new(), 0);
+            for message in receiver.iter() {
+                match message {
+                    ToWriter::Tree(_, tree) => made.push(tree.ident),
+                    ToWriter::Gathered(gathered) => n_rows += gathered.flows.rows(),
+                    _ => {}
+                }
+            }
+            assert_eq!(made, expected.iter().map(|octet| format!("192-0-2-{octet}")).collect::<Vec<_>>());
+            assert_eq!(n_rows, sent.iter().filter(|(_, is_sound)| *is_sound).count(), "{sent:?}");
+        };
+        check(&[(1, false), (2, true), (3, false)], &[2]);
+        check(&[(1, false), (1, true), (2, true), (1, true), (1, false)], &[1, 2]);
+        check(&[(1, false), (2, false)], &[]);
+    }
