@@ -23,7 +23,7 @@ use crate::journal::Journal;
 use crate::live::Window;
 use crate::log::n_suppressed;
 use crate::metrics::{Family, Metrics, exposition};
-use crate::process;
+use crate::process::{self, DiskSpace};
 use crate::service::Heartbeat;
 use crate::status::Status;
 use crate::stream::Protocol;
@@ -37,8 +37,10 @@ pub(crate) struct Observed {
     pub(crate) started_at: Timestamp,
     pub(crate) journal: Option<Arc<Journal>>,
     pub(crate) heartbeat: Arc<Heartbeat>,
-    /// Where files are written.
+    /// Where files are written; who answers must not read there, as disks hang.
     pub(crate) root: PathBuf,
+    /// Room there.
+    pub(crate) disk: Arc<DiskSpace>,
     /// Socket buffer the kernel was asked for, octets.
     pub(crate) buffer_bytes_asked: u64,
     pub(crate) progress: Progress,
@@ -135,9 +137,7 @@ impl Observed {
     fn gather(&self) {
         let metrics = &self.metrics;
         metrics.log_lines_suppressed.set(n_suppressed());
-        if let Some((free, _)) = process::disk_bytes(&self.root) {
-            metrics.disk_free_bytes.set(free);
-        }
+        metrics.disk_free_bytes.set(self.disk.bytes().0);
         if let Some(journal) = self.journal.as_ref().map(|journal| journal.look()) {
             metrics.journal_bytes.set(journal.bytes);
             metrics.journal_bytes_max.set(journal.bytes_max);
@@ -271,6 +271,7 @@ mod tests {
             journal: None,
             heartbeat: Arc::default(),
             root: PathBuf::from("/"),
+            disk: Arc::default(),
             buffer_bytes_asked: 0,
             progress: Progress::default(),
             paces: Paces::default(),

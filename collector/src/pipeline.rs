@@ -305,10 +305,15 @@ pub fn start_inheriting(
     };
     let streams = streams.map(run_streams).transpose()?;
     let heartbeat = Arc::new(Heartbeat::default());
-    let retiring =
-        Retiring { control: Arc::clone(&control), clock: Arc::clone(&clock), stop: Arc::clone(&stop) };
+    let retiring = Retiring {
+        control: Arc::clone(&control),
+        clock: Arc::clone(&clock),
+        stop: Arc::clone(&stop),
+        disk: Arc::default(),
+    };
+    retiring.disk.read(&config.root);
     let window = Arc::new(Window::default());
-    let observed = observed(config, &metrics, &window, &clock, &stream_listeners, &journal, &heartbeat);
+    let observed = observed(config, &metrics, &window, &stream_listeners, &journal, &heartbeat, &retiring);
     let serving = observed.map(|observed| serve(config, http, observed)).transpose()?;
     let receive = match input {
         Input::Listeners(listeners) => {
@@ -399,20 +404,21 @@ fn observed(
     config: &Config,
     metrics: &Arc<Metrics>,
     window: &Arc<Window>,
-    clock: &Arc<dyn Clock>,
     stream_listeners: &[(Protocol, SocketAddr)],
     journal: &Option<Arc<Journal>>,
     heartbeat: &Arc<Heartbeat>,
+    retiring: &Retiring,
 ) -> Option<Observed> {
     matches!(config.source, Source::Listen(_)).then(|| Observed {
         metrics: Arc::clone(metrics),
         window: Arc::clone(window),
         stream_listeners: stream_listeners.to_vec(),
-        clock: Arc::clone(clock),
-        started_at: clock.now(),
+        clock: Arc::clone(&retiring.clock),
+        started_at: retiring.clock.now(),
         journal: journal.clone(),
         heartbeat: Arc::clone(heartbeat),
         root: config.root.clone(),
+        disk: Arc::clone(&retiring.disk),
         buffer_bytes_asked: config.socket.buffer_bytes.unwrap_or(limits::SOCKET_BUFFER_BYTES) as u64,
         progress: Progress::default(),
         paces: Paces::default(),

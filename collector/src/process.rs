@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::statvfs::statvfs;
 
@@ -19,15 +20,50 @@ pub(crate) fn open_fds() -> Option<u64> {
 }
 
 /// Octets free to this process, and in all, on the disk of `path`.
-pub(crate) fn disk_bytes(path: &Path) -> Option<(u64, u64)> {
+fn disk_bytes(path: &Path) -> Option<(u64, u64)> {
     let disk = statvfs(path).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(disk.fragment_size());
     Some((bytes(disk.blocks_available()), bytes(disk.blocks())))
 }
 
+/// Space on the disk files are written to, as it was when last read. Reading may wait for
+/// a disk that hangs, for ever; looking at what was read never does.
+#[derive(Debug, Default)]
+pub(crate) struct DiskSpace {
+    free: AtomicU64,
+    all: AtomicU64,
+}
+
+impl DiskSpace {
+    /// Reads it; what can't be read stays what it was.
+    pub(crate) fn read(&self, path: &Path) {
+        if let Some((free, all)) = disk_bytes(path) {
+            self.free.store(free, Ordering::Relaxed);
+            self.all.store(all, Ordering::Relaxed);
+        }
+    }
+
+    /// Octets free to this process, and in all.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.free.load(Ordering::Relaxed), self.all.load(Ordering::Relaxed))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn space_stays_what_it_was_where_it_can_not_be_read() {
+        let space = DiskSpace::default();
+        space.read(Path::new("/nowhere/at/all"));
+        assert_eq!(space.bytes(), (0, 0));
+        space.read(Path::new("/"));
+        let (_, all) = space.bytes();
+        assert!(all > 0);
+        space.read(Path::new("/nowhere/at/all"));
+        assert_eq!(space.bytes().1, all);
+    }
 
     #[test]
     fn the_system_tells() {

@@ -260,8 +260,8 @@ impl JournalStatus {
 }
 
 impl DiskStatus {
-    fn of(Observed { metrics, root, .. }: &Observed) -> Self {
-        let (free_bytes, size_bytes) = process::disk_bytes(root).unwrap_or_default();
+    fn of(Observed { metrics, disk, .. }: &Observed) -> Self {
+        let (free_bytes, size_bytes) = disk.bytes();
         Self {
             free_bytes,
             size_bytes,

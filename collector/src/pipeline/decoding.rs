@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::sync::atomic::{AtomicBool, Ordering};
-
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
+
 use flow_common::footer::{Contribution, ExporterTable};
 use flow_common::layout::Slot;
 use flow_common::limits;
@@ -93,16 +93,16 @@ pub(super) struct Decode {
     position: u64,
     block_end: u64,
     cut_position: u64,
-    /// What is asked from outside.
-    control: Option<Watch>,
-    /// What exporters do, for whoever looks.
     /// How far behind that the next is due.
     cut_bytes: u64,
+    /// What is asked from outside.
+    control: Option<Watch>,
     /// Set when the program is to end, and when that was seen.
     stop: Arc<AtomicBool>,
     stopped_at: Option<Instant>,
     /// How long it goes on then.
     ending_max: Duration,
+    /// What exporters do, for whoever looks.
     live: Live,
 }
 
@@ -143,18 +143,18 @@ impl Decode {
             position: 0,
             block_end: 0,
             cut_position: 0,
+            cut_bytes: limits::JOURNAL_CUT_BYTES,
             control: None,
-            live: Live::new(Arc::default()),
-        };
             stop: Arc::default(),
             stopped_at: None,
             ending_max: Duration::MAX,
+            live: Live::new(Arc::default()),
+        };
         decode.apply(config);
         decode
     }
 
     /// Shows there what exporters do, when asked.
-            cut_bytes: limits::JOURNAL_CUT_BYTES,
     pub(super) fn with_window(mut self, window: Arc<Window>) -> Self {
         self.live = Live::new(window);
         self
@@ -180,35 +180,34 @@ impl Decode {
 
     /// Decodes again what `journal` has behind `position`, before anything else.
     pub(super) fn with_journal(mut self, journal: Arc<Journal>, position: u64) -> Self {
+        self.cut_bytes = journal.cut_bytes();
         self.journal = Some(journal);
         (self.position, self.cut_position) = (position, position);
         self
     }
 
-    pub(super) fn run(mut self, queue: &Queue) {
-        // Also when this thread panics: the receiver must not wait for it for ever.
     /// Ends so long after this is set: what the journal has may wait for the next start.
     pub(super) fn with_stop(self, stop: Arc<AtomicBool>, ending_max: Duration) -> Self {
         Self { stop, ending_max, ..self }
     }
 
+    pub(super) fn run(mut self, queue: &Queue) {
+        // Also when this thread panics: the receiver must not wait for it for ever.
         let _closing = queue.close_on_drop();
         while let Some(next) = queue.pop(self.position) {
-            match next {
-                Next::Block(block, end) => self.block(&block, end),
             if self.leaves_the_rest(queue) {
                 // No warning: nothing is lost.
                 tracing::info!("what is not decoded yet is in the journal, for the next start");
                 break;
             }
+            match next {
+                Next::Block(block, end) => self.block(&block, end),
                 Next::Stored(to) => self.read_on(to, Some(queue)),
             }
         }
         self.finish();
     }
 
-    /// What an earlier run accepted and did not bring into files.
-    pub(super) fn replay(&mut self) {
     /// Whether the program has been about to end for so long that what is left is for the
     /// next start, which has all of it in the journal.
     fn leaves_the_rest(&mut self, queue: &Queue) -> bool {
@@ -221,6 +220,8 @@ impl Decode {
         since >= self.ending_max && queue.is_closed() && self.metrics.datagrams_unjournaled.get() == 0
     }
 
+    /// What an earlier run accepted and did not bring into files.
+    pub(super) fn replay(&mut self) {
         let Some(live_from) = self.journal.as_ref().map(|journal| journal.live_from()) else { return };
         self.read_on(live_from, None);
         let n = self.metrics.datagrams_replayed.get();
@@ -314,10 +315,10 @@ impl Decode {
         };
         self.enter((tree, slot));
         self.decode(datagram);
-        self.hand_on_if_full();
         if is_new {
             self.settle(exporter, slot);
         }
+        self.hand_on_if_full();
         self.decode_ready();
     }
 
@@ -373,7 +374,6 @@ impl Decode {
         self.place = Some(place);
     }
 
-    /// Puts what is gathered for the current place beside the rest.
     /// Gives a new exporter a tree, if what is gathered has rows of it: forged addresses
     /// that say nothing take no places.
     fn settle(&mut self, exporter: IpAddr, slot: Slot) {
@@ -391,6 +391,7 @@ impl Decode {
         }
     }
 
+    /// Puts what is gathered for the current place beside the rest.
     fn leave(&mut self) {
         let Some(place) = self.place.take() else { return };
         let current = std::mem::take(&mut self.current);
@@ -598,7 +599,6 @@ mod tests {
         // The clock was set back: that is the time now.
         check(&[601, 200, 201], &[0, 0, 600]);
     }
-}
 
     /// With `-M`; the octet of an exporter, and whether what it sends is a message.
     #[test]
@@ -637,3 +637,4 @@ mod tests {
         check(&[(1, false), (1, true), (2, true), (1, true), (1, false)], &[1, 2]);
         check(&[(1, false), (2, false)], &[]);
     }
+}

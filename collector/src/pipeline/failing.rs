@@ -181,6 +181,7 @@ impl Lives {
             fs: SimFs::new(Path::new("/disk"), seed),
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             now_secs: START_SECS,
+            export_secs: 1,
             next: 0,
             stored: BTreeSet::new(),
             synced: BTreeSet::new(),
@@ -201,7 +202,6 @@ impl Lives {
             if self.below(4) == 0 {
                 let n_errors = life.metrics.journal_errors.get();
                 life.journal.sync();
-            export_secs: 1,
                 if !self.fs.is_dead() && life.metrics.journal_errors.get() == n_errors {
                     self.synced.extend(&self.stored);
                 }
@@ -501,15 +501,15 @@ fn any_operation_may_fail() {
     let takes_all = std::env::var("FAULTS").is_ok_and(|text| text == "all");
     let n_operations = survive(None, true).max(survive(None, false));
     assert!(n_operations > 100, "{n_operations}");
+    let mut n_survived = 0;
     for at in 0..n_operations {
         for (n, (fault, ends_well)) in kinds.iter().enumerate() {
             let is_its_turn = at % 7 == 0 && n as u64 == at / 7 % kinds.len() as u64;
             if takes_all || is_its_turn {
                 survive(Some((at, *fault)), *ends_well);
+                n_survived += 1;
             }
         }
     }
-}
-    let mut n_survived = 0;
-                n_survived += 1;
     println!("{n_survived} faults in {n_operations} operations, {} kinds", kinds.len());
+}

@@ -1,4 +1,5 @@
-//! The retention thread: deletes files that may go, as long as the collector runs.
+//! The retention thread: deletes files that may go, as long as the collector runs, and
+//! reads how much room there is, for whoever asks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +10,7 @@ use flow_common::limits;
 use flow_common::time::Clock;
 
 use crate::control::Control;
+use crate::process::DiskSpace;
 use crate::retention::{self, Circumstances, Event, KeptTree, RetentionError};
 
 /// How often the thread looks whether it should stop, and at the space left.
@@ -19,6 +21,8 @@ pub(super) struct Retiring {
     pub(super) control: Arc<Control>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) stop: Arc<AtomicBool>,
+    /// What it finds; nobody else waits for the disk to tell.
+    pub(super) disk: Arc<DiskSpace>,
 }
 
 impl Retiring {
@@ -30,6 +34,7 @@ impl Retiring {
         let mut was_beyond = false;
         while !self.is_stopped() {
             let config = self.control.config();
+            self.disk.read(&config.root);
             let now = Instant::now();
             let trees: Vec<_> =
                 retention::trees(&config).into_iter().filter(|tree| !tree.rules.is_empty()).collect();
