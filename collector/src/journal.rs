@@ -47,6 +47,9 @@ const SEGMENTS_MIN: u64 = 4;
 /// Pause after a segment could not be made: a full disk stays full for a while.
 const RETRY: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 1 });
 
+/// Period over which it is seen how many segments are in use. Tests let none pass.
+const KEEP: Duration = Duration::from_secs(if cfg!(test) { 0 } else { limits::JOURNAL_KEEP_SECS });
+
 /// Where a block lies, and whether it lies there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Appended {
@@ -93,9 +96,56 @@ struct State {
     synced_at: Option<Instant>,
     /// Until when no segment is tried, after one could not be made.
     retry_at: Option<Instant>,
+    /// Segments begun since room was last taken in advance, and between the two times before.
+    n_begun: usize,
+    pace: usize,
+    demand: Demand,
+}
+
+/// Most segments that were in use at once of late. So many are kept: a segment that was
+/// written before has its room and its pages, a new one waits for the disk to give them.
+#[derive(Debug, Default)]
+struct Demand {
+    /// Of this period, and of the one before.
+    now: usize,
+    before: usize,
+    /// When this period began.
+    since: Option<Instant>,
+}
+
+impl Demand {
+    fn see(&mut self, n_in_use: usize) {
+        self.now = self.now.max(n_in_use);
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= KEEP {
+            (self.before, self.now, self.since) = (self.now, n_in_use, Some(Instant::now()));
+        }
+    }
+
+    fn most(&self) -> usize {
+        self.now.max(self.before)
+    }
 }
 
 impl State {
+    /// Spare segments to keep.
+    fn n_kept(&self) -> usize {
+        let until_most = self.demand.most().saturating_sub(self.segments.len());
+        until_most.max(self.pace).max(limits::JOURNAL_SPARE_SEGMENTS)
+    }
+
+    /// Whether one more may be taken in advance.
+    fn has_room_for_spare(&self, bytes_max: u64) -> bool {
+        self.spare.is_empty() || (self.segments.len() + self.spare.len()) as u64 * SEGMENT_BYTES < bytes_max
+    }
+
+    /// Spare segments beyond those to keep.
+    fn take_surplus(&mut self) -> Vec<Segment> {
+        let n_kept = self.n_kept();
+        // The last came last, and are in memory still.
+        self.spare.drain(..self.spare.len().saturating_sub(n_kept)).collect()
+    }
+
     /// Number of a segment about to be made.
     fn take_name(&mut self) -> u64 {
         self.has_new_names = true;
@@ -311,6 +361,8 @@ impl Journal {
                 state.segments.insert(base, segment);
                 state.tail = base + SEGMENT_HEADER_BYTES;
                 state.current = Some(base);
+                state.n_begun += 1;
+                state.demand.see(state.segments.len());
             }
             Err(error) => self.leave(state, "extend", &error),
         }
@@ -368,21 +420,50 @@ impl Journal {
         }
     }
 
-    /// Makes one spare segment, and its name durable.
+    /// Makes as many spare segments as were begun since the last time, one at least, and
+    /// their names durable.
     fn prepare(&self) -> io::Result<()> {
         let mut state = self.lock();
+        state.pace = std::mem::take(&mut state.n_begun).max(1);
+        let n_wanted = state.pace;
         let is_time = state.retry_at.is_none_or(|at| Instant::now() >= at);
-        if state.spare.is_empty() && is_time {
+        while is_time && state.spare.len() < n_wanted && state.has_room_for_spare(self.bytes_max) {
             let name = state.take_name();
             // The receiver waits for this lock: not also for the disk.
             drop(state);
-            let segment = self.make_segment(name)?;
+            let made = self.make_segment(name);
             state = self.lock();
-            state.spare.push(segment);
+            match made {
+                Ok(segment) => state.spare.push(segment),
+                // Those there are will do for now.
+                Err(_) if !state.spare.is_empty() => break,
+                Err(error) => return Err(error),
+            }
         }
+        let n_in_use = state.segments.len();
+        state.demand.see(n_in_use);
+        let surplus = state.take_surplus();
         let has_new_names = std::mem::take(&mut state.has_new_names);
         drop(state);
+        self.remove(surplus);
         if has_new_names { self.fs.sync_directory(&self.directory) } else { Ok(()) }
+    }
+
+    /// Gives back room that is kept for later: the disk is full.
+    pub(crate) fn give_back(&self) {
+        let mut state = self.lock();
+        (state.demand, state.pace) = (Demand::default(), 0);
+        let surplus = state.take_surplus();
+        drop(state);
+        self.remove(surplus);
+    }
+
+    fn remove(&self, segments: Vec<Segment>) {
+        for segment in segments {
+            if let Err(error) = self.fs.remove(&segment.path) {
+                tracing::warn!("cannot remove `{}`: {error}", segment.path.display());
+            }
+        }
     }
 
     /// Nothing before `position` is needed any more.
@@ -394,19 +475,13 @@ impl Journal {
                 break;
             }
             let Some(segment) = state.segments.remove(&base) else { break };
-            if state.spare.len() < limits::JOURNAL_SPARE_SEGMENTS && !segment.is_failed {
-                state.spare.push(segment);
-            } else {
-                surplus.push(segment);
-            }
+            let kept = if segment.is_failed { &mut surplus } else { &mut state.spare };
+            kept.push(segment);
         }
+        surplus.extend(state.take_surplus());
         // The receiver waits for this lock: not also for the disk.
         drop(state);
-        for segment in surplus {
-            if let Err(error) = self.fs.remove(&segment.path) {
-                tracing::warn!("cannot remove `{}`: {error}", segment.path.display());
-            }
-        }
+        self.remove(surplus);
     }
 
     /// The first block at or behind `at` and before `to`, and the position after it.

@@ -190,6 +190,10 @@ pub const JOURNAL_BYTES_MAX: u64 = 1 << 30;
 /// Segments kept for use when nothing needs them.
 pub const JOURNAL_SPARE_SEGMENTS: usize = 2;
 
+/// Beyond those as many are kept as were in use at once within this time, or twice it,
+/// seconds: longer than any part takes, short enough that a peak's room comes back.
+pub const JOURNAL_KEEP_SECS: u64 = 60;
+
 /// Octets of the journal after which a cut is due however little time has passed: a
 /// replay starts no further back. A quarter of a journal where that is less.
 pub const JOURNAL_CUT_BYTES: u64 = 256 << 20;

@@ -248,3 +248,24 @@ fn a_full_disk_is_used_again_when_there_is_room() {
     let journal = lives.open().unwrap();
     assert_eq!(lives.check(&journal, true), 0);
 }
+
+/// Room that can't be taken in advance takes nothing from the segments there are.
+#[test]
+fn a_disk_without_room_for_more_segments_fills_those_there_are() {
+    let mut lives = Lives::new(6);
+    let journal = lives.open().unwrap();
+    while journal.used_bytes() < 3 * SEGMENT_BYTES {
+        lives.append(&journal);
+    }
+    // As many again would be taken in advance, and there is room for one.
+    lives.fs.set_limit(4 * SEGMENT_BYTES + SEGMENT_BYTES / 2);
+    journal.sync();
+    assert!(!journal.look().is_failing);
+    assert_eq!(journal.look().n_segments, 4);
+    while journal.used_bytes() < 4 * SEGMENT_BYTES {
+        lives.append(&journal);
+    }
+    assert_eq!(journal.metrics.datagrams_unjournaled.get(), 0);
+    let journal = lives.open().unwrap();
+    assert_eq!(lives.check(&journal, true), 0);
+}

@@ -1,5 +1,7 @@
 //! The journal against what it must survive.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::datagram::{Datagram, Transport};
 use crate::fs::RealFs;
@@ -102,6 +104,10 @@ fn segments_are_used_again_and_the_bound_holds() {
     let Opened { journal, .. } = open(directory.path(), None);
     const N_BYTES: usize = 128 << 10;
     let (mut n, mut released, mut end) = (0, 0, 0);
+    let files = || -> BTreeSet<_> {
+        std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    let mut files_before = None;
     for lap in 0..3 {
         let mut seen = Vec::new();
         // As many as there are segments for.
@@ -117,10 +123,30 @@ fn segments_are_used_again_and_the_bound_holds() {
         journal.release(end);
         released = end;
         journal.sync();
-        let n_files = std::fs::read_dir(directory.path()).unwrap().count();
-        assert!(n_files <= 2 + limits::JOURNAL_SPARE_SEGMENTS, "{n_files} files");
         assert_eq!(read_all(&journal, released, end), [0i64; 0]);
+        // As many are kept as were needed: none is made anew.
+        let files_now = files();
+        assert_eq!(files_now.len(), 4, "{files_now:?}");
+        assert_eq!(*files_before.get_or_insert_with(|| files_now.clone()), files_now);
     }
+    // Periods in which few were needed.
+    (0..2).for_each(|_| journal.sync());
+    assert_eq!(files().len(), 1 + limits::JOURNAL_SPARE_SEGMENTS);
+}
+
+#[test]
+fn segments_kept_for_later_are_given_back_to_a_full_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let Opened { journal, .. } = open(directory.path(), None);
+    let mut end = 0;
+    while let Some(at) = journal.append(&mut block(0, 128 << 10)) {
+        end = at.end;
+    }
+    journal.release(end);
+    let n_files = || std::fs::read_dir(directory.path()).unwrap().count();
+    assert_eq!(n_files(), 4);
+    journal.give_back();
+    assert_eq!(n_files(), 1 + limits::JOURNAL_SPARE_SEGMENTS);
 }
 
 #[test]

@@ -259,7 +259,7 @@ impl Writing {
         let written = encoded.and_then(|encoded| match self.part(store, place, &encoded) {
             Ok(part) => Ok(part),
             // The ballast makes room for the end of this slot.
-            Err(error) if error.is_disk_full() && !self.disk.fill() => Err(error),
+            Err(error) if error.is_disk_full() && !self.make_room() => Err(error),
             // What failed once may not fail again.
             Err(_) => self.part(store, place, &encoded),
         });
@@ -273,11 +273,19 @@ impl Writing {
             }
             Err(error) => {
                 if error.is_disk_full() {
-                    self.disk.fill();
+                    self.make_room();
                 }
                 self.discard(content, rows, Some(&error));
             }
         }
+    }
+
+    /// The disk is full: gives back what was kept for later. True if that made room.
+    fn make_room(&mut self) -> bool {
+        if let Some(journal) = &self.journal {
+            journal.give_back();
+        }
+        self.disk.fill()
     }
 
     fn part(&mut self, store: &Store, place: Place, encoded: &EncodedPart) -> Result<Part, WriteError> {
@@ -338,7 +346,7 @@ impl Writing {
         self.sync_parts();
         if let Err(error) = self.commit(&mut cut) {
             self.metrics.file_errors.add(1);
-            let made_room = error.is_disk_full() && self.disk.fill();
+            let made_room = error.is_disk_full() && self.make_room();
             if !made_room || self.commit(&mut cut).is_err() {
                 tracing::error!("{error}; a restart decodes again what came since the last checkpoint");
                 self.failed = Some(cut);
