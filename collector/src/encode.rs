@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::ArrayRef;
 use arrow_schema::{Field, Schema};
+use bytes::Bytes;
 use flow_common::column::{COLUMNS, ExtraColumn, Kind};
 use flow_common::{limits, schema};
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
@@ -50,8 +51,9 @@ pub(crate) struct Format {
     elements: Vec<ExtraColumn>,
     compression: Compression,
     properties: WriterPropertiesPtr,
-    /// Memory of the last file, for the next one.
+    /// Memory of the last file, for the next one: what it took to encode it, and its octets.
     spare: Mutex<Option<Memory>>,
+    spare_octets: Mutex<Vec<u8>>,
 }
 
 impl Format {
@@ -61,11 +63,30 @@ impl Format {
         add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
         let columns = ArrowSchemaConverter::new().convert(&schema).expect("every kind of column has a type");
         let properties = Arc::new(properties);
-        Self { schema, columns, elements, compression, properties, spare: Mutex::default() }
+        Self {
+            schema,
+            columns,
+            elements,
+            compression,
+            properties,
+            spare: Mutex::default(),
+            spare_octets: Mutex::default(),
+        }
     }
 
     pub(crate) fn compression(&self) -> Compression {
         self.compression
+    }
+
+    /// An empty buffer for the octets of a file.
+    pub(crate) fn take_octets(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.spare_octets.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes back the buffer of a file that was written.
+    pub(crate) fn keep_octets(&self, mut octets: Vec<u8>) {
+        octets.clear();
+        *self.spare_octets.lock().unwrap_or_else(PoisonError::into_inner) = octets;
     }
 
     /// Columns beyond the table.
@@ -78,6 +99,17 @@ impl Format {
 struct Memory {
     pages: Pages,
     scratch: Scratch,
+    /// Of the last column.
+    octets: Vec<u8>,
+}
+
+impl Memory {
+    /// Keeps the memory of a column's octets for the next one.
+    fn keep(&mut self, octets: Bytes) {
+        // No copy, as nobody else holds them.
+        self.octets = octets.into();
+        self.octets.clear();
+    }
 }
 
 impl std::fmt::Debug for Memory {
@@ -99,24 +131,26 @@ impl<W: Write + Send> Encoder<W> {
         let spare = format.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
         let memory = match spare {
             Some(memory) => memory,
-            None => Memory { pages: Pages::new(format.compression)?, scratch: Scratch::new() },
+            None => {
+                Memory { pages: Pages::new(format.compression)?, scratch: Scratch::new(), octets: Vec::new() }
+            }
         };
         let root = format.columns.root_schema_ptr();
         let writer = SerializedFileWriter::new(out, root, Arc::clone(&format.properties))?;
         Ok(Self { format: Arc::clone(format), writer, memory, rows: 0 })
     }
 
-    /// Appends a batch as one row group.
-    pub(crate) fn write(&mut self, mut batch: FlowBatch) -> Result<(), ParquetError> {
+    /// Appends a batch as one row group; of columns of variable width nothing is left in it.
+    pub(crate) fn write(&mut self, batch: &mut FlowBatch) -> Result<(), ParquetError> {
         let rows = batch.rows();
         if rows == 0 {
             return Ok(());
         }
         let Self { format, writer, memory, .. } = self;
-        let extra = extra::take(&mut batch, &format.elements);
+        let extra = extra::take(batch, &format.elements);
         let mut row_group = RowGroup { format, memory, writer: writer.next_row_group()?, leaf: 0 };
         let fields = format.schema.fields();
-        for ((column, field), buffer) in COLUMNS.iter().zip(fields).zip(batch.into_buffers()) {
+        for ((column, field), buffer) in COLUMNS.iter().zip(fields).zip(batch.buffers_mut()) {
             row_group.column(column.kind, field, buffer, rows)?;
         }
         for (field, array) in fields.iter().skip(COLUMNS.len()).zip(extra) {
@@ -154,28 +188,31 @@ impl<W: Write + Send> RowGroup<'_, W> {
         &mut self,
         kind: Kind,
         field: &Field,
-        mut buffer: Buffer,
+        buffer: &mut Buffer,
         rows: usize,
     ) -> Result<(), ParquetError> {
         if buffer.len() == 0 {
             return self.nulls(field, rows);
         }
         buffer.pad_to(rows);
-        let Memory { pages, scratch } = &mut *self.memory;
+        let Memory { pages, scratch, octets } = &mut *self.memory;
         let column = self.format.columns.column(self.leaf);
-        let chunk = Chunk::new(column, compress::codec(self.format.compression), pages);
-        let (octets, close) = match &buffer {
+        let octets = std::mem::take(octets);
+        let chunk = Chunk::new(column, compress::codec(self.format.compression), pages, octets);
+        let (octets, close) = match buffer {
             Buffer::Int32(fixed) => column::encode(chunk, fixed, false, scratch)?,
             Buffer::Int64(fixed) => column::encode(chunk, fixed, kind == Kind::Timestamp, scratch)?,
             Buffer::Address(fixed) => column::encode(chunk, fixed, false, scratch)?,
             Buffer::Mac(fixed) => column::encode(chunk, fixed, false, scratch)?,
             Buffer::Variable(_) | Buffer::Lists(_) | Buffer::Maps(_) => {
                 drop(chunk);
-                return self.array(field, &to_array(buffer, kind)?);
+                return self.array(field, &to_array(buffer.take(), kind)?);
             }
         };
         self.leaf += 1;
-        self.writer.append_column(&octets, close)
+        self.writer.append_column(&octets, close)?;
+        self.memory.keep(octets);
+        Ok(())
     }
 
     /// A column without any value.
@@ -183,9 +220,11 @@ impl<W: Write + Send> RowGroup<'_, W> {
         let columns = &self.format.columns;
         while self.leaf < columns.num_columns() && columns.get_column_root(self.leaf).name() == field.name() {
             let codec = compress::codec(self.format.compression);
-            let chunk = Chunk::new(columns.column(self.leaf), codec, &mut self.memory.pages);
+            let octets = std::mem::take(&mut self.memory.octets);
+            let chunk = Chunk::new(columns.column(self.leaf), codec, &mut self.memory.pages, octets);
             let (octets, close) = chunk.nulls(rows)?;
             self.writer.append_column(&octets, close)?;
+            self.memory.keep(octets);
             self.leaf += 1;
         }
         Ok(())

@@ -6,9 +6,10 @@
 
 mod fixed;
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use flow_common::column::{COLUMNS, ColumnId, Kind};
+use flow_common::limits;
 
 pub(crate) use self::fixed::{Fixed, Piece};
 
@@ -172,6 +173,34 @@ impl Buffer {
                 maps.keys.truncate(end_of(&maps.ends));
                 maps.values.truncate(maps.keys.len());
             }
+        }
+    }
+
+    /// What it holds; nothing is left.
+    pub(crate) fn take(&mut self) -> Self {
+        let empty = match self {
+            Self::Int32(_) => Self::Int32(Fixed::default()),
+            Self::Int64(_) => Self::Int64(Fixed::default()),
+            Self::Address(_) => Self::Address(Fixed::default()),
+            Self::Mac(_) => Self::Mac(Fixed::default()),
+            Self::Variable(_) => Self::Variable(Variable::default()),
+            Self::Lists(_) => Self::Lists(Lists::default()),
+            Self::Maps(_) => Self::Maps(Maps::default()),
+        };
+        std::mem::replace(self, empty)
+    }
+
+    /// Forgets its values, and its memory if there were none.
+    fn clear(&mut self) {
+        match self {
+            Self::Int32(fixed) => fixed.clear(),
+            Self::Int64(fixed) => fixed.clear(),
+            Self::Address(fixed) => fixed.clear(),
+            Self::Mac(fixed) => fixed.clear(),
+            // Written as arrays, which took their memory.
+            Self::Variable(variable) => *variable = Variable::default(),
+            Self::Lists(lists) => *lists = Lists::default(),
+            Self::Maps(maps) => *maps = Maps::default(),
         }
     }
 
@@ -358,8 +387,24 @@ impl FlowBatch {
     }
 
     /// Buffers in order of the column table.
-    pub(crate) fn into_buffers(self) -> Vec<Buffer> {
-        self.buffers
+    pub(crate) fn buffers_mut(&mut self) -> &mut [Buffer] {
+        &mut self.buffers
+    }
+
+    /// Calls `see` with row and value wherever an integer column has one.
+    #[inline]
+    pub(crate) fn for_integers(&self, column: ColumnId, see: impl FnMut(usize, i64)) {
+        match &self.buffers[column as usize] {
+            Buffer::Int32(fixed) => fixed.for_values(see),
+            Buffer::Int64(fixed) => fixed.for_values(see),
+            _ => {}
+        }
+    }
+
+    /// Forgets all records; columns they had values in keep their memory.
+    fn clear(&mut self) {
+        self.rows = 0;
+        self.buffers.iter_mut().for_each(Buffer::clear);
     }
 
     /// Whether any record has something in this column.
@@ -423,9 +468,53 @@ impl FlowBatch {
     }
 }
 
+/// Batches that were written, for those to come: a full one takes some 8,000 pages, and
+/// the system clears each before it gives it.
+#[derive(Debug, Default)]
+pub(crate) struct Spares(Mutex<Vec<FlowBatch>>);
+
+impl Spares {
+    /// An empty batch.
+    pub(crate) fn take(&self) -> FlowBatch {
+        self.lock().pop().unwrap_or_default()
+    }
+
+    /// Keeps the memory of a batch, if there is not enough already.
+    pub(crate) fn put(&self, mut batch: FlowBatch) {
+        batch.clear();
+        let mut spares = self.lock();
+        if spares.len() < limits::SPARE_BATCHES_MAX {
+            spares.push(batch);
+        }
+    }
+
+    /// A thread that panicked holding the lock left the list whole.
+    fn lock(&self) -> MutexGuard<'_, Vec<FlowBatch>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_used_again_holds_nothing_of_before() {
+        let spares = Spares::default();
+        let mut batch = spares.take();
+        batch.int32(ColumnId::SrcPort).push(Some(53));
+        batch.int32(ColumnId::DstPort).push_n(53, 9);
+        batch.variable(ColumnId::Username).push(Some(b"joe"));
+        batch.add_rows(9);
+        spares.put(batch);
+        let mut batch = spares.take();
+        assert!(batch.is_empty() && batch.bytes() == 0);
+        assert!(COLUMNS.iter().all(|column| !batch.has(column.id)));
+        batch.int32(ColumnId::DstPort).push(None);
+        batch.add_rows(1);
+        assert_eq!(batch.integer(ColumnId::DstPort, 0), None);
+        assert_eq!(batch.integer(ColumnId::SrcPort, 0), None);
+    }
 
     #[test]
     fn columns_left_out_become_null_and_truncate_takes_back() {

@@ -9,13 +9,14 @@
 
 mod merge;
 mod recover;
+mod totals;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flow_common::column::{ColumnId, ExtraColumn};
-use flow_common::footer::{Exporter, Footer, JournalRange, Totals};
+use flow_common::column::ExtraColumn;
+use flow_common::footer::{Exporter, Footer, JournalRange};
 use flow_common::layout::{Hierarchy, STATE_DIR, Slot};
 use flow_common::tables::Row;
 use flow_common::{limits, schema};
@@ -31,6 +32,7 @@ use crate::trees::Tree;
 use crate::{durable, tables};
 
 pub(crate) use self::recover::{Recovered, journal_name};
+use self::totals::totals;
 
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -240,12 +242,12 @@ impl Store {
         }
     }
 
-    /// A batch as the octets of a part.
+    /// A batch as the octets of a part; its memory may be used again.
     pub(crate) fn encode(
         &self,
         slot: Slot,
         content: Content,
-        batch: FlowBatch,
+        batch: &mut FlowBatch,
         facts: SlotFacts,
         journal: Option<JournalRange>,
     ) -> Result<EncodedPart, WriteError> {
@@ -256,21 +258,27 @@ impl Store {
             writer: concat!("flowcapd ", env!("CARGO_PKG_VERSION")).to_owned(),
             ident: self.tree.ident.clone(),
             slot,
-            totals: totals(&batch),
+            totals: totals(batch),
             exporters: facts.exporters,
             kernel_dropped: facts.kernel_dropped,
             elements: format.elements().to_vec(),
             replaces: Vec::new(),
             journal,
         };
-        let encode = || {
-            let mut encoder = Encoder::new(Vec::new(), format)?;
+        let mut encode = || {
+            let mut encoder = Encoder::new(format.take_octets(), format)?;
             encoder.write(batch)?;
             encoder.finish(footer.to_metadata())
         };
         let path = || self.directory(slot, content).join(slot.part_name(0));
         let bytes = encode().map_err(|source| WriteError::Encode { path: path(), source })?;
         Ok(EncodedPart { bytes, rows, footer })
+    }
+
+    /// Keeps the memory of a part that was written, for the next one.
+    pub(crate) fn reuse(&self, content: Content, encoded: EncodedPart) {
+        let format = if content == Content::Flows { &self.flows } else { &self.options };
+        format.keep_octets(encoded.bytes);
     }
 
     /// Writes a part as the n-th of its slot, or the first after it whose name is free.
@@ -341,23 +349,4 @@ impl Store {
         let publish = |source| WriteError::Publish { path: path.to_owned(), source };
         self.fs.sync_directory(path).map_err(publish)
     }
-}
-
-fn totals(batch: &FlowBatch) -> Totals {
-    let mut totals = Totals::default();
-    let (counts_flows, has_events) = (batch.has(ColumnId::FlowCount), batch.has(ColumnId::Contributes));
-    for row in 0..batch.rows() {
-        let integer = |column| batch.integer(column, row);
-        let counter = |column| integer(column).map_or(0, i64::cast_unsigned);
-        let protocol = integer(ColumnId::Protocol).and_then(|number| u8::try_from(number).ok());
-        let flows = if counts_flows { integer(ColumnId::FlowCount).map_or(1, i64::cast_unsigned) } else { 1 };
-        if has_events && integer(ColumnId::Contributes) == Some(0) {
-            totals.add_event();
-        } else {
-            totals.add_record(protocol, flows, counter(ColumnId::Packets), counter(ColumnId::Bytes));
-        }
-        let (start, end) = (integer(ColumnId::FlowStart), integer(ColumnId::FlowEnd));
-        totals.add_span(start.or(end), end.or(start));
-    }
-    totals
 }

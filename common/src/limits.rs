@@ -309,6 +309,9 @@ pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// two let it work while the next fills.
 pub const WRITER_QUEUE_BATCHES: usize = 2;
 
+/// Batches kept for use again, some 31 MB each: what is written returns while one fills.
+pub const SPARE_BATCHES_MAX: usize = 2;
+
 /// Buffer of a capture being read, octets: the largest packet and the header of
 /// its block fit many times.
 pub const CAPTURE_BUFFER_BYTES: usize = 4 << 20;

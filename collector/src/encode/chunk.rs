@@ -54,13 +54,14 @@ pub(super) struct DataPage<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    pub(super) fn new(descr: ColumnDescPtr, codec: Codec, pages: &'a mut Pages) -> Self {
+    /// A chunk whose octets go to `memory`, which is empty.
+    pub(super) fn new(descr: ColumnDescPtr, codec: Codec, pages: &'a mut Pages, memory: Vec<u8>) -> Self {
         let column_index = ColumnIndexBuilder::new(descr.physical_type());
         Self {
             descr,
             codec,
             pages,
-            sink: TrackedWrite::new(Vec::new()),
+            sink: TrackedWrite::new(memory),
             column_index,
             offset_index: OffsetIndexBuilder::new(),
             bounds: Vec::new(),

@@ -69,9 +69,9 @@ fn batch(rows: usize, seed: u64) -> FlowBatch {
     batch
 }
 
-fn encoded(batches: Vec<FlowBatch>, format: &Arc<Format>) -> bytes::Bytes {
+fn encoded(batches: Vec<FlowBatch>, format: &Arc<Format>) -> Bytes {
     let mut encoder = Encoder::new(Vec::new(), format).unwrap();
-    batches.into_iter().for_each(|batch| encoder.write(batch).unwrap());
+    batches.into_iter().for_each(|mut batch| encoder.write(&mut batch).unwrap());
     encoder.finish(vec![("flowcap.test".to_owned(), "here".to_owned())]).unwrap().into()
 }
 
@@ -202,6 +202,6 @@ fn a_column_that_must_not_be_null_is_an_error_and_no_file() {
     batch.int64(ColumnId::Received).push_n(1, 2);
     batch.add_rows(2);
     let format = Arc::new(Format::new(Vec::new(), Compression::None));
-    let error = Encoder::new(Vec::new(), &format).unwrap().write(batch).unwrap_err();
+    let error = Encoder::new(Vec::new(), &format).unwrap().write(&mut batch).unwrap_err();
     assert!(error.to_string().contains("must not be NULL"), "{error}");
 }

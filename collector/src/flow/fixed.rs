@@ -226,6 +226,41 @@ impl<T: Copy + Default + PartialEq> Fixed<T> {
         })
     }
 
+    /// Calls `see` with row and value of all that are no NULL.
+    #[inline]
+    pub(crate) fn for_values<V: From<T>>(&self, mut see: impl FnMut(usize, V)) {
+        let mut row = 0;
+        for piece in self.pieces() {
+            let n = match piece {
+                Piece::Values { values, valid: [] } => {
+                    values.iter().enumerate().for_each(|(n, &value)| see(row + n, value.into()));
+                    values.len()
+                }
+                Piece::Values { values, valid } => {
+                    let values = values.iter().zip(valid).enumerate().filter(|(_, (_, valid))| **valid);
+                    values.for_each(|(n, (&value, _))| see(row + n, value.into()));
+                    valid.len()
+                }
+                Piece::Run { value, n } => {
+                    value.into_iter().for_each(|value| (row..row + n).for_each(|row| see(row, value.into())));
+                    n
+                }
+            };
+            row += n;
+        }
+    }
+
+    /// Forgets its values, and its memory if there were none.
+    pub(crate) fn clear(&mut self) {
+        if self.len() == 0 {
+            *self = Self::default();
+        }
+        self.values.clear();
+        self.valid.clear();
+        self.runs.clear();
+        self.repeated = (0, 0);
+    }
+
     /// Makes room for so many rows.
     pub(crate) fn reserve(&mut self, rows: usize) {
         self.values.reserve(rows);
@@ -311,6 +346,9 @@ mod tests {
                     Piece::Run { value, n } => vec![value; n],
                 });
                 assert_eq!(rows.collect::<Vec<_>>(), pair.plain);
+                let mut values = vec![None; n];
+                pair.fixed.for_values(|row, value: i64| values[row] = i32::try_from(value).ok());
+                assert_eq!(values, pair.plain);
             }
         }
     }

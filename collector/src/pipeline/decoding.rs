@@ -29,6 +29,7 @@ use crate::control::Watch;
 use crate::datagram::{Block, Datagram, Transport, TransportSession};
 use crate::decode::{DecodeError, Decoder, FlowSink, Outcome, Reason, Report};
 use crate::facts::{Facts, Tables};
+use crate::flow::Spares;
 use crate::journal::Journal;
 use crate::live::{Live, Window};
 use crate::log::LogLimit;
@@ -49,6 +50,14 @@ struct Pending {
     exporters: ExporterTable,
 }
 
+impl Pending {
+    /// Nothing, in the memory of what was written.
+    fn new(spares: &Spares) -> Self {
+        let sink = FlowSink { flows: spares.take(), ..FlowSink::default() };
+        Self { sink, exporters: ExporterTable::default() }
+    }
+}
+
 /// The decode thread.
 pub(super) struct Decode {
     decoder: Decoder,
@@ -65,6 +74,7 @@ pub(super) struct Decode {
     others: BTreeMap<Place, Pending>,
     /// Records in those.
     other_rows: u64,
+    spares: Arc<Spares>,
     slot: Option<Slot>,
     slot_secs: u32,
     kernel_dropped_before: u64,
@@ -123,6 +133,7 @@ impl Decode {
             current: Pending::default(),
             others: BTreeMap::new(),
             other_rows: 0,
+            spares: Arc::default(),
             slot: None,
             slot_secs: config.slot_secs,
             kernel_dropped_before: 0,
@@ -368,7 +379,7 @@ impl Decode {
             return;
         }
         self.leave();
-        self.current = self.others.remove(&place).unwrap_or_default();
+        self.current = self.others.remove(&place).unwrap_or_else(|| Pending::new(&self.spares));
         let rows = self.current.sink.rows();
         self.other_rows -= (rows.0 + rows.1) as u64;
         self.place = Some(place);
@@ -402,7 +413,7 @@ impl Decode {
 
     fn hand_on_if_full(&mut self) {
         if let Some(place) = self.place.filter(|_| self.current.sink.is_full()) {
-            let current = std::mem::take(&mut self.current);
+            let current = std::mem::replace(&mut self.current, Pending::new(&self.spares));
             self.hand_on(place, current);
         }
         // Many places with few records each, or late ones that come and come.
@@ -540,7 +551,8 @@ impl Decode {
             self.send(tree);
         }
         let range = (self.cut_position, self.block_end);
-        self.send(ToWriter::Gathered(Gathered { tree, slot, flows, options, facts, range }));
+        let spares = Arc::clone(&self.spares);
+        self.send(ToWriter::Gathered(Gathered { tree, slot, flows, options, spares, facts, range }));
     }
 
     fn send(&self, message: ToWriter) {

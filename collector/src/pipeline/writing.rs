@@ -19,7 +19,7 @@ use super::publishing::Slots;
 use crate::disk::Disk;
 use crate::durable;
 use crate::facts::Tables;
-use crate::flow::FlowBatch;
+use crate::flow::{FlowBatch, Spares};
 use crate::fs::Fs;
 use crate::journal::Journal;
 use crate::metrics::{Counter, Metrics};
@@ -54,6 +54,8 @@ pub(super) struct Gathered {
     pub(super) slot: Slot,
     pub(super) flows: FlowBatch,
     pub(super) options: FlowBatch,
+    /// Where their memory goes.
+    pub(super) spares: Arc<Spares>,
     pub(super) facts: SlotFacts,
     /// Positions of the journal they come from.
     pub(super) range: (u64, u64),
@@ -213,7 +215,7 @@ impl Writing {
     }
 
     fn gathered(&mut self, gathered: Gathered) {
-        let Gathered { tree, slot, flows, options, facts, range } = gathered;
+        let Gathered { tree, slot, mut flows, mut options, spares, facts, range } = gathered;
         let Some(store) = self.stores.get(&tree).cloned() else {
             unreachable!("the decoder tells of trees before it uses them")
         };
@@ -223,8 +225,9 @@ impl Writing {
         flow_slot.facts.kernel_dropped += facts.kernel_dropped;
         let facts =
             if flows.is_empty() { SlotFacts::default() } else { std::mem::take(&mut flow_slot.facts) };
-        self.batch(&store, place, flows, facts, range);
-        self.batch(&store, (tree, slot, Content::Options), options, SlotFacts::default(), range);
+        self.batch(&store, place, &mut flows, facts, range);
+        self.batch(&store, (tree, slot, Content::Options), &mut options, SlotFacts::default(), range);
+        spares.put(flows);
     }
 
     fn slot_of(&mut self, store: &Store, place: Place) -> &mut OpenSlot {
@@ -238,7 +241,7 @@ impl Writing {
         &mut self,
         store: &Arc<Store>,
         place: Place,
-        batch: FlowBatch,
+        batch: &mut FlowBatch,
         facts: SlotFacts,
         range: (u64, u64),
     ) {
@@ -255,13 +258,16 @@ impl Writing {
             from: range.0,
             to: range.1,
         });
-        let encoded = store.encode(slot, content, batch, facts, journal);
-        let written = encoded.and_then(|encoded| match self.part(store, place, &encoded) {
-            Ok(part) => Ok(part),
-            // The ballast makes room for the end of this slot.
-            Err(error) if error.is_disk_full() && !self.make_room() => Err(error),
-            // What failed once may not fail again.
-            Err(_) => self.part(store, place, &encoded),
+        let written = store.encode(slot, content, batch, facts, journal).and_then(|encoded| {
+            let written = match self.part(store, place, &encoded) {
+                Ok(part) => Ok(part),
+                // The ballast makes room for the end of this slot.
+                Err(error) if error.is_disk_full() && !self.make_room() => Err(error),
+                // What failed once may not fail again.
+                Err(_) => self.part(store, place, &encoded),
+            };
+            store.reuse(content, encoded);
+            written
         });
         match written {
             Ok(part) => {
