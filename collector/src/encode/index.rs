@@ -43,6 +43,8 @@ impl Key for u128 {
 pub(super) struct Interner<K> {
     slots: Vec<(K, u32)>,
     n: usize,
+    /// Keys of late, about: a table that begins with room for them need not grow.
+    n_expected: usize,
     seed: u64,
     factor: u64,
 }
@@ -50,12 +52,20 @@ pub(super) struct Interner<K> {
 impl<K: Key> Interner<K> {
     pub(super) fn new() -> Self {
         let random = RandomState::default();
-        Self { slots: Vec::new(), n: 0, seed: random.hash_one(1), factor: random.hash_one(2) | 1 }
+        Self {
+            slots: Vec::new(),
+            n: 0,
+            n_expected: 0,
+            seed: random.hash_one(1),
+            factor: random.hash_one(2) | 1,
+        }
     }
 
     pub(super) fn clear(&mut self) {
+        self.n_expected = self.n.max(self.n_expected / 2);
+        let n_slots = (2 * self.n_expected + 1).next_power_of_two().max(SLOTS_MIN);
         self.slots.clear();
-        self.slots.resize(SLOTS_MIN, (K::default(), NONE));
+        self.slots.resize(n_slots, (K::default(), NONE));
         self.n = 0;
     }
 

@@ -25,26 +25,55 @@ fn put_zigzag(out: &mut Vec<u8>, value: i64) {
     put_varint(out, ((value << 1) ^ (value >> 63)).cast_unsigned());
 }
 
+/// Values packed at a time: of any width they fill whole words.
+const LANES: usize = 32;
+
 /// Appends the low `width` bits of each value, the first in the lowest bits. As many
 /// values as fill whole octets.
-fn pack(out: &mut Vec<u8>, values: impl ExactSizeIterator<Item = u64>, width: u32) {
-    out.reserve(values.len() * width as usize / 8 + 8);
-    if width > 32 {
-        return pack_wide(out, values, width);
+fn pack(out: &mut Vec<u8>, values: &[u32], width: u32) {
+    macro_rules! by_width {
+        ($($width:literal)*) => {
+            match width {
+                $($width => pack_words::<$width>(out, values),)*
+                _ => {}
+            }
+        };
     }
-    let (mut bits, mut n_bits) = (0u64, 0);
-    for value in values {
-        bits |= value << n_bits;
-        n_bits += width;
-        if n_bits >= 32 {
-            out.extend_from_slice(&(bits as u32).to_le_bytes());
-            bits >>= 32;
-            n_bits -= 32;
-        }
-    }
-    out.extend_from_slice(&bits.to_le_bytes()[..n_bits.div_ceil(8) as usize]);
+    by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
 }
 
+/// As [`pack`]: with the width known the compiler knows every shift.
+fn pack_words<const WIDTH: usize>(out: &mut Vec<u8>, values: &[u32]) {
+    out.reserve(values.len().next_multiple_of(LANES) * WIDTH / 8);
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        out.extend_from_slice(words::<WIDTH>(chunk).as_flattened());
+    }
+    if !rest.is_empty() {
+        let mut last = [0; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        out.extend_from_slice(&words::<WIDTH>(&last).as_flattened()[..(rest.len() * WIDTH).div_ceil(8)]);
+    }
+}
+/// Values of a width side by side, as the words they fill.
+#[inline]
+fn words<const WIDTH: usize>(values: &[u32; LANES]) -> [[u8; 4]; WIDTH] {
+    let mut words = [0; WIDTH];
+    // Written out, so that every shift is a constant: the compiler does not unroll it.
+    macro_rules! put {
+        ($($lane:literal)*) => {$(
+            let (word, shift) = ($lane * WIDTH / 32, $lane * WIDTH % 32);
+            words[word] |= values[$lane] << shift;
+            if shift + WIDTH > 32 {
+                words[word + 1] |= values[$lane] >> (32 - shift);
+            }
+        )*};
+    }
+    put!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
+    words.map(u32::to_le_bytes)
+}
+
+/// As [`pack`], for widths beyond 32 bits.
 fn pack_wide(out: &mut Vec<u8>, values: impl Iterator<Item = u64>, width: u32) {
     let (mut bits, mut n_bits) = (0u128, 0);
     for value in values {
@@ -119,7 +148,7 @@ impl<'a> Hybrid<'a> {
         }
         self.pending.resize(self.pending.len().next_multiple_of(GROUP), 0);
         put_varint(self.out, (self.pending.len() / GROUP) as u64 * 2 + 1);
-        pack(self.out, self.pending.iter().map(|&value| value.into()), self.width);
+        pack(self.out, self.pending, self.width);
         self.pending.clear();
     }
 }
@@ -144,8 +173,15 @@ pub(super) fn put_deltas(out: &mut Vec<u8>, values: &[i64]) {
         });
         out.extend(widths.iter().map(|&width| width as u8));
         for (index, width) in widths.into_iter().enumerate() {
-            if index * MINIBLOCK < n {
-                pack(out, deltas[index * MINIBLOCK..][..MINIBLOCK].iter().map(over), width);
+            if index * MINIBLOCK >= n {
+                break;
+            }
+            let miniblock = &deltas[index * MINIBLOCK..][..MINIBLOCK];
+            if width > 32 {
+                pack_wide(out, miniblock.iter().map(over), width);
+            } else {
+                let narrow: [u32; MINIBLOCK] = std::array::from_fn(|at| over(&miniblock[at]) as u32);
+                pack(out, &narrow, width);
             }
         }
     }
@@ -187,5 +223,33 @@ impl<'a> Blocks<'a> {
             *delta = value.wrapping_sub(*before);
         }
         self.values.len() - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_values_lie_bit_by_bit() {
+        for width in 0..=64u32 {
+            for n in [0, 8, 32, 40, 96, 104] {
+                let mask = u64::MAX.checked_shr(64 - width).unwrap_or(0);
+                let values: Vec<u64> =
+                    (1..=n).map(|at: u64| at.wrapping_mul(0x9e37_79b9_7f4a_7c15) & mask).collect();
+                let mut out = vec![9];
+                if width > 32 {
+                    pack_wide(&mut out, values.iter().copied(), width);
+                } else {
+                    let narrow: Vec<_> = values.iter().map(|&value| value as u32).collect();
+                    pack(&mut out, &narrow, width);
+                }
+                let bit = |at: usize| u64::from(out[1 + at / 8] >> (at % 8) & 1);
+                let seen = (0..n as usize)
+                    .map(|at| (0..width as usize).map(|n| bit(at * width as usize + n) << n).sum::<u64>());
+                assert_eq!(seen.collect::<Vec<_>>(), values, "{width} bits");
+                assert_eq!(out.len(), 1 + n as usize * width as usize / 8);
+            }
+        }
     }
 }
