@@ -104,6 +104,12 @@ impl Block {
         self.n_datagrams += 1;
     }
 
+    /// Makes room for datagrams of so many octets each, in one allocation.
+    pub(crate) fn reserve<'a>(&mut self, n_bytes: impl ExactSizeIterator<Item = &'a usize>) {
+        let heads = n_bytes.len() * ENTRY_HEADER_BYTES;
+        self.bytes.reserve(BLOCK_HEADER_BYTES + heads + n_bytes.sum::<usize>());
+    }
+
     fn entry(&mut self, kind: u8, session: TransportSession, received_at: Timestamp, payload: &[u8]) {
         if self.bytes.is_empty() {
             self.bytes.resize(BLOCK_HEADER_BYTES, 0);

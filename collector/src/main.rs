@@ -146,6 +146,9 @@ impl Signals {
     }
 }
 
+/// Longest pause between two looks whether all is done.
+const FINISHED_PAUSE_MAX: Duration = Duration::from_millis(200);
+
 /// What a signal asks for.
 enum Asked {
     Stop,
@@ -210,10 +213,13 @@ fn size(bytes: usize) -> String {
     }
 }
 
-/// Waits until there is nothing left to do: a capture is read.
+/// Waits until there is nothing left to do: a capture is read. Who listens for years need
+/// not be looked at often.
 async fn finished(running: &Running) {
+    let mut pause = Duration::from_millis(5);
     while !running.is_finished() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(FINISHED_PAUSE_MAX);
     }
 }
 

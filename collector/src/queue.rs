@@ -19,6 +19,10 @@ const FULL_PAUSE: Duration = Duration::from_millis(1);
 /// Pause of the decoder when it has taken all there is: at 200,000 flows a second some
 /// four bursts come meanwhile, at four million 2 MiB, a fraction of what memory may hold.
 const EMPTY_PAUSE: Duration = Duration::from_millis(8);
+/// Where so little was taken since the last pause, fewer wake-ups cost no memory worth the
+/// name.
+const LONG_EMPTY_PAUSE: Duration = Duration::from_millis(20);
+const LITTLE_BYTES: usize = 256 << 10;
 
 /// A block in memory, and where it lies in the journal: `start` is `end` without one.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ struct Held {
 struct State {
     blocks: VecDeque<Held>,
     bytes: usize,
+    /// Octets taken since it was last empty.
+    taken_bytes: usize,
     /// Position after the last block appended.
     tail: u64,
     /// Threads that still fill it.
@@ -144,8 +150,9 @@ impl Queue {
         let mut state = self.lock();
         if is_waiting(&mut state) {
             // Several bursts then cost one wake-up, not one each.
+            let is_little = (1..LITTLE_BYTES).contains(&std::mem::take(&mut state.taken_bytes));
             drop(state);
-            std::thread::sleep(EMPTY_PAUSE);
+            std::thread::sleep(if is_little { LONG_EMPTY_PAUSE } else { EMPTY_PAUSE });
             state = self.wait_while(self.lock(), is_waiting);
         }
         let first = state.blocks.front().map_or(state.tail, |held| held.start);
@@ -154,6 +161,7 @@ impl Queue {
         }
         let Held { end, block, .. } = state.blocks.pop_front()?;
         state.bytes -= block.bytes();
+        state.taken_bytes += block.bytes();
         self.notify(state);
         self.taken.notify_waiters();
         Some(Next::Block(block, end))
