@@ -29,7 +29,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ use self::receive::{Receive, read_capture};
 use self::retiring::Retiring;
 use self::serving::Serving;
 use self::streams::StreamThread;
-use self::writing::Writing;
+use self::writing::{ToWriter, Writing};
 use crate::config::{Changes, Config, Source};
 use crate::control::Control;
 use crate::exec::{Hooks, exec};
@@ -53,17 +53,20 @@ use crate::http::local::LocalSocket;
 use crate::http::{Observed, Paces, Progress};
 use crate::inherit::Inherited;
 use crate::inherit::counted::{Counted, SOCKETS};
-use crate::journal::{Journal, ListenerAddr};
+use crate::journal::Journal;
 use crate::live::Window;
 use crate::log::n_suppressed;
 use crate::metrics::Metrics;
+use crate::process::DiskSpace;
 use crate::queue::Queue;
 use crate::repeat::{Repeater, Repeating};
 use crate::service::Heartbeat;
-use crate::socket::{Listener, Receiver};
+use crate::socket::Receiver;
 use crate::stream::connection::Shared;
 use crate::stream::tls::Identity;
 use crate::stream::{Protocol, StreamBounds, affordable};
+use crate::trees::Routes;
+use crate::writer::Store;
 
 /// A collector could not start.
 #[derive(Debug, thiserror::Error)]
@@ -261,128 +264,51 @@ pub fn start_inheriting(
     clock: Arc<dyn Clock>,
     echo: Option<Box<dyn Write + Send>>,
 ) -> Result<Running, StartError> {
-    let Doors {
-        mut input,
-        listeners,
-        granted_bytes,
-        streams,
-        stream_listeners,
-        metrics,
-        repeating,
-        http,
-        stop,
-        control,
-    } = Doors::open(config, inherited)?;
-    let keeps_sources = repeating.as_ref().is_none_or(|one| one.thread.keeps_sources());
+    let mut doors = Doors::open(config, inherited)?;
+    let keeps_sources = doors.repeating.as_ref().is_none_or(|one| one.thread.keeps_sources());
     let is_capture = matches!(config.source, Source::Capture(_));
     let home = opening::home(RealFs::shared(), config)?;
-    let held: &mut [Listener] = match &mut input {
-        Input::Listeners(listeners) => listeners,
-        Input::Capture(_) => &mut [],
-    };
-    let counted = Arc::new(Counted::restore(home.state_directory().join(SOCKETS), held));
+    let counted =
+        Arc::new(Counted::restore(home.state_directory().join(SOCKETS), doors.input.listeners_mut()));
     let routes = opening::routes(config, &home);
     let (mut lock, mut journaled) = (None, None);
     // A capture is decoded the same whatever was seen before it, and can be read again.
     if !is_capture {
         lock = Some(opening::lock(&home)?);
-        let datagrams = listeners.iter().map(|&addr| ListenerAddr { addr, is_stream: false });
-        let connections = stream_listeners.iter().map(|&(_, addr)| ListenerAddr { addr, is_stream: true });
-        let all = datagrams.chain(connections).collect();
-        journaled = Some(opening::journal(&home, all, config.bounds.journal_bytes, &*clock, &metrics)?);
+        let bytes_max = config.bounds.journal_bytes;
+        let addrs = doors.listener_addrs();
+        journaled = Some(opening::journal(&home, addrs, bytes_max, &*clock, &doors.metrics)?);
     }
     let journal = journaled.as_ref().map(|journaled| Arc::clone(&journaled.journal));
-    let n_senders = 1 + usize::from(streams.is_some());
-    let queue = Arc::new(Queue::new(config.bounds.queue_bytes, n_senders, journal.clone()));
-    let (repeater, repeat) = repeating.map(start_repeat).transpose()?.unzip();
-    let run_streams = |streams: StreamThread| {
-        let (queue, clock, metrics) = (Arc::clone(&queue), Arc::clone(&clock), Arc::clone(&metrics));
-        let bounds = config.streams.bounds;
-        let bounds = StreamBounds { connections: affordable(bounds.connections), ..bounds };
-        // Numbers that no earlier run has used for a connection.
-        let first = journal.as_ref().map_or(0, |journal| journal.live_from());
-        spawn("streams", move || streams.run(Shared::new(queue, clock, metrics, bounds), first))
-    };
-    let streams = streams.map(run_streams).transpose()?;
-    let heartbeat = Arc::new(Heartbeat::default());
-    let retiring = Retiring {
-        control: Arc::clone(&control),
-        clock: Arc::clone(&clock),
-        stop: Arc::clone(&stop),
-        disk: Arc::default(),
-    };
-    retiring.disk.read(&config.root);
-    let window = Arc::new(Window::default());
-    let observed = observed(config, &metrics, &window, &stream_listeners, &journal, &heartbeat, &retiring);
-    let serving = observed.map(|observed| serve(config, http, observed)).transpose()?;
-    let receive = match input {
-        Input::Listeners(listeners) => {
-            let receive = Receive {
-                receiver: Receiver::new(listeners),
-                repeater,
-                clock,
-                stop: Arc::clone(&stop),
-                metrics: Arc::clone(&metrics),
-                heartbeat: Arc::clone(&heartbeat),
-                counted: Arc::clone(&counted),
-                // With connections, ports for datagrams may well be silent.
-                silent_after: streams
-                    .is_none()
-                    .then_some(Duration::from_secs(config.bounds.silent_listener_secs)),
-            };
-            let queue = Arc::clone(&queue);
-            spawn("receive", move || receive.run(&queue))?
-        }
-        Input::Capture(capture) => {
-            let (queue, metrics, stop) = (Arc::clone(&queue), Arc::clone(&metrics), Arc::clone(&stop));
-            spawn("receive", move || {
-                read_capture(capture, &queue, &metrics, &stop).map_err(|error| error.to_string())
-            })?
-        }
-    };
-    let (sender, batches) = sync_channel(limits::WRITER_QUEUE_BATCHES);
-    let echo = echo.map(|out| echoing::echo(out, is_capture, Arc::clone(&metrics)));
+    let shared = Common::new(config, &doors, journal, counted, clock);
+    let (repeater, repeat) = doors.repeating.take().map(start_repeat).transpose()?.unzip();
+    let has_streams = doors.streams.is_some();
+    let streams = doors.streams.take().map(|streams| shared.start_streams(config, streams)).transpose()?;
+    shared.disk.read(&config.root);
+    let observed = shared.observed(config, &doors.stream_listeners);
+    let serving = observed.map(|observed| serve(config, doors.http.take(), observed)).transpose()?;
+    let receive = shared.start_receive(config, doors.input, repeater, has_streams)?;
+    let echo = echo.map(|out| echoing::echo(out, is_capture, Arc::clone(&shared.metrics)));
     let (echo, echo_thread) = echo.unzip();
     let echo_thread = echo_thread.map(|thread| spawn("echo", move || thread.run())).transpose()?;
-    let (publisher, slots) = channel();
-    let mut write = Writing::new(Arc::clone(&home), journal.clone(), Arc::clone(&metrics), publisher);
-    if !is_capture {
-        for (id, tree) in routes.iter() {
-            write.adopt(id, tree.clone()).map_err(|error| StartError::new(error, None))?;
-        }
-    }
-    let retiring = (!is_capture).then(|| spawn("retention", move || retiring.run())).transpose()?;
-    let mut decode = Decode::new(config, routes, Arc::clone(&metrics), sender, echo)
-        .with_window(window)
+    let Writers { batches, write, publish, exec } = shared.start_write(config, &home, &routes, is_capture)?;
+    let retiring = (!is_capture).then(|| shared.start_retiring(&doors.control)).transpose()?;
+    let decode = Decode::new(config, routes, Arc::clone(&shared.metrics), batches, echo)
+        .with_window(Arc::clone(&shared.window))
         .with_tables(opening::read_tables(&home))
-        .with_control(control.watch())
-        .with_stop(Arc::clone(&stop), Duration::from_millis(limits::ENDING_DECODE_MS_MAX));
-    if let Some(Journaled { journal, listeners, snapshot }) = journaled {
-        let replay_from = journal.replay_from();
-        decode = decode.with_state(listeners, snapshot.as_ref()).with_journal(journal, replay_from);
-    }
-    let sync = journal.map(|journal| sync(journal, counted)).transpose()?;
-    let decode = spawn("decode", move || {
-        let _closing = queue.close_on_drop();
-        decode.replay();
-        opening::replayed(&home);
-        decode.run(&queue);
-    })?;
-    let write = spawn("write", move || write.run(&batches))?;
-    let (hooks, exec) = start_exec(config, &metrics)?;
-    let publish = {
-        let metrics = Arc::clone(&metrics);
-        spawn("publish", move || publishing::run(&slots, &hooks, &metrics))?
-    };
+        .with_control(doors.control.watch())
+        .with_stop(Arc::clone(&shared.stop), Duration::from_millis(limits::ENDING_DECODE_MS_MAX));
+    let sync = shared.start_sync()?;
+    let decode = shared.start_decode(decode, journaled, home)?;
     Ok(Running {
-        listeners,
-        granted_bytes,
+        listeners: doors.listeners,
+        granted_bytes: doors.granted_bytes,
         keeps_sources,
-        stream_listeners,
-        stop,
-        control,
-        heartbeat,
-        metrics,
+        stream_listeners: doors.stream_listeners,
+        stop: doors.stop,
+        control: doors.control,
+        heartbeat: shared.heartbeat,
+        metrics: shared.metrics,
         receive,
         streams,
         decode,
@@ -399,30 +325,177 @@ pub fn start_inheriting(
     })
 }
 
-/// What status and metrics are made from; a capture has none.
-fn observed(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-    window: &Arc<Window>,
-    stream_listeners: &[(Protocol, SocketAddr)],
-    journal: &Option<Arc<Journal>>,
-    heartbeat: &Arc<Heartbeat>,
-    retiring: &Retiring,
-) -> Option<Observed> {
-    matches!(config.source, Source::Listen(_)).then(|| Observed {
-        metrics: Arc::clone(metrics),
-        window: Arc::clone(window),
-        stream_listeners: stream_listeners.to_vec(),
-        clock: Arc::clone(&retiring.clock),
-        started_at: retiring.clock.now(),
-        journal: journal.clone(),
-        heartbeat: Arc::clone(heartbeat),
-        root: config.root.clone(),
-        disk: Arc::clone(&retiring.disk),
-        buffer_bytes_asked: config.socket.buffer_bytes.unwrap_or(limits::SOCKET_BUFFER_BYTES) as u64,
-        progress: Progress::default(),
-        paces: Paces::default(),
-    })
+/// A thread that may fail.
+type Ending = JoinHandle<Result<(), String>>;
+
+/// The threads behind the decoder, and where it sends to.
+struct Writers {
+    batches: SyncSender<ToWriter>,
+    write: Ending,
+    publish: Ending,
+    exec: Option<JoinHandle<()>>,
+}
+
+/// What several threads have in common.
+struct Common {
+    queue: Arc<Queue>,
+    journal: Option<Arc<Journal>>,
+    counted: Arc<Counted>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    stop: Arc<AtomicBool>,
+    heartbeat: Arc<Heartbeat>,
+    window: Arc<Window>,
+    disk: Arc<DiskSpace>,
+}
+
+impl Common {
+    fn new(
+        config: &Config,
+        doors: &Doors,
+        journal: Option<Arc<Journal>>,
+        counted: Arc<Counted>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let n_senders = 1 + usize::from(doors.streams.is_some());
+        Self {
+            queue: Arc::new(Queue::new(config.bounds.queue_bytes, n_senders, journal.clone())),
+            journal,
+            counted,
+            clock,
+            metrics: Arc::clone(&doors.metrics),
+            stop: Arc::clone(&doors.stop),
+            heartbeat: Arc::default(),
+            window: Arc::default(),
+            disk: Arc::default(),
+        }
+    }
+
+    fn start_streams(&self, config: &Config, streams: StreamThread) -> Result<Ending, StartError> {
+        let bounds = config.streams.bounds;
+        let bounds = StreamBounds { connections: affordable(bounds.connections), ..bounds };
+        let (queue, clock, metrics) =
+            (Arc::clone(&self.queue), Arc::clone(&self.clock), Arc::clone(&self.metrics));
+        // Numbers that no earlier run has used for a connection.
+        let first = self.journal.as_ref().map_or(0, |journal| journal.live_from());
+        spawn("streams", move || streams.run(Shared::new(queue, clock, metrics, bounds), first))
+    }
+
+    fn start_receive(
+        &self,
+        config: &Config,
+        input: Input,
+        repeater: Option<Repeater>,
+        has_streams: bool,
+    ) -> Result<Ending, StartError> {
+        let (queue, metrics, stop) =
+            (Arc::clone(&self.queue), Arc::clone(&self.metrics), Arc::clone(&self.stop));
+        let listeners = match input {
+            Input::Listeners(listeners) => listeners,
+            Input::Capture(capture) => {
+                return spawn("receive", move || {
+                    read_capture(capture, &queue, &metrics, &stop).map_err(|error| error.to_string())
+                });
+            }
+        };
+        let receive = Receive {
+            receiver: Receiver::new(listeners),
+            repeater,
+            clock: Arc::clone(&self.clock),
+            stop,
+            metrics,
+            heartbeat: Arc::clone(&self.heartbeat),
+            counted: Arc::clone(&self.counted),
+            // With connections, ports for datagrams may well be silent.
+            silent_after: (!has_streams).then_some(Duration::from_secs(config.bounds.silent_listener_secs)),
+        };
+        spawn("receive", move || receive.run(&queue))
+    }
+
+    fn start_decode(
+        &self,
+        mut decode: Decode,
+        journaled: Option<Journaled>,
+        home: Arc<Store>,
+    ) -> Result<JoinHandle<()>, StartError> {
+        if let Some(Journaled { journal, listeners, snapshot }) = journaled {
+            let replay_from = journal.replay_from();
+            decode = decode.with_state(listeners, snapshot.as_ref()).with_journal(journal, replay_from);
+        }
+        let queue = Arc::clone(&self.queue);
+        spawn("decode", move || {
+            let _closing = queue.close_on_drop();
+            decode.replay();
+            opening::replayed(&home);
+            decode.run(&queue);
+        })
+    }
+
+    /// Starts the threads that write and publish, and one for commands; what is sent to the
+    /// first of them goes through all.
+    fn start_write(
+        &self,
+        config: &Config,
+        home: &Arc<Store>,
+        routes: &Routes,
+        is_capture: bool,
+    ) -> Result<Writers, StartError> {
+        let (sender, batches) = sync_channel(limits::WRITER_QUEUE_BATCHES);
+        let (publisher, slots) = channel();
+        let mut write =
+            Writing::new(Arc::clone(home), self.journal.clone(), Arc::clone(&self.metrics), publisher);
+        if !is_capture {
+            for (id, tree) in routes.iter() {
+                write.adopt(id, tree.clone()).map_err(|error| StartError::new(error, None))?;
+            }
+        }
+        let write = spawn("write", move || write.run(&batches))?;
+        let (hooks, exec) = start_exec(config, &self.metrics)?;
+        let metrics = Arc::clone(&self.metrics);
+        let publish = spawn("publish", move || publishing::run(&slots, &hooks, &metrics))?;
+        Ok(Writers { batches: sender, write, publish, exec })
+    }
+
+    /// Starts the thread that syncs the journal, and keeps what was counted on sockets,
+    /// until the sender goes.
+    fn start_sync(&self) -> Result<Option<(Sender<()>, JoinHandle<()>)>, StartError> {
+        let Some(journal) = self.journal.clone() else { return Ok(None) };
+        let counted = Arc::clone(&self.counted);
+        let (sender, receiver) = channel();
+        let pause = Duration::from_millis(limits::JOURNAL_SYNC_MS);
+        let run = move || {
+            while receiver.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                journal.sync();
+                counted.save();
+            }
+            counted.save();
+        };
+        Ok(Some((sender, spawn("sync", run)?)))
+    }
+
+    fn start_retiring(&self, control: &Arc<Control>) -> Result<JoinHandle<()>, StartError> {
+        let (clock, stop) = (Arc::clone(&self.clock), Arc::clone(&self.stop));
+        let retiring = Retiring { control: Arc::clone(control), clock, stop, disk: Arc::clone(&self.disk) };
+        spawn("retention", move || retiring.run())
+    }
+
+    /// What status and metrics are made from; a capture has none.
+    fn observed(&self, config: &Config, stream_listeners: &[(Protocol, SocketAddr)]) -> Option<Observed> {
+        matches!(config.source, Source::Listen(_)).then(|| Observed {
+            metrics: Arc::clone(&self.metrics),
+            window: Arc::clone(&self.window),
+            stream_listeners: stream_listeners.to_vec(),
+            clock: Arc::clone(&self.clock),
+            started_at: self.clock.now(),
+            journal: self.journal.clone(),
+            heartbeat: Arc::clone(&self.heartbeat),
+            root: config.root.clone(),
+            disk: Arc::clone(&self.disk),
+            buffer_bytes_asked: config.socket.buffer_bytes.unwrap_or(limits::SOCKET_BUFFER_BYTES) as u64,
+            progress: Progress::default(),
+            paces: Paces::default(),
+        })
+    }
 }
 
 /// Serves what is asked for over HTTP.
@@ -434,21 +507,6 @@ fn serve(config: &Config, tcp: Option<TcpListener>, observed: Observed) -> Resul
     let serving = Serving { tcp, local: local.ok(), observed: Arc::new(observed), stop: Arc::clone(&stop) };
     let thread = spawn("http", move || serving.run())?;
     Ok(HttpThread { addr, stop, thread })
-}
-
-/// Starts the thread that syncs the journal, and keeps what was counted on sockets, until
-/// the sender goes.
-fn sync(journal: Arc<Journal>, counted: Arc<Counted>) -> Result<(Sender<()>, JoinHandle<()>), StartError> {
-    let (sender, receiver) = channel();
-    let pause = Duration::from_millis(limits::JOURNAL_SYNC_MS);
-    let run = move || {
-        while receiver.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-            journal.sync();
-            counted.save();
-        }
-        counted.save();
-    };
-    Ok((sender, spawn("sync", run)?))
 }
 
 /// What is told of files that have appeared, and the thread that runs a command for each.

@@ -13,6 +13,7 @@ use crate::config::{Config, Source};
 use crate::control::Control;
 use crate::datagram::ListenerId;
 use crate::inherit::{Held, Inherited};
+use crate::journal::ListenerAddr;
 use crate::metrics::Metrics;
 use crate::repeat::{Repeating, repeat};
 use crate::socket::{BindError, Listener, SocketOptions};
@@ -64,6 +65,14 @@ impl Doors {
             control,
         })
     }
+
+    /// All that something may come in by.
+    pub(super) fn listener_addrs(&self) -> Vec<ListenerAddr> {
+        let datagrams = self.listeners.iter().map(|&addr| ListenerAddr { addr, is_stream: false });
+        let connections =
+            self.stream_listeners.iter().map(|&(_, addr)| ListenerAddr { addr, is_stream: true });
+        datagrams.chain(connections).collect()
+    }
 }
 
 /// Where datagrams come from, opened.
@@ -77,6 +86,13 @@ impl Input {
         match self {
             Self::Listeners(listeners) => listeners,
             Self::Capture(_) => &[],
+        }
+    }
+
+    pub(super) fn listeners_mut(&mut self) -> &mut [Listener] {
+        match self {
+            Self::Listeners(listeners) => listeners,
+            Self::Capture(_) => &mut [],
         }
     }
 
