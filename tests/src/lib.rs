@@ -4,11 +4,14 @@
 //! - [`packet`], [`pcap`], [`lab`], [`mutate`]: datagrams, built, read or broken
 //! - [`load`]: flows as routers export them, and a sender that keeps a pace
 //! - [`daemon`]: a collector on ports the system chose, and the way to send to it
+//! - [`damage`]: Parquet files, broken where a reader looks
 //! - [`exposition`]: metrics text, read by its grammar
 //! - [`tls`]: certificates made for a test, and a client with them
 //! - [`query`]: `flowdump` in process, its output as text or parsed
+//! - [`reference`]: a slow second opinion on its answers
 
 pub mod daemon;
+pub mod damage;
 pub mod exposition;
 pub mod lab;
 pub mod load;
@@ -16,6 +19,7 @@ pub mod mutate;
 pub mod packet;
 pub mod pcap;
 pub mod query;
+pub mod reference;
 pub mod tls;
 
 use std::path::{Path, PathBuf};

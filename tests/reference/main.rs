@@ -1,0 +1,95 @@
+//! `flowdump` answers random questions as a slow reference does that shares no code
+//! with it. `REFERENCE_CASES=10000` asks more, `REFERENCE_SEED=7` others.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::time::Instant;
+
+use flow_tests::reference::{self, Case, Tree, packets, store};
+
+/// Questions in every run of the suite.
+const CASES: u64 = 300;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// Options that change no answer, as far as this `flowdump` knows them.
+fn neutral_options(tree: &Tree) -> Vec<Vec<String>> {
+    let all = [
+        ["--threads", "1"],
+        ["--threads", "2"],
+        ["--threads", "8"],
+        ["--memory", "1048576"],
+        ["--memory", "1"],
+    ];
+    let known = all.iter().filter(|option| reference::is_known(tree, &option[..]));
+    let known: Vec<Vec<String>> = known.map(|option| option.map(str::to_owned).into()).collect();
+    let words: Vec<_> = known.iter().map(|option| option.join(" ")).collect();
+    println!(
+        "options that change no answer: {}",
+        if known.is_empty() { "none known".into() } else { words.join(", ") }
+    );
+    std::iter::once(Vec::new()).chain(known).collect()
+}
+
+/// Asks `n_cases` of each tree; says every disagreement.
+#[track_caller]
+fn check(trees: &[Tree], n_cases: u64) {
+    let options = neutral_options(&trees[0]);
+    let first = setting("REFERENCE_SEED", 0);
+    let (mut failures, mut n_empty, mut n_all) = (Vec::new(), 0, 0);
+    let started = Instant::now();
+    for n in 0..n_cases {
+        let seed = first.wrapping_mul(1 << 32) + n;
+        let tree = &trees[usize::try_from(n).unwrap() % trees.len()];
+        let case = Case::new(seed, tree, &options[usize::try_from(n).unwrap() / trees.len() % options.len()]);
+        match reference::check(tree, &case) {
+            Ok(verdict) => {
+                n_empty += u64::from(verdict.matched == 0);
+                n_all += u64::from(verdict.matched == tree.rows());
+            }
+            Err(message) => failures.push(format!("seed {seed}, {message}")),
+        }
+    }
+    println!(
+        "{n_cases} questions in {:.1?}: {n_empty} matched nothing, {n_all} everything, {} disagree",
+        started.elapsed(),
+        failures.len()
+    );
+    assert!(
+        failures.is_empty(),
+        "{} of {n_cases} disagree\n{}",
+        failures.len(),
+        failures[..failures.len().min(5)].join("\n\n")
+    );
+    assert!(n_empty * 2 < n_cases && n_all * 2 < n_cases, "the filters tell too little");
+}
+
+#[test]
+fn files_of_every_shape_are_answered_as_the_reference_does() {
+    let seeds = setting("REFERENCE_SEED", 0) * 1_000;
+    let trees: Vec<_> = (0..24).map(|n| store::tree(seeds + n, 3, 400)).collect();
+    check(&trees, setting("REFERENCE_CASES", CASES));
+}
+
+#[test]
+fn what_the_collector_stored_is_answered_as_the_reference_does() {
+    let seed = setting("REFERENCE_SEED", 0);
+    let trees: Vec<_> = (0..3).map(|n| packets::tree(seed * 1_000 + n, 1_500)).collect();
+    check(&trees, setting("REFERENCE_CASES", CASES) / 4);
+    // Longer than a page of the collector's has rows.
+    check(&[packets::tree(seed + 1, 66_000)], (setting("REFERENCE_CASES", CASES) / 40).min(200));
+}
+
+/// A rate of 0 or less is none (the collector stores NULL), also where a row group has
+/// no NULL among them.
+#[test]
+#[ignore = "statistics read no table of rates where a row group has a rate in every row, be it 0"]
+fn a_rate_of_zero_is_looked_up_like_one_that_is_null() {
+    use flow_common::column::ColumnId;
+    let trees = [store::tree_with(7, 3, 400, &|place, row| {
+        (place == ColumnId::SamplingRate as usize).then(|| [0, 10, -5][row % 3])
+    })];
+    check(&trees, 60);
+}
