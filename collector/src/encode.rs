@@ -8,6 +8,7 @@
 mod chunk;
 mod column;
 mod compress;
+mod filter;
 mod index;
 mod pack;
 mod value;
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow_array::ArrayRef;
 use arrow_schema::{Field, Schema};
 use bytes::Bytes;
-use flow_common::column::{COLUMNS, ExtraColumn, Kind};
+use flow_common::column::{COLUMNS, Column, ExtraColumn, Kind};
 use flow_common::{limits, schema};
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
@@ -37,6 +38,7 @@ use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 use self::chunk::Chunk;
 use self::column::Scratch;
 use self::compress::Pages;
+use self::filter::{FALSE_POSITIVES, FILTERED};
 use crate::batch::to_array;
 use crate::config::Compression;
 use crate::extra;
@@ -151,7 +153,7 @@ impl<W: Write + Send> Encoder<W> {
         let mut row_group = RowGroup { format, memory, writer: writer.next_row_group()?, leaf: 0 };
         let fields = format.schema.fields();
         for ((column, field), buffer) in COLUMNS.iter().zip(fields).zip(batch.buffers_mut()) {
-            row_group.column(column.kind, field, buffer, rows)?;
+            row_group.column(column, field, buffer, rows)?;
         }
         for (field, array) in fields.iter().skip(COLUMNS.len()).zip(extra) {
             row_group.array(field, &array)?;
@@ -186,7 +188,7 @@ struct RowGroup<'a, W: Write + Send> {
 impl<W: Write + Send> RowGroup<'_, W> {
     fn column(
         &mut self,
-        kind: Kind,
+        column: &Column,
         field: &Field,
         buffer: &mut Buffer,
         rows: usize,
@@ -196,9 +198,11 @@ impl<W: Write + Send> RowGroup<'_, W> {
         }
         buffer.pad_to(rows);
         let Memory { pages, scratch, octets } = &mut *self.memory;
-        let column = self.format.columns.column(self.leaf);
+        let kind = column.kind;
+        let descr = self.format.columns.column(self.leaf);
         let octets = std::mem::take(octets);
-        let chunk = Chunk::new(column, compress::codec(self.format.compression), pages, octets);
+        let mut chunk = Chunk::new(descr, compress::codec(self.format.compression), pages, octets);
+        chunk.has_filter = FILTERED.contains(&column.id);
         let (octets, close) = match buffer {
             Buffer::Int32(fixed) => column::encode(chunk, fixed, false, scratch)?,
             Buffer::Int64(fixed) => column::encode(chunk, fixed, kind == Kind::Timestamp, scratch)?,
@@ -264,6 +268,13 @@ pub(crate) fn properties(compression: Compression, elements: &[ExtraColumn]) -> 
     let extra = elements.iter().map(|column| (column.name.as_str(), column.kind()));
     for (name, _) in table.chain(extra).filter(|(_, kind)| *kind == Kind::Timestamp) {
         builder = delta_encoded(builder, name);
+    }
+    for column in FILTERED {
+        let path = || ColumnPath::from(column.name());
+        // Made for a row group of distinct values, then folded to those there are.
+        builder = builder
+            .set_column_bloom_filter_enabled(path(), true)
+            .set_column_bloom_filter_fpp(path(), FALSE_POSITIVES);
     }
     builder.build()
 }

@@ -207,12 +207,17 @@ pub struct Datagrams {
 impl Datagrams {
     /// `n` datagrams of the flows of a seed.
     pub fn new(version: Version, n: usize, seed: u64) -> Self {
+        Self::since(version, n, seed, now_ms())
+    }
+
+    /// The same from exporters that at `now_ms` had been up for a day.
+    pub fn since(version: Version, n: usize, seed: u64, now_ms: u64) -> Self {
         let flows: Vec<_> = Flows::new(seed).take(n * version.records()).collect();
         let octets: Vec<_> =
             flows.chunks(version.records()).flat_map(|flows| version.encode(flows)).collect();
         assert_eq!(octets.len(), n * version.datagram_octets(), "all datagrams are of one length");
         let ages = flows.iter().map(|flow| (flow.idle_ms, flow.duration_ms)).collect();
-        Self { version, octets, ages, boot_ms: now_ms() - UPTIME_MS }
+        Self { version, octets, ages, boot_ms: now_ms - UPTIME_MS }
     }
 
     /// How many there are.

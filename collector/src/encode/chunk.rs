@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use bytes::Bytes;
 use parquet::basic::{BoundaryOrder, Compression as Codec, Encoding, PageType, Type};
+use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
@@ -15,6 +16,7 @@ use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::compress::Pages;
+use super::filter;
 use super::pack::{Hybrid, width_of};
 
 /// Smaller pages are left as they are.
@@ -38,6 +40,9 @@ pub(super) struct Chunk<'a> {
     encoding: Encoding,
     n_pages: i32,
     rows: u64,
+    /// Whether readers look for single values.
+    pub(super) has_filter: bool,
+    filter: Option<Sbbf>,
 }
 
 /// A data page, not yet compressed.
@@ -72,6 +77,8 @@ impl<'a> Chunk<'a> {
             encoding: Encoding::PLAIN,
             n_pages: 0,
             rows: 0,
+            has_filter: false,
+            filter: None,
         }
     }
 
@@ -101,6 +108,13 @@ impl<'a> Chunk<'a> {
         self.write(page, values.len())?;
         self.dictionary = Some(Encoding::PLAIN);
         Ok(())
+    }
+
+    /// Makes the filter of `n` values or fewer that are distinct; `insert` puts them in.
+    pub(super) fn filter(&mut self, n: usize, insert: impl FnOnce(&mut Sbbf)) {
+        if self.has_filter {
+            insert(self.filter.insert(filter::with_room(n)));
+        }
     }
 
     pub(super) fn page(&mut self, page: DataPage<'_>) -> Result<(), ParquetError> {
@@ -181,7 +195,7 @@ impl<'a> Chunk<'a> {
             bytes_written: octets.len() as u64,
             rows_written: self.rows,
             metadata,
-            bloom_filter: None,
+            bloom_filter: self.filter,
             column_index: Some(self.column_index.build()?),
             offset_index: Some(self.offset_index.build()),
         };

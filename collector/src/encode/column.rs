@@ -11,7 +11,7 @@ use parquet::file::statistics::Statistics;
 use super::chunk::{Chunk, DataPage};
 use super::index::{Direct, Interner};
 use super::pack::{Hybrid, put_deltas, width_of};
-use super::value::Value;
+use super::value::{Dictionary, Value};
 use crate::flow::{Fixed, Piece};
 
 type Encoded = Result<(Bytes, ColumnCloseResult), ParquetError>;
@@ -79,6 +79,7 @@ pub(super) fn encode<T: Value>(
     if let Some(dictionary) = &dictionary {
         chunk.dictionary(&dictionary.plain, dictionary.n, dictionary.is_sorted)?;
     }
+    put_filter(&mut chunk, &pages, dictionary.as_ref());
     let positions = std::mem::take(&mut scratch.positions);
     let mut rest = positions.as_slice();
     for page in &pages {
@@ -116,7 +117,26 @@ pub(super) fn encode<T: Value>(
     chunk.finish(statistics)
 }
 
-/// One value in all rows: one page.
+/// Every value into the chunk's filter, where it has one.
+fn put_filter<T: Value>(chunk: &mut Chunk<'_>, pages: &[Page<'_, T>], dictionary: Option<&Dictionary>) {
+    match dictionary {
+        Some(Dictionary { plain, n, .. }) => chunk.filter(*n, |filter| {
+            plain.chunks_exact(size_of::<T>()).for_each(|value| filter.insert(value));
+        }),
+        // Then most of them are distinct.
+        None => chunk.filter(pages.iter().map(Page::n_values).sum(), |filter| {
+            let mut octets = Vec::with_capacity(size_of::<T>());
+            let mut insert = |value: T, _| {
+                octets.clear();
+                value.put(&mut octets);
+                filter.insert(octets.as_slice());
+            };
+            pages.iter().for_each(|page| page.for_values(&mut insert));
+        }),
+    }
+}
+
+/// One value in all rows: one page, and its bounds say what a filter would.
 fn constant<T: Value>(
     mut chunk: Chunk<'_>,
     value: T,

@@ -8,6 +8,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use flow_common::column::ColumnId;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 
@@ -58,6 +59,7 @@ fn batch(rows: usize, seed: u64) -> FlowBatch {
         batch.address(ColumnId::SrcAddr).push(Some(v4));
         batch.address(ColumnId::DstAddr).push(Some((u128::from(random.below(1 << 31)) << 64).to_be_bytes()));
         batch.address(ColumnId::NextHop).push((row > 20_000).then_some(v4));
+        batch.address(ColumnId::PostNatSrcAddr).push((row % 4 == 1).then_some(v4));
         batch.mac(ColumnId::InSrcMac).push(Some([1, 2, 3, 4, 5, random.below(7) as u8]));
         batch.variable(ColumnId::Username).push((row % 3 > 0).then_some(&b"someone"[..row % 7]));
     }
@@ -142,6 +144,30 @@ fn check_index(metadata: &ParquetMetaData, batch: &FlowBatch) {
     }
 }
 
+/// A filter passes every address there is, and few that are not there.
+fn check_filters(file: &bytes::Bytes, metadata: &ParquetMetaData, batch: &FlowBatch) {
+    for column in metadata.row_group(0).columns() {
+        let id = COLUMNS.iter().find(|known| column.column_path().string() == known.name).map(|one| one.id);
+        let filter = Sbbf::read_from_column_chunk(column, file).unwrap();
+        let Some((id, filter)) = id.zip(filter) else {
+            assert!(!id.is_some_and(|id| FILTERED.contains(&id) && needs_filter(batch, id)), "{id:?}");
+            continue;
+        };
+        assert!(FILTERED.contains(&id), "a filter of {}", id.name());
+        let addresses: HashSet<_> = (0..batch.rows()).filter_map(|row| batch.address_at(id, row)).collect();
+        let passes = |address: &[u8; 16]| filter.check(address.as_slice());
+        assert!(addresses.iter().all(passes), "an address of {} is missed", id.name());
+        let others = (0..10_000_u128).map(|n| (0x2001_0db8 << 96 | n).to_be_bytes());
+        let passed = others.filter(passes).count();
+        assert!(passed < 150, "{passed} of 10,000 pass the filter of {}", id.name());
+    }
+}
+
+/// Whether a column holds more than one value; bounds tell of one.
+fn needs_filter(batch: &FlowBatch, id: ColumnId) -> bool {
+    (0..batch.rows()).filter_map(|row| batch.address_at(id, row)).collect::<HashSet<_>>().len() > 1
+}
+
 #[test]
 fn rows_come_back_whatever_their_columns_hold() {
     for (rows, compression) in [1, 7, 20_001, 45_000].into_iter().zip(ALL.into_iter().cycle()) {
@@ -149,13 +175,14 @@ fn rows_come_back_whatever_their_columns_hold() {
         let batches = [batch(rows, 1), batch(rows / 2 + 1, 2)];
         let file = encoded(batches.to_vec(), &format);
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).unwrap();
+        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file.clone(), options).unwrap();
         assert_eq!(builder.schema().fields(), schema::schema().fields());
         let metadata = Arc::clone(builder.metadata());
         assert_eq!(metadata.num_row_groups(), batches.len());
         let pairs = metadata.file_metadata().key_value_metadata().unwrap();
         assert!(pairs.iter().any(|pair| pair.key == "flowcap.test" && pair.value.as_deref() == Some("here")));
         check_index(&metadata, &batches[0]);
+        check_filters(&file, &metadata, &batches[0]);
         let mut expected = batches.iter().flat_map(|batch| (0..batch.rows()).map(move |row| (batch, row)));
         for read in builder.with_batch_size(8_192).build().unwrap() {
             let read = read.unwrap();

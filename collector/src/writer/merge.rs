@@ -11,6 +11,7 @@ use flow_common::layout::Slot;
 use flow_common::limits;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
@@ -222,7 +223,7 @@ impl Merge<'_> {
                     bytes_written: column.compressed_size().cast_unsigned(),
                     rows_written: group.num_rows().cast_unsigned(),
                     metadata: column.clone(),
-                    bloom_filter: None,
+                    bloom_filter: Sbbf::read_from_column_chunk(column, reader)?,
                     column_index: columns.and_then(|columns| columns.get(n)).cloned(),
                     offset_index: offsets.and_then(|offsets| offsets.get(n)).cloned(),
                 };
