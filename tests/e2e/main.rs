@@ -9,6 +9,7 @@ mod ingest;
 mod interop;
 mod lab;
 mod late;
+mod live;
 mod names;
 mod observe;
 mod oracle;

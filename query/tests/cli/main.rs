@@ -7,6 +7,7 @@ mod files;
 mod hostile;
 mod info;
 mod parts;
+mod process;
 mod reference;
 mod rows;
 mod sequence;
