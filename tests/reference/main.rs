@@ -2,6 +2,7 @@
 //! with it. `REFERENCE_CASES=10000` asks more, `REFERENCE_SEED=7` others.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![expect(clippy::print_stdout, reason = "a long run says how it went")]
 
 use std::time::Instant;
 
