@@ -19,7 +19,7 @@ use flow_common::tables::Row;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use crate::batch::{Batch, FileColumn, found, is_stored_as, misfit};
 use crate::columns::{ColumnRef, Columns};
@@ -27,6 +27,7 @@ use crate::filter::Predicate;
 use crate::message::{lower_first, reason};
 use crate::scaling::{SCALED_COLUMNS, Scaling};
 
+mod bloom;
 mod metadata;
 mod pages;
 mod prune;
@@ -314,17 +315,18 @@ impl FlowFile {
         plan.columns.iter().copied().chain(extra).collect()
     }
 
+    /// What metadata says of a column of a row group.
+    fn chunk(&self, group: usize, column: ColumnRef) -> Option<&ColumnChunkMetaData> {
+        let of_file = || Some(self.extra.iter().find(|one| one.column == column)?.name.as_str());
+        let name = column.table().map(|known| known.name).or_else(of_file)?;
+        let chunks = self.metadata.metadata().row_group(group).columns();
+        chunks.iter().find(|chunk| chunk.column_path().parts().first().is_some_and(|first| first == name))
+    }
+
     /// Where a column of a row group begins.
     fn cursor(&self, group: usize, column: ColumnRef) -> Result<Opened, ReadError> {
-        let of_file = || Some(self.extra.iter().find(|one| one.column == column)?.name.as_str());
-        let Some(name) = column.table().map(|known| known.name).or_else(of_file) else {
-            return Ok(Opened::Absent);
-        };
-        let group = self.metadata.metadata().row_group(group);
-        let Some(chunk) = group.columns().iter().find(|chunk| chunk.column_path().parts()[0] == name) else {
-            return Ok(Opened::Absent);
-        };
-        let rows = rows_of(group);
+        let Some(chunk) = self.chunk(group, column) else { return Ok(Opened::Absent) };
+        let rows = self.group_rows(group);
         let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
         if nulls == Some(rows) && chunk.column_descr().max_rep_level() == 0 {
             return Ok(Opened::Absent);

@@ -145,7 +145,7 @@ fn check_index(metadata: &ParquetMetaData, batch: &FlowBatch) {
 }
 
 /// A filter passes every address there is, and few that are not there.
-fn check_filters(file: &bytes::Bytes, metadata: &ParquetMetaData, batch: &FlowBatch) {
+fn check_filters(file: &Bytes, metadata: &ParquetMetaData, batch: &FlowBatch) {
     for column in metadata.row_group(0).columns() {
         let id = COLUMNS.iter().find(|known| column.column_path().string() == known.name).map(|one| one.id);
         let filter = Sbbf::read_from_column_chunk(column, file).unwrap();

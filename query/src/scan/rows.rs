@@ -11,6 +11,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 
+use super::bloom::Filters;
 use super::pages::Cursor;
 use super::{FlowFile, Plan, ReadError, guarded, has_scaled};
 use crate::batch::{Batch, FileColumn, found};
@@ -62,6 +63,10 @@ impl Scan {
             scaling: plan.scaling.clone(),
             rows_left: rows,
         };
+        if !Filters::new(file, group).may_match(&plan.predicate)? {
+            scan.rows_left = 0;
+            return Ok(scan);
+        }
         let mut tested = BTreeSet::new();
         plan.predicate.columns(&mut tested);
         if has_scaled(&tested) {
