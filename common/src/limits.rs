@@ -596,6 +596,10 @@ pub const COLUMN_READ_BYTES: usize = 128 << 10;
 /// Octets of a page's header: some 40, but for the statistics that others write into them.
 pub const PAGE_HEADER_BYTES_MAX: usize = 16 << 10;
 
+/// Octets read at once where the header of a page is, of columns that the `parquet` crate
+/// reads: some headers are larger, most far smaller.
+pub const PAGE_HEADER_READ_BYTES: usize = 1 << 10;
+
 /// Bloom filter of a column that is looked at, octets: some times the largest of ours, and
 /// still less than the dictionary it may spare.
 pub const BLOOM_FILTER_READ_BYTES_MAX: i32 = 1 << 20;

@@ -101,6 +101,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", help_heading = "What to answer")]
     pub(crate) memory: Option<String>,
 
+    /// Only decode the columns the answer needs, all rows: what the benchmark compares with
+    #[arg(long, hide = true)]
+    pub(crate) decode_only: bool,
+
     /// Check the filter and stop
     #[arg(short = 'Z', long, help_heading = "What to answer")]
     pub(crate) check: bool,

@@ -93,13 +93,15 @@ impl Counts {
                 self.last.iter().zip(&self.events).filter_map(flows_only).max(),
             )
         };
+        let has_times =
+            first.is_some_and(|first| first != NO_FIRST) || last.is_some_and(|last| last != NO_LAST);
         Counters {
             flows,
             packets: sum(&self.packets),
             bytes: sum(&self.bytes),
             events,
-            first: first.filter(|&first| first != NO_FIRST),
-            last: last.filter(|&last| last != NO_LAST),
+            first: first.filter(|_| has_times),
+            last: last.filter(|_| has_times),
         }
     }
 }

@@ -45,6 +45,10 @@ pub(crate) fn answer(
     for (path, error) in errors {
         reader.cant_read(&path, &error.into());
     }
+    if request.is_decode_only {
+        sum::decode(&mut reader);
+        return Ok(if reader.say_errors(stderr) { PARTIAL } else { DONE });
+    }
     let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, stdout);
     let mut said = None;
     match &request.question {

@@ -469,7 +469,8 @@ fn flush(dense: Dense, sums: &mut Sums, small: &mut Vec<Sum>, grouping: &Groupin
             let mut key = Vec::with_capacity(grouping.width());
             for id in 0..n {
                 let hash = dense.hashes[id];
-                let is_there = dense.flows[id] > 0 || dense.first[id] != NO_FIRST;
+                let has_times = dense.first[id] != NO_FIRST || dense.last[id] != NO_LAST;
+                let is_there = dense.flows[id] > 0 || has_times;
                 if only.as_ref().is_some_and(|only| !only.contains(hash)) || !is_there {
                     continue;
                 }

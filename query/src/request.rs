@@ -35,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) threads: usize,
     /// Octets its groups may hold before they go to disk.
     pub(crate) memory_bytes: usize,
+    /// Nothing is answered, only read.
+    pub(crate) is_decode_only: bool,
     /// Columns beyond the table that were looked for.
     pub(crate) columns: Columns,
 }
@@ -114,6 +116,7 @@ impl Request {
             style,
             threads,
             memory_bytes,
+            is_decode_only: args.decode_only,
             columns,
         })
     }

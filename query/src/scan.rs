@@ -30,12 +30,14 @@ use crate::scaling::{SCALED_COLUMNS, Scaling};
 mod bloom;
 mod metadata;
 mod pages;
+mod positioned;
 mod prune;
 mod rows;
 mod unpack;
 
 use self::metadata::within;
 use self::pages::Cursor;
+use self::positioned::Positioned;
 use self::rows::Opened;
 pub(crate) use self::rows::Scan;
 
@@ -279,7 +281,9 @@ impl FlowFile {
     fn scaling_columns(&self, group: usize, plan: &Plan) -> BTreeSet<ColumnRef> {
         let Some(Scaling(rates)) = &plan.scaling else { return BTreeSet::new() };
         let group = self.group(group);
-        let is_told = prune::null_count(group, ColumnId::SamplingRate) == Some(0) || rates.is_empty();
+        let has_all = prune::null_count(group, ColumnId::SamplingRate) == Some(0)
+            && prune::range(group, ColumnId::SamplingRate.into()).is_some_and(|(min, _)| min > 0);
+        let is_told = has_all || rates.is_empty();
         let looked_up = if is_told { BTreeSet::new() } else { rates.columns() };
         looked_up.into_iter().chain([ColumnId::SamplingRate]).map(ColumnRef::from).collect()
     }
@@ -313,6 +317,10 @@ impl FlowFile {
     fn asked(&self, plan: &Plan) -> BTreeSet<ColumnRef> {
         let extra = self.extra.iter().map(|one| one.column).filter(|_| plan.has_extra);
         plan.columns.iter().copied().chain(extra).collect()
+    }
+
+    fn positioned(&self) -> Positioned {
+        Positioned { file: Arc::clone(&self.file), file_bytes: self.file_bytes }
     }
 
     /// What metadata says of a column of a row group.

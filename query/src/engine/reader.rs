@@ -10,6 +10,7 @@ use flow_common::limits::FILES_HELD_MAX;
 
 use crate::catalog::{Found, Source};
 use crate::columns::{ColumnRef, Columns};
+use crate::filter::Predicate;
 use crate::flow::Counters;
 use crate::message::say;
 use crate::names::Names;
@@ -99,6 +100,7 @@ pub(super) struct Reader<'a> {
     /// Columns beyond the table, those of the request and of files opened since.
     columns: Columns,
     wants: Wants,
+    predicate: Arc<Predicate>,
     files: std::vec::IntoIter<Found>,
     /// Files to read again, if there is to be a second pass.
     held: Option<Vec<Arc<OpenFile>>>,
@@ -122,6 +124,7 @@ impl<'a> Reader<'a> {
             request,
             columns: request.columns.clone(),
             wants,
+            predicate: Arc::clone(&request.predicate),
             files: files.into_iter(),
             held: None,
             current: None,
@@ -135,6 +138,12 @@ impl<'a> Reader<'a> {
             blocks_skipped: 0,
             tables: Tables::default(),
         }
+    }
+
+    /// Makes what the filter needs part of the answer, and every row.
+    pub(super) fn read_all(&mut self) {
+        self.request.predicate.columns(&mut self.wants.columns);
+        self.predicate = Arc::new(Predicate::Constant(true));
     }
 
     /// Opens all files and holds them, so that two passes read the same; false where they
@@ -220,7 +229,7 @@ impl<'a> Reader<'a> {
             let Some(mut file) = self.open(&mut found) else { continue };
             let path = found.path;
             let Wants { columns, has_extra, has_fallback_time, .. } = self.wants.clone();
-            let predicate = Arc::clone(&self.request.predicate);
+            let predicate = Arc::clone(&self.predicate);
             let mut plan =
                 Plan { columns, has_extra, has_fallback_time, predicate, scaling: None, sieve: None };
             if let Err(error) = file.bind(&mut self.columns, &plan) {

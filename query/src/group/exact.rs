@@ -39,14 +39,19 @@ impl Sum {
         self.last = self.last.max(other.last);
     }
 
+    /// Whether some flow tells a time.
+    pub(crate) fn has_times(&self) -> bool {
+        self.first != NO_FIRST || self.last != NO_LAST
+    }
+
     pub(crate) fn counters(&self) -> Counters {
         Counters {
             flows: self.flows,
             packets: self.packets,
             bytes: self.bytes,
             events: 0,
-            first: Some(self.first).filter(|&first| first != NO_FIRST),
-            last: Some(self.last).filter(|&last| last != NO_LAST),
+            first: self.has_times().then_some(self.first),
+            last: self.has_times().then_some(self.last),
         }
     }
 

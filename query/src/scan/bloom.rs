@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use flow_common::limits::BLOOM_FILTER_READ_BYTES_MAX;
 use parquet::bloom_filter::Sbbf;
 
-use super::pages::Chunk;
 use super::{FlowFile, ReadError};
 use crate::columns::ColumnRef;
 use crate::filter::{Predicate, Test};
@@ -71,7 +70,6 @@ impl<'a> Filters<'a> {
         if !metadata.bloom_filter_length().is_some_and(is_small) {
             return Ok(None);
         }
-        let whole = Chunk::whole(&self.file.file, self.file.file_bytes);
-        Ok(Sbbf::read_from_column_chunk(metadata, &whole)?)
+        Ok(Sbbf::read_from_column_chunk(metadata, &self.file.positioned())?)
     }
 }

@@ -45,11 +45,6 @@ impl Chunk {
         Self { file: Arc::clone(file), file_bytes, end, window: Mutex::default() }
     }
 
-    /// All of a file.
-    pub(super) fn whole(file: &Arc<File>, file_bytes: u64) -> Self {
-        Self { file: Arc::clone(file), file_bytes, end: file_bytes, window: Mutex::default() }
-    }
-
     /// At least `wanted` octets from `at` on, fewer only at the end of the column.
     fn from(&self, at: u64, wanted: usize) -> Result<Octets, ParquetError> {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);

@@ -298,7 +298,7 @@ impl Foreign {
         columns: &BTreeSet<ColumnRef>,
         rows: Option<Vec<u32>>,
     ) -> Result<Self, ReadError> {
-        let handle = file.file.try_clone()?;
+        let handle = file.positioned();
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, file.metadata.clone())
             .with_batch_size(SCAN_BATCH_ROWS)
             .with_row_groups(vec![group])
