@@ -16,8 +16,8 @@ pub(super) enum Form {
     Json(Label),
 }
 
-/// Makes the text of a column's cells. It has no state but what it may remember
-/// of one formatter, so a column of a dictionary can keep the text of its entries.
+/// Makes the text of a column's cells. A formatter keeps it from batch to batch, so
+/// it is the place to remember text in: that of the entries of a dictionary.
 #[derive(Debug, Clone)]
 pub(super) struct ColumnText {
     kind: Kind,
@@ -29,9 +29,14 @@ impl ColumnText {
         Self { kind, form }
     }
 
+    /// Says of what kind the next cells are.
+    pub(super) fn set_kind(&mut self, kind: Kind) {
+        self.kind = kind;
+    }
+
     /// Appends a cell.
     #[inline]
-    pub(super) fn append(&self, cells: Cells<'_>, row: usize, times: &mut TimeText, text: &mut Text<'_>) {
+    pub(super) fn append(&mut self, cells: Cells<'_>, row: usize, times: &mut TimeText, text: &mut Text<'_>) {
         match self.kind {
             Kind::Int32 | Kind::Int64 => self.value(text, cells.int(row), |text, value| text.int(value)),
             Kind::Timestamp => self.value(text, cells.int(row), |text, micros| match self.form {

@@ -52,25 +52,32 @@ impl RowFormat for Csv {
     }
 
     fn formatter(&self) -> Box<dyn RowFormatter> {
-        Box::new(CsvRows { times: TimeText::new(self.zone), extra: self.extra.clone() })
+        let column = |kind| ColumnText::new(kind, Form::Csv);
+        let extra = self.extra.iter().map(|name| (name.clone(), column(Kind::Other)));
+        Box::new(CsvRows {
+            times: TimeText::new(self.zone),
+            addrs: [Kind::Address; 2].map(column),
+            extra: extra.collect(),
+        })
     }
 }
 
 struct CsvRows {
     times: TimeText,
-    extra: Vec<String>,
+    /// Source and destination.
+    addrs: [ColumnText; 2],
+    /// Columns beyond the table, by name.
+    extra: Vec<(String, ColumnText)>,
 }
 
 impl RowFormatter for CsvRows {
     fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) {
-        let [start, end, .., flows] = COLUMNS.map(|id| batch.cells(id));
-        // Of the columns between them a cell is all there is.
-        let middle: [_; COLUMNS.len() - 3] = std::array::from_fn(|index| {
-            let id = COLUMNS[index + 2];
-            (ColumnText::new(id.column().kind, Form::Csv), batch.cells(id))
-        });
-        let extra: Vec<_> = self.extra.iter().map(|name| extra(batch, name)).collect();
+        let [start, end, protocol, src_addr, src_port, dst_addr, dst_port, packets, bytes, flows] =
+            COLUMNS.map(|id| batch.cells(id));
+        let extra: Vec<_> =
+            self.extra.iter_mut().map(|(name, column)| extra_cells(batch, name, column)).collect();
         let (text, times) = (&mut Text::new(out), &mut self.times);
+        let [src_text, dst_text] = &mut self.addrs;
         for row in 0..batch.rows() {
             let start = start.int(row);
             if let Some(start) = start {
@@ -80,12 +87,15 @@ impl RowFormatter for CsvRows {
             if let (Some(start), Some(end)) = (start, end.int(row)) {
                 text.secs(end.saturating_sub(start));
             }
-            for (column, cells) in &middle {
-                column.append(*cells, row, times, text);
-            }
-            text.byte(b',');
-            text.int(flows.int(row).unwrap_or(1));
-            for (column, cells) in &extra {
+            field(text, protocol.int(row));
+            src_text.append(src_addr, row, times, text);
+            field(text, src_port.int(row));
+            dst_text.append(dst_addr, row, times, text);
+            field(text, dst_port.int(row));
+            field(text, packets.int(row));
+            field(text, bytes.int(row));
+            field(text, flows.int(row).or(Some(1)));
+            for ((_, column), cells) in self.extra.iter_mut().zip(&extra) {
                 column.append(*cells, row, times, text);
             }
             text.byte(b'\n');
@@ -93,11 +103,19 @@ impl RowFormatter for CsvRows {
     }
 }
 
-/// A column beyond the table, as the file of these rows has it.
-fn extra<'a>(batch: &'a Batch, name: &str) -> (ColumnText, Cells<'a>) {
-    let (kind, cells) = match batch.extra().iter().find(|one| one.name == name) {
-        Some(one) => (one.kind, batch.cells(one.column)),
-        None => (Kind::Other, Cells::Absent),
-    };
-    (ColumnText::new(kind, Form::Csv), cells)
+/// A comma, and the number if there is one.
+#[inline]
+fn field(text: &mut Text<'_>, value: Option<i64>) {
+    text.byte(b',');
+    if let Some(value) = value {
+        text.int(value);
+    }
+}
+
+/// The cells of a column beyond the table, which is of the kind it has in the file of
+/// these rows.
+fn extra_cells<'a>(batch: &'a Batch, name: &str, column: &mut ColumnText) -> Cells<'a> {
+    let Some(one) = batch.extra().iter().find(|one| one.name == name) else { return Cells::Absent };
+    column.set_kind(one.kind);
+    batch.cells(one.column)
 }

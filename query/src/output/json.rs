@@ -1,10 +1,11 @@
 //! JSON and NDJSON: every column that is not NULL, by its name, in table order,
 //! then those an operator defined.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use flow_common::column::COLUMNS;
+use flow_common::column::{COLUMNS, Kind};
 
 use super::cell::{ColumnText, Form};
 use super::text::{Label, Text, TimeText};
@@ -31,7 +32,8 @@ impl RowFormat for Json {
     }
 
     fn formatter(&self) -> Box<dyn RowFormatter> {
-        Box::new(JsonRows { list: self.list, times: TimeText::new(self.zone), names: Arc::default() })
+        let times = TimeText::new(self.zone);
+        Box::new(JsonRows { list: self.list, times, names: Arc::default(), columns: BTreeMap::new() })
     }
 
     fn join(&self, rows_before: u64, text: &mut Vec<u8>, out: &mut dyn Write) -> io::Result<()> {
@@ -49,6 +51,16 @@ struct JsonRows {
     list: JsonList,
     times: TimeText,
     names: Arc<Names>,
+    /// Columns that had values so far.
+    columns: BTreeMap<ColumnRef, ColumnText>,
+}
+
+impl JsonRows {
+    /// The text of a column, to be kept again after the batch.
+    fn take(&mut self, column: ColumnRef, name: &str, kind: Kind) -> ColumnText {
+        let new = || ColumnText::new(kind, Form::Json(self.list.key(name)));
+        self.columns.remove(&column).unwrap_or_else(new)
+    }
 }
 
 impl RowFormatter for JsonRows {
@@ -62,10 +74,8 @@ impl RowFormatter for JsonRows {
         let table = COLUMNS.iter().map(|column| (column.name, column.kind, ColumnRef::from(column.id)));
         let extra = batch.extra().iter().map(|one| (one.name.as_str(), one.kind, one.column));
         let columns = table.chain(extra).filter(|(.., column)| batch.has_values(*column));
-        let columns: Vec<_> = columns
-            .map(|(name, kind, column)| {
-                (ColumnText::new(kind, Form::Json(list.key(name))), batch.cells(column))
-            })
+        let mut columns: Vec<_> = columns
+            .map(|(name, kind, column)| (column, self.take(column, name, kind), batch.cells(column)))
             .collect();
         let names = NameCells::new(&self.names, batch);
         // A column an operator called so has the key.
@@ -81,7 +91,7 @@ impl RowFormatter for JsonRows {
         for row in 0..batch.rows() {
             text.str(list.separator());
             let object = list.begin_object(text);
-            for (column, cells) in &columns {
+            for (_, column, cells) in &mut columns {
                 column.append(*cells, row, times, text);
             }
             for (index, key) in &joined {
@@ -97,6 +107,7 @@ impl RowFormatter for JsonRows {
             }
             list.end_object(object, text);
         }
+        self.columns.extend(columns.into_iter().map(|(column, text, _)| (column, text)));
     }
 }
 

@@ -16,20 +16,24 @@ pub(super) use time::TimeText;
 
 /// Text appended to a buffer.
 pub(super) struct Text<'a> {
-    /// Text, and behind `length` room whose octets mean nothing.
-    buffer: &'a mut Vec<u8>,
+    /// Text, and behind `length` room whose octets mean nothing. It is taken from its
+    /// home, so that each store goes there and not first to the home.
+    buffer: Vec<u8>,
     length: usize,
+    home: &'a mut Vec<u8>,
 }
 
 impl Drop for Text<'_> {
     fn drop(&mut self) {
         self.buffer.truncate(self.length);
+        *self.home = std::mem::take(&mut self.buffer);
     }
 }
 
-/// Two digits of every number below 100, the first in the low octet.
-static PAIRS: [u16; 100] = {
-    let mut pairs = [0; 100];
+/// Two digits of every number below 100, the first in the low octet; as many more
+/// that any seven bits are an index.
+static PAIRS: [u16; 128] = {
+    let mut pairs = [0; 128];
     let mut n = 0;
     while n < 100 {
         pairs[n] = u16::from_le_bytes([b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]);
@@ -45,13 +49,13 @@ const EIGHT_DIGITS: u64 = 100_000_000;
 
 /// The two digits of a number below 100.
 fn pair(n: u32) -> u64 {
-    PAIRS.get(n as usize).copied().unwrap_or_default().into()
+    PAIRS[n as usize % PAIRS.len()].into()
 }
 
 /// The digits of a number below 10⁸, a value of 0 to 9 each, the first in the low
 /// octet: halves, pairs and digits are split off side by side in one register.
 fn eight_digits(n: u64) -> u64 {
-    let halves = n / 10_000 | (n % 10_000) << 32;
+    let halves = (n / 10_000) | ((n % 10_000) << 32);
     // 10486 / 2²⁰ and 103 / 2¹⁰ are 1/100 and 1/10, close enough for four and two digits.
     let hundreds = ((halves * 10_486) >> 20) & 0x7f_0000_007f;
     let pairs = ((halves - 100 * hundreds) << 16) + hundreds;
@@ -61,9 +65,8 @@ fn eight_digits(n: u64) -> u64 {
 
 impl<'a> Text<'a> {
     /// Text behind what `buffer` holds.
-    pub(super) fn new(buffer: &'a mut Vec<u8>) -> Self {
-        let length = buffer.len();
-        Self { buffer, length }
+    pub(super) fn new(home: &'a mut Vec<u8>) -> Self {
+        Self { length: home.len(), buffer: std::mem::take(home), home }
     }
 
     /// Where the next octet goes.
@@ -73,13 +76,14 @@ impl<'a> Text<'a> {
 
     /// The first `length` octets of `octets`; the others are stored too, and
     /// overwritten by what follows.
-    #[inline]
+    #[inline(always)]
     fn put<const N: usize>(&mut self, octets: &[u8; N], length: usize) {
+        debug_assert!(length <= N, "more octets than there are");
         match self.buffer.get_mut(self.length..).and_then(|room| room.first_chunk_mut()) {
             Some(room) => *room = *octets,
             None => self.put_slow(octets),
         }
-        self.length += length.min(N);
+        self.length += length;
     }
 
     #[cold]
@@ -132,7 +136,9 @@ impl<'a> Text<'a> {
 
     #[inline]
     pub(super) fn uint(&mut self, value: u64) {
-        if value < EIGHT_DIGITS {
+        if value < 10 {
+            self.byte(b'0' + value as u8);
+        } else if value < EIGHT_DIGITS {
             let digits = eight_digits(value);
             // The last digit stays, also of 0.
             let zeros = (digits | 1 << 56).trailing_zeros() / 8;
@@ -158,7 +164,8 @@ impl<'a> Text<'a> {
     /// Three digits of a number below 1,000.
     #[inline]
     pub(super) fn three(&mut self, value: u32) {
-        let text = u64::from(value / 100) + u64::from(b'0') | pair(value % 100) << 8;
+        let hundreds = u64::from(b'0') + u64::from(value / 100);
+        let text = hundreds | pair(value % 100) << 8;
         self.put(&(text as u32).to_le_bytes(), 3);
     }
 

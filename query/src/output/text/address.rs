@@ -54,28 +54,27 @@ impl Text<'_> {
 
     #[inline(never)]
     fn v6(&mut self, octets: [u8; 16]) {
-        let words = u128::from_be_bytes(octets);
-        let word = |index: usize| (words >> (112 - 16 * index)) as u16;
+        let mut words = [0; 8];
+        for (word, octets) in words.iter_mut().zip(octets.as_chunks().0) {
+            *word = u16::from_be_bytes(*octets);
+        }
         // The first of the longest runs of two zeros or more is `::`.
         let (mut zeros_at, mut zeros) = (8, 1);
         let mut run = 0;
-        for index in 0..8 {
-            run = if word(index) == 0 { run + 1 } else { 0 };
+        for (index, word) in words.iter().enumerate() {
+            run = if *word == 0 { run + 1 } else { 0 };
             if run > zeros {
                 (zeros_at, zeros) = (index + 1 - run, run);
             }
         }
-        let mut index = 0;
-        while index < 8 {
+        let behind = zeros_at + zeros;
+        for (index, word) in words.iter().enumerate() {
             if index == zeros_at {
                 self.literal(b"::");
-                index += zeros;
-                continue;
+            } else if index < zeros_at || index >= behind {
+                // The first, and the one behind `::`, have their colons already.
+                self.word(*word, index == 0 || index == behind);
             }
-            // The first, and the one behind `::`, have their colons already.
-            let is_first = index == 0 || index == zeros_at + zeros;
-            self.word(word(index), is_first);
-            index += 1;
         }
     }
 
