@@ -643,6 +643,14 @@ pub const OUTPUT_BUFFER_BYTES: usize = 64 << 10;
 /// stay in the cache until text takes their place.
 pub const TEXT_STEP_BYTES: usize = 16 << 10;
 
+/// Text a formatter keeps of one column's dictionary, octets, beside 16 for each entry:
+/// a row group of nothing but IPv6 addresses needs 10 MiB.
+pub const ENTRY_TEXT_BYTES_MAX: usize = 16 << 20;
+
+/// Entries of a dictionary for each row to be printed, beyond which their text is not
+/// kept: to clear what is kept of 16 costs as much as the text of a row.
+pub const ENTRIES_PER_ROW_MAX: usize = 16;
+
 /// Characters shown on either side of an error in a filter or a configuration:
 /// with the text between, a few lines of a terminal however long the line is.
 pub const EXCERPT_CONTEXT_CHARS: usize = 72;

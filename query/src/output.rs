@@ -12,6 +12,7 @@ mod cell;
 mod csv;
 mod csv_fast;
 mod custom;
+mod entries;
 mod info;
 mod json;
 mod raw;

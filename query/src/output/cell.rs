@@ -4,6 +4,7 @@ use flow_common::addr::{Addr16, Mac};
 use flow_common::column::Kind;
 use flow_common::element::ElementKey;
 
+use super::entries::{EntryText, EntryTexts};
 use super::text::{Label, Text, TimeText};
 use crate::batch::Cells;
 
@@ -22,11 +23,14 @@ pub(super) enum Form {
 pub(super) struct ColumnText {
     kind: Kind,
     form: Form,
+    /// Of the dictionary of these rows, where they are worth keeping.
+    entries: EntryTexts,
+    has_entries: bool,
 }
 
 impl ColumnText {
     pub(super) fn new(kind: Kind, form: Form) -> Self {
-        Self { kind, form }
+        Self { kind, form, entries: EntryTexts::default(), has_entries: false }
     }
 
     /// Says of what kind the next cells are.
@@ -34,9 +38,55 @@ impl ColumnText {
         self.kind = kind;
     }
 
+    /// The next cells are of `rows` rows.
+    pub(super) fn prepare(&mut self, cells: Cells<'_>, rows: usize) {
+        // Numbers and times are made as fast as they are looked up.
+        let is_slow = matches!(self.kind, Kind::Address | Kind::Mac | Kind::Text | Kind::Binary);
+        let dictionary = cells.dictionary().filter(|_| is_slow);
+        self.has_entries = dictionary.is_some_and(|(dictionary, _)| self.entries.are_of(dictionary, rows));
+    }
+
     /// Appends a cell.
     #[inline]
     pub(super) fn append(&mut self, cells: Cells<'_>, row: usize, times: &mut TimeText, text: &mut Text<'_>) {
+        if !self.has_entries {
+            return self.append_value(cells, row, times, text);
+        }
+        let id = cells.dictionary().and_then(|(_, ids)| ids.get(row));
+        let entry = id.map_or(usize::MAX, |id| *id as usize);
+        match self.entries.get(entry) {
+            EntryText::Short(octets, length) => {
+                self.before(text);
+                text.put(octets, length);
+            }
+            EntryText::Long(octets) => {
+                self.before(text);
+                text.bytes(octets);
+            }
+            EntryText::None if self.is_json() => {}
+            EntryText::None => text.byte(b','),
+            EntryText::Unmade => {
+                let mark = text.mark();
+                self.before(text);
+                let length = text.mark() - mark;
+                text.rewind(mark);
+                self.append_value(cells, row, times, text);
+                self.entries.keep(entry, text.since(mark + length));
+            }
+        }
+    }
+
+    /// What stands before a value.
+    #[inline]
+    fn before(&self, text: &mut Text<'_>) {
+        match &self.form {
+            Form::Csv => text.byte(b','),
+            Form::Json(key) => text.label(key),
+        }
+    }
+
+    #[inline]
+    fn append_value(&self, cells: Cells<'_>, row: usize, times: &mut TimeText, text: &mut Text<'_>) {
         match self.kind {
             Kind::Int32 | Kind::Int64 => self.value(text, cells.int(row), |text, value| text.int(value)),
             Kind::Timestamp => self.value(text, cells.int(row), |text, micros| match self.form {
@@ -94,10 +144,8 @@ impl ColumnText {
     /// A value with what is around it.
     #[inline]
     fn value<T>(&self, text: &mut Text<'_>, value: Option<T>, put: impl FnOnce(&mut Text<'_>, T)) {
-        match &self.form {
-            Form::Csv => text.byte(b','),
-            Form::Json(key) if value.is_some() => text.label(key),
-            Form::Json(_) => {}
+        if value.is_some() || !self.is_json() {
+            self.before(text);
         }
         if let Some(value) = value {
             put(text, value);

@@ -78,6 +78,8 @@ impl RowFormatter for CsvRows {
             self.extra.iter_mut().map(|(name, column)| extra_cells(batch, name, column)).collect();
         let (text, times) = (&mut Text::new(out), &mut self.times);
         let [src_text, dst_text] = &mut self.addrs;
+        src_text.prepare(src_addr, batch.rows());
+        dst_text.prepare(dst_addr, batch.rows());
         for row in 0..batch.rows() {
             let start = start.int(row);
             if let Some(start) = start {
@@ -115,7 +117,12 @@ fn field(text: &mut Text<'_>, value: Option<i64>) {
 /// The cells of a column beyond the table, which is of the kind it has in the file of
 /// these rows.
 fn extra_cells<'a>(batch: &'a Batch, name: &str, column: &mut ColumnText) -> Cells<'a> {
-    let Some(one) = batch.extra().iter().find(|one| one.name == name) else { return Cells::Absent };
+    let Some(one) = batch.extra().iter().find(|one| one.name == name) else {
+        column.prepare(Cells::Absent, batch.rows());
+        return Cells::Absent;
+    };
+    let cells = batch.cells(one.column);
     column.set_kind(one.kind);
-    batch.cells(one.column)
+    column.prepare(cells, batch.rows());
+    cells
 }

@@ -77,6 +77,7 @@ impl RowFormatter for JsonRows {
         let mut columns: Vec<_> = columns
             .map(|(name, kind, column)| (column, self.take(column, name, kind), batch.cells(column)))
             .collect();
+        columns.iter_mut().for_each(|(_, column, cells)| column.prepare(*cells, batch.rows()));
         let names = NameCells::new(&self.names, batch);
         // A column an operator called so has the key.
         let is_free = |column: &NameColumn| batch.extra().iter().all(|one| one.name != column.name);

@@ -77,7 +77,7 @@ impl<'a> Text<'a> {
     /// The first `length` octets of `octets`; the others are stored too, and
     /// overwritten by what follows.
     #[inline(always)]
-    fn put<const N: usize>(&mut self, octets: &[u8; N], length: usize) {
+    pub(super) fn put<const N: usize>(&mut self, octets: &[u8; N], length: usize) {
         debug_assert!(length <= N, "more octets than there are");
         match self.buffer.get_mut(self.length..).and_then(|room| room.first_chunk_mut()) {
             Some(room) => *room = *octets,
