@@ -34,18 +34,22 @@ fn neutral_options(tree: &Tree) -> Vec<Vec<String>> {
     std::iter::once(Vec::new()).chain(known).collect()
 }
 
-/// Asks `n_cases` of each tree; says every disagreement.
+/// Asks `n_cases` questions of the trees by turns; says every disagreement.
 #[track_caller]
-fn check(trees: &[Tree], n_cases: u64) {
+fn check_with(
+    trees: &[Tree],
+    n_cases: u64,
+    ask: impl Fn(u64, &Tree, &[String]) -> Result<reference::Verdict, String>,
+) {
     let options = neutral_options(&trees[0]);
     let first = setting("REFERENCE_SEED", 0);
     let (mut failures, mut n_empty, mut n_all) = (Vec::new(), 0, 0);
     let started = Instant::now();
     for n in 0..n_cases {
         let seed = first.wrapping_mul(1 << 32) + n;
-        let tree = &trees[usize::try_from(n).unwrap() % trees.len()];
-        let case = Case::new(seed, tree, &options[usize::try_from(n).unwrap() / trees.len() % options.len()]);
-        match reference::check(tree, &case) {
+        let turn = usize::try_from(n).unwrap();
+        let tree = &trees[turn % trees.len()];
+        match ask(seed, tree, &options[turn / trees.len() % options.len()]) {
             Ok(verdict) => {
                 n_empty += u64::from(verdict.matched == 0);
                 n_all += u64::from(verdict.matched == tree.rows());
@@ -58,13 +62,24 @@ fn check(trees: &[Tree], n_cases: u64) {
         started.elapsed(),
         failures.len()
     );
-    assert!(
-        failures.is_empty(),
-        "{} of {n_cases} disagree\n{}",
-        failures.len(),
-        failures[..failures.len().min(5)].join("\n\n")
-    );
+    let shown = failures[..failures.len().min(5)].join("\n\n");
+    assert!(failures.is_empty(), "{} of {n_cases} disagree\n{shown}", failures.len());
     assert!(n_cases < 50 || n_empty * 2 < n_cases && n_all * 2 < n_cases, "the filters tell too little");
+}
+
+#[track_caller]
+fn check(trees: &[Tree], n_cases: u64) {
+    check_with(trees, n_cases, |seed, tree, options| reference::check(tree, &Case::new(seed, tree, options)));
+}
+
+#[test]
+fn aggregated_flows_add_up_to_what_those_of_the_reference_do() {
+    let trees: Vec<_> = (0..8).map(|n| store::tree(100 + n, 2, 300)).collect();
+    if reference::is_known(&trees[0], &["-A", "srcip4/24,dstport", "-O", "bytes"]) {
+        check_with(&trees, setting("REFERENCE_CASES", CASES) / 4, reference::check_aggregated);
+    } else {
+        println!("skipped: this flowdump has no `-A`");
+    }
 }
 
 #[test]

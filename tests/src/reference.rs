@@ -24,5 +24,5 @@ mod scale;
 mod statistic;
 mod value;
 
-pub use self::case::{Case, Verdict, check, is_known};
+pub use self::case::{Case, Verdict, check, check_aggregated, is_known};
 pub use self::tree::Tree;

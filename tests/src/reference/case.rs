@@ -1,7 +1,7 @@
 //! One question from a seed: its command line, and whether `flowdump` answers as the
 //! reference does.
 
-use flow_common::column::COLUMNS;
+use flow_common::column::{COLUMNS, ColumnId as Id};
 use serde_json::Value;
 
 use super::answer::{self, csv_records, fields, object};
@@ -142,6 +142,53 @@ fn tables(tree: &Tree, format: &str, args: &mut Vec<String>, random: &mut Xorshi
         args.extend(["-n".to_owned(), top.to_string()]);
     }
     Question::Tables(tables, top)
+}
+
+/// Bits that are kept of addresses: of IPv4, of IPv6.
+type Kept = Option<(u32, u32)>;
+
+/// Keys of `-A`: their words, the column and what is kept of it.
+const KEYS: [(&str, Id, Kept); 9] = [
+    ("srcip", Id::SrcAddr, None),
+    ("dstip", Id::DstAddr, None),
+    ("srcip4/24,srcip6/48", Id::SrcAddr, Some((24, 48))),
+    ("dstip4/16,dstip6/64", Id::DstAddr, Some((16, 64))),
+    ("srcport", Id::SrcPort, None),
+    ("dstport", Id::DstPort, None),
+    ("proto", Id::Protocol, None),
+    ("inif", Id::InIf, None),
+    ("srcas", Id::SrcAs, None),
+];
+
+/// Asks for flows aggregated by keys of the seed's choice, in the order of their octets,
+/// and compares what they add up to; the error says both answers.
+pub fn check_aggregated(seed: u64, tree: &Tree, options: &[String]) -> Result<Verdict, String> {
+    let random = &mut Xorshift::new(seed);
+    let keys: Vec<_> = KEYS.iter().filter(|_| random.below(4) == 0).collect();
+    let keys = if keys.is_empty() { vec![&KEYS[random.below(KEYS.len())]] } else { keys };
+    let (node, text) = Grammar::new(&tree.extra, tree.rows_of(true)).filter(2, random);
+    let words = keys.iter().map(|(word, ..)| *word).collect::<Vec<_>>().join(",");
+    let fixed = ["-A", &words, "-O", "bytes", "-n", "0", "-o", "ndjson"];
+    let args: Vec<&str> =
+        fixed.into_iter().chain(options.iter().map(String::as_str)).chain(["--", &text]).collect();
+    let output = flowdump(tree.root(), &args);
+    let rows: Vec<&Row> = tree.rows_of(true).iter().filter(|row| node.holds(row)).collect();
+    let columns = keys.iter().map(|(_, id, bits)| (*id as usize, *bits)).collect::<Vec<_>>();
+    let mut expected = statistic::aggregated(&rows, &columns);
+    let parsed: Result<Vec<Value>, _> = output.stdout.lines().map(serde_json::from_str).collect();
+    let failed = |what: String| format!("{}: flowdump {args:?}\n{what}\n{}", tree.name, output.stderr);
+    let Ok(found) = parsed else { return Err(failed(format!("no JSON: {}", output.stdout))) };
+    let count = |row: &Value, name: &str| row[name].as_u64().unwrap_or(u64::MAX);
+    let mut found: Vec<_> =
+        found.iter().map(|row| ["bytes", "packets", "flows"].map(|name| count(row, name))).collect();
+    if output.code != 0 || !found.is_sorted_by(|a, b| a[0] >= b[0]) {
+        return Err(failed(format!("exit {}, bytes {found:?}", output.code)));
+    }
+    // How ties are broken is no part of this.
+    expected.sort_unstable();
+    found.sort_unstable();
+    let answered = same(expected, found).map_err(failed)?;
+    Ok(Verdict { matched: rows.len(), answered })
 }
 
 /// Asks `flowdump` and compares; the error says both answers, of a statistic also

@@ -308,6 +308,36 @@ impl Table {
     }
 }
 
+/// Octets, packets and flows of the groups of `-A`: by the values of columns, of whose
+/// addresses so many bits are kept (IPv4, IPv6).
+pub(super) fn aggregated(rows: &[&Row], columns: &[(Place, Option<(u32, u32)>)]) -> Vec<[u64; 3]> {
+    let mut groups: BTreeMap<Ordered, Sums> = BTreeMap::new();
+    for row in rows {
+        let sums = Sums::of(row);
+        if sums.events > 0 {
+            continue;
+        }
+        let key = columns.iter().map(|(place, bits)| {
+            let cell = row.cell(*place).cloned();
+            match (cell, bits) {
+                (Some(Cell::Octets(octets)), Some(bits)) => Some(Cell::Octets(masked(octets, *bits))),
+                (cell, _) => cell,
+            }
+        });
+        groups.entry(Ordered(key.collect())).or_default().add(&sums);
+    }
+    groups.into_values().map(|sums| [sums.bytes, sums.packets, sums.flows]).collect()
+}
+
+/// An address without its last bits.
+fn masked(octets: Vec<u8>, (v4_bits, v6_bits): (u32, u32)) -> Vec<u8> {
+    let address = u128::from_be_bytes(octets.try_into().expect("16 octets"));
+    let is_v4 = address >> 32 == 0xffff;
+    let kept = if is_v4 { 96 + v4_bits } else { v6_bits };
+    let mask = u128::MAX.checked_shl(128 - kept).unwrap_or(0);
+    (address & mask).to_be_bytes().to_vec()
+}
+
 /// Header of the lines of statistics that are not of records.
 pub(super) const CSV_HEADER: &str = "statistic,order,value,protocol,first,last,duration,flows,flows_percent,\
     packets,packets_percent,bytes,bytes_percent,pps,bps,bpp";
