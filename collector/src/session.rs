@@ -563,15 +563,18 @@ impl Sessions {
         self.sessions.get(key).is_some_and(|session| established_secs(session) >= limits::ESTABLISHED_SECS)
     }
 
-    /// An exporter that redefines its templates all the time leaves a stale ticket
-    /// each time; both queues together stay within twice the bound.
+    /// An exporter that redefines its templates all the time leaves a stale ticket each
+    /// time, and so does a session that is forgotten: all together stay within twice what
+    /// there are templates.
     fn drop_stale_tickets(&mut self) {
-        if self.untried.len() + self.proven.len() + self.established.len() <= 2 * self.bounds.templates {
+        let n_tickets = self.untried.len() + self.proven.len() + self.established.len();
+        if n_tickets <= 2 * self.n_templates.max(limits::TEMPLATE_TICKETS_MIN) {
             return;
         }
         let mut queues = [&mut self.untried, &mut self.proven, &mut self.established].map(std::mem::take);
         for queue in &mut queues {
             queue.retain(|&ticket| self.entry_of(ticket).is_some());
+            queue.shrink_to(2 * queue.len());
         }
         [self.untried, self.proven, self.established] = queues;
     }

@@ -117,6 +117,10 @@ pub const SAMPLING_RATE_MAX: u32 = 10_000_000;
 /// them can't keep new exporters out.
 pub const TEMPLATES_UNTRIED_PARTS: usize = 8;
 
+/// Places of templates in the queues of eviction below which stale ones are not looked
+/// for: 72 KiB.
+pub const TEMPLATE_TICKETS_MIN: usize = 1_024;
+
 /// Time after which a session that still sends is established, seconds: its templates
 /// in use go last. A sender of forged templates would have to come back to each of
 /// them a minute later, and be remembered until then.

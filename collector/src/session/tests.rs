@@ -120,3 +120,34 @@ fn silent_sessions_are_forgotten() {
     assert_eq!(sessions.expire(Timestamp::from_secs(1_101), lifetimes), 1);
     assert_eq!((sessions.n_templates(), sessions.template_bytes), (0, 0));
 }
+
+/// For months: each has a template of its own and is never heard again.
+#[test]
+fn sessions_that_come_and_go_leave_nothing() {
+    let mut sessions = Sessions::default();
+    let lifetimes = Lifetimes { session_idle_secs: Some(60), ..Lifetimes::default() };
+    let n_tickets = |sessions: &Sessions| {
+        [&sessions.untried, &sessions.proven, &sessions.established]
+            .map(VecDeque::capacity)
+            .iter()
+            .sum::<usize>()
+    };
+    let mut most = 0;
+    for n in 0..40_000_u32 {
+        let (key, secs) = (key(n as u16, n), 1_000 + i64::from(n) / 20);
+        sessions.define(key, template(256, 4), &context(secs));
+        sessions.hear(&key, Timestamp::from_secs(secs), lifetimes);
+        if n % 20 == 0 {
+            sessions.expire(Timestamp::from_secs(secs), lifetimes);
+        }
+        most = most.max(n_tickets(&sessions));
+    }
+    assert!(sessions.n_templates() <= 62 * 20, "{}", sessions.n_templates());
+    assert!(
+        most <= 8 * limits::TEMPLATE_TICKETS_MIN,
+        "{most} places for {} templates",
+        sessions.n_templates()
+    );
+    sessions.expire(Timestamp::from_secs(1_000_000), lifetimes);
+    assert_eq!((sessions.n_templates(), sessions.sessions.len(), sessions.ports.len()), (0, 0, 0));
+}
