@@ -298,7 +298,7 @@ pub fn start_inheriting(
         .with_tables(opening::read_tables(&home))
         .with_control(doors.control.watch())
         .with_stop(Arc::clone(&shared.stop), Duration::from_millis(limits::ENDING_DECODE_MS_MAX));
-    let sync = shared.start_sync()?;
+    let sync = shared.journal.clone().map(|journal| shared.start_sync(journal)).transpose()?;
     let decode = shared.start_decode(decode, journaled, home)?;
     Ok(Running {
         listeners: doors.listeners,
@@ -458,8 +458,7 @@ impl Common {
 
     /// Starts the thread that syncs the journal, and keeps what was counted on sockets,
     /// until the sender goes.
-    fn start_sync(&self) -> Result<Option<(Sender<()>, JoinHandle<()>)>, StartError> {
-        let Some(journal) = self.journal.clone() else { return Ok(None) };
+    fn start_sync(&self, journal: Arc<Journal>) -> Result<(Sender<()>, JoinHandle<()>), StartError> {
         let counted = Arc::clone(&self.counted);
         let (sender, receiver) = channel();
         let pause = Duration::from_millis(limits::JOURNAL_SYNC_MS);
@@ -470,7 +469,7 @@ impl Common {
             }
             counted.save();
         };
-        Ok(Some((sender, spawn("sync", run)?)))
+        Ok((sender, spawn("sync", run)?))
     }
 
     fn start_retiring(&self, control: &Arc<Control>) -> Result<JoinHandle<()>, StartError> {
