@@ -64,8 +64,11 @@ pub(crate) trait Sieve: Debug + Send + Sync {
     /// What it looks at.
     fn columns(&self) -> BTreeSet<ColumnRef>;
     /// For one row group: from a batch to the rows of it that stay, ascending.
-    fn start(&self) -> Box<dyn FnMut(&Batch) -> Vec<u32> + Send>;
+    fn start(&self) -> Sieving;
 }
+
+/// See [`Sieve::start`].
+pub(crate) type Sieving = Box<dyn FnMut(&Batch) -> Vec<u32> + Send>;
 
 impl Plan {
     /// Columns that are read to decide which rows are asked for, and what of them.

@@ -10,11 +10,10 @@ use flow_common::limits::TWO_PASSES_ROWS_MIN;
 
 use super::reader::{Reader, Tally, Task};
 use super::threads::{each, side_by_side};
-use crate::aggregate::Group;
 use crate::columns::ColumnRef;
 use crate::counts::{Counts, Wanted};
 use crate::flow::{COUNTER_COLUMNS, Counters, TIME_COLUMNS};
-use crate::group::{self, Candidates, Grouping, Shared, Texts, Worker};
+use crate::group::{self, Candidates, Grouping, Shared, Tables, Texts, Worker};
 use crate::scan::{ReadError, Sieve};
 
 /// What a pass over row groups needs, and where it stops.
@@ -60,7 +59,7 @@ pub(super) fn sum(
     reader: &mut Reader<'_>,
     groupings: &[Grouping],
     top: usize,
-) -> io::Result<(Tally, Vec<Vec<Vec<Group>>>)> {
+) -> io::Result<(Tally, Tables)> {
     let request = reader.request;
     let threads = if request.limit.is_some() { 1 } else { request.threads };
     let spill_directory = std::env::temp_dir();
@@ -161,7 +160,7 @@ fn last_pass(
     held: Option<Vec<Task>>,
     candidates: &Candidates,
     (top, threads): (usize, usize),
-) -> io::Result<(Tally, Option<Vec<Vec<Vec<Group>>>>)> {
+) -> io::Result<(Tally, Option<Tables>)> {
     let limit = reader.request.limit;
     let pass = Pass::new(reader, held, Wanted::ALL, limit);
     let make = || State::new(Worker::last(shared, candidates));

@@ -13,7 +13,7 @@ use parquet::errors::ParquetError;
 
 use super::bloom::Filters;
 use super::pages::Cursor;
-use super::{FlowFile, Plan, ReadError, guarded, has_scaled};
+use super::{FlowFile, Plan, ReadError, Sieving, guarded, has_scaled};
 use crate::batch::{Batch, FileColumn, found};
 use crate::columns::ColumnRef;
 use crate::filter::{Filter, Outlook, Predicate};
@@ -36,7 +36,7 @@ pub(crate) struct Scan {
     /// Columns that are left to the `arrow` reader, and where it stands.
     foreign: Option<Foreign>,
     filter: Option<Filter>,
-    sieve: Option<Box<dyn FnMut(&Batch) -> Vec<u32> + Send>>,
+    sieve: Option<Sieving>,
     extra: Arc<[FileColumn]>,
     scaling: Option<Scaling>,
     rows_left: usize,

@@ -1,0 +1,122 @@
+//! Sums by the ids of a dictionary: no hash is looked up until a row group ends.
+
+use std::sync::Arc;
+
+use super::exact::{Detail, Sum};
+use super::key::of_id;
+use super::{Grouping, SMALL, Shared, Sums, partition_of, put_key};
+use crate::counts::{Counts, NO_FIRST, NO_LAST};
+use crate::statistic::Order;
+use crate::values::Dictionary;
+
+/// Sums by the ids of a dictionary.
+pub(super) struct Dense {
+    pub(super) dictionary: Arc<Dictionary>,
+    hashes: Vec<u64>,
+    flows: Vec<u64>,
+    packets: Vec<u64>,
+    bytes: Vec<u64>,
+    first: Vec<i64>,
+    last: Vec<i64>,
+}
+
+impl Dense {
+    pub(super) fn new(dictionary: &Arc<Dictionary>, hashes: Vec<u64>) -> Self {
+        let n = dictionary.len() + 1;
+        Self {
+            dictionary: Arc::clone(dictionary),
+            hashes,
+            flows: vec![0; n],
+            packets: vec![0; n],
+            bytes: vec![0; n],
+            first: vec![NO_FIRST; n],
+            last: vec![NO_LAST; n],
+        }
+    }
+
+    /// Column by column, so that only one array of sums need be in the cache.
+    pub(super) fn add(&mut self, ids: &[u32], counts: &Counts) {
+        fn sum(sums: &mut [u64], ids: &[u32], numbers: &[u64]) {
+            for (&id, &number) in ids.iter().zip(numbers) {
+                let sum = &mut sums[id as usize];
+                *sum = sum.saturating_add(number);
+            }
+        }
+        if counts.flows.is_empty() {
+            ids.iter().for_each(|&id| self.flows[id as usize] += 1);
+        } else {
+            sum(&mut self.flows, ids, &counts.flows);
+        }
+        sum(&mut self.packets, ids, &counts.packets);
+        sum(&mut self.bytes, ids, &counts.bytes);
+        let is_flow = |row: usize| counts.events.is_empty() || !counts.events[row];
+        for (row, (&id, &first)) in ids.iter().zip(&counts.first).enumerate() {
+            let least = &mut self.first[id as usize];
+            if first < *least && is_flow(row) {
+                *least = first;
+            }
+        }
+        for (row, (&id, &last)) in ids.iter().zip(&counts.last).enumerate() {
+            let most = &mut self.last[id as usize];
+            if last > *most && is_flow(row) {
+                *most = last;
+            }
+        }
+    }
+}
+
+/// Moves sums by id to the groups.
+pub(super) fn flush(
+    dense: Dense,
+    sums: &mut Sums,
+    small: &mut Vec<Sum>,
+    grouping: &Grouping,
+    shared: &Shared<'_>,
+) {
+    let part = grouping.parts[0];
+    let n = if grouping.has_null { dense.flows.len() } else { dense.flows.len() - 1 };
+    match sums {
+        Sums::Hashes(all) => {
+            for (ranking, hashes) in grouping.rankings.iter().zip(all) {
+                let counter = match ranking.order {
+                    Order::Packets => &dense.packets,
+                    Order::Bytes => &dense.bytes,
+                    _ => &dense.flows,
+                };
+                let counted = dense.hashes.iter().zip(counter).take(n).filter(|&(_, &count)| count > 0);
+                counted.for_each(|(&hash, &count)| hashes.add(hash, count));
+            }
+        }
+        Sums::Groups { partitions, only } => {
+            let mut key = Vec::with_capacity(grouping.width());
+            for id in 0..n {
+                let hash = dense.hashes[id];
+                let has_times = dense.first[id] != NO_FIRST || dense.last[id] != NO_LAST;
+                let is_there = dense.flows[id] > 0 || has_times;
+                if only.as_ref().is_some_and(|only| !only.contains(hash)) || !is_there {
+                    continue;
+                }
+                let words = of_id(part, &dense.dictionary, id, &shared.texts);
+                let sum = Sum {
+                    flows: dense.flows[id],
+                    packets: dense.packets[id],
+                    bytes: dense.bytes[id],
+                    first: dense.first[id],
+                    last: dense.last[id],
+                };
+                if let (1, Some([_, value])) = (part.words(), words)
+                    && value < SMALL as u64
+                    && only.is_none()
+                {
+                    if small.is_empty() {
+                        small.resize(SMALL, Sum::ZERO);
+                    }
+                    small[value as usize].add(&sum);
+                    continue;
+                }
+                put_key(&mut key, [(part.words(), words)].into_iter());
+                partitions[partition_of(hash)].add(hash, &key, &sum, &Detail::NONE);
+            }
+        }
+    }
+}

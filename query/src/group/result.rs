@@ -1,0 +1,192 @@
+//! What all threads found, put together: candidates after a first pass, tables at the end.
+
+use std::cmp::Ordering;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flow_common::limits::{GROUP_CANDIDATES_MAX, GROUP_PARTITIONS};
+
+use super::exact::Groups;
+use super::fingerprint::{self, Fingerprints};
+use super::key::value_of;
+use super::spill::Spill;
+use super::{Candidates, Chosen, Grouping, Shared, Sums, Worker};
+use crate::aggregate::{Group, Value};
+use crate::statistic::Ranking;
+
+/// The hashes of the `top` groups of each grouping that has a first pass; `None` where the
+/// groups that may be among them are too many, so that all must be summed up.
+pub(crate) fn candidates(
+    workers: Vec<Worker<'_>>,
+    groupings: &[Grouping],
+    top: usize,
+    side_by_side: impl Fn(Vec<Vec<Vec<(u64, u64)>>>) -> Vec<Vec<(u64, u64)>>,
+) -> Candidates {
+    let mut of: Vec<Vec<Vec<Fingerprints>>> =
+        groupings.iter().map(|grouping| grouping.rankings.iter().map(|_| Vec::new()).collect()).collect();
+    for state in workers.into_iter().flat_map(|worker| worker.states) {
+        let Sums::Hashes(all) = state.sums else { continue };
+        all.into_iter().zip(&mut of[state.grouping]).for_each(|(one, into)| into.push(one));
+    }
+    let choose = |rankings: Vec<Vec<Fingerprints>>| {
+        let mut chosen = Chosen::default();
+        for all in rankings {
+            if all.is_empty() {
+                return None;
+            }
+            let mut largest: Vec<(u64, u64)> =
+                side_by_side(Fingerprints::jobs(all)).into_iter().flatten().collect();
+            fingerprint::cut(&mut largest, top, GROUP_CANDIDATES_MAX);
+            // Groups that count nothing have no sum, and may be among the first if these are few.
+            if largest.len() >= GROUP_CANDIDATES_MAX || largest.len() < top {
+                return None;
+            }
+            chosen.least.push(largest[top - 1].1);
+            largest.into_iter().for_each(|(hash, _)| chosen.insert(hash));
+        }
+        Some(Arc::new(chosen))
+    };
+    of.into_iter().map(choose).collect()
+}
+
+/// One job of [`candidates`].
+pub(crate) fn largest(job: Vec<Vec<(u64, u64)>>, top: usize) -> Vec<(u64, u64)> {
+    fingerprint::largest(job, top, GROUP_CANDIDATES_MAX)
+}
+
+/// The groups of one partition, of all threads.
+pub(crate) struct Job {
+    grouping: usize,
+    partition: usize,
+    parts: Vec<Groups>,
+}
+
+/// Groups of all threads, as jobs that can be done side by side, and what is on disk.
+pub(crate) fn jobs(workers: Vec<Worker<'_>>) -> (Vec<Job>, Vec<Spilled>) {
+    let mut jobs: Vec<Job> = Vec::new();
+    let mut spilled = Vec::new();
+    for (at, worker) in workers.into_iter().enumerate() {
+        for mut state in worker.states {
+            state.empty_small();
+            let Sums::Groups { partitions, .. } = state.sums else { continue };
+            for (partition, groups) in partitions.into_iter().enumerate() {
+                if at == 0 {
+                    jobs.push(Job { grouping: state.grouping, partition, parts: vec![groups] });
+                } else if let Some(job) = jobs.get_mut(state.grouping * GROUP_PARTITIONS + partition) {
+                    job.parts.push(groups);
+                }
+            }
+        }
+        spilled.extend(worker.spill.map(|spill| Spilled(Mutex::new(spill))));
+    }
+    (jobs, spilled)
+}
+
+/// Groups of one thread on disk.
+pub(crate) struct Spilled(Mutex<Spill>);
+
+/// The `top` groups of a partition for each ranking; 0 is all.
+pub(crate) fn best(
+    job: Job,
+    spilled: &[Spilled],
+    shared: &Shared<'_>,
+    top: usize,
+) -> io::Result<(usize, Vec<Vec<Group>>)> {
+    let grouping = &shared.groupings[job.grouping];
+    let mut parts = job.parts.into_iter();
+    let mut groups = parts.next().unwrap_or_else(|| Groups::new(grouping.width(), grouping.has_details));
+    parts.for_each(|other| groups.merge(&other));
+    for Spilled(spill) in spilled {
+        let mut spill = spill.lock().unwrap_or_else(PoisonError::into_inner);
+        spill.read(job.grouping * GROUP_PARTITIONS + job.partition, grouping.width(), &mut groups)?;
+    }
+    let of_ranking = |ranking: &Ranking| {
+        let mut all: Vec<(u64, Group)> = Vec::new();
+        let mut ranks: Vec<(u64, u32)> = (0..groups.len())
+            .map(|at| (ranking.order.value(&groups.sum(at).counters()), at as u32))
+            .collect();
+        if 0 < top && top < ranks.len() {
+            let by_rank = |one: &(u64, u32), two: &(u64, u32)| by_rank(ranking, one.0, two.0);
+            ranks.select_nth_unstable_by(top - 1, by_rank);
+            let least = ranks[top - 1].0;
+            ranks.retain(|&(rank, _)| by_rank(&(rank, 0), &(least, 0)).is_le());
+        }
+        all.extend(
+            ranks.into_iter().map(|(rank, at)| (rank, group_of(&groups, at as usize, grouping, shared))),
+        );
+        cut_groups(all, ranking, top)
+    };
+    Ok((job.grouping, grouping.rankings.iter().map(of_ranking).collect()))
+}
+
+fn by_rank(ranking: &Ranking, one: u64, two: u64) -> Ordering {
+    if ranking.is_ascending { one.cmp(&two) } else { two.cmp(&one) }
+}
+
+/// The first `top` by rank, and by key where ranks are equal; 0 is all.
+fn cut_groups(mut all: Vec<(u64, Group)>, ranking: &Ranking, top: usize) -> Vec<Group> {
+    all.sort_unstable_by(|one, two| by_rank(ranking, one.0, two.0).then_with(|| one.1.key.cmp(&two.1.key)));
+    if top > 0 {
+        all.truncate(top);
+    }
+    all.into_iter().map(|(_, group)| group).collect()
+}
+
+fn group_of(groups: &Groups, at: usize, grouping: &Grouping, shared: &Shared<'_>) -> Group {
+    let key = groups.key(at);
+    let mut words = &key[1..];
+    let mut values: Vec<Option<Value>> = Vec::with_capacity(grouping.parts.len());
+    for (index, part) in grouping.parts.iter().enumerate() {
+        let (own, rest) = words.split_at(part.words());
+        words = rest;
+        let pair = if let [high, low] = own { [*high, *low] } else { [0, own[0]] };
+        values.push((key[0] >> index & 1 == 0).then(|| value_of(*part, pair, &shared.texts)));
+    }
+    let detail = groups.detail(at);
+    Group {
+        key: values.into(),
+        counters: groups.sum(at).counters(),
+        tcp_flags: detail.tcp_flags,
+        src_tos: detail.src_tos.map(|(_, tos)| tos),
+    }
+}
+
+/// Ranked groups, by grouping and ranking.
+pub(crate) type Tables = Vec<Vec<Vec<Group>>>;
+
+/// The tables of all partitions; `None` where a first pass was led astray by keys of one
+/// hash, which a pass over all groups will not be.
+pub(crate) fn tables(
+    partitions: Vec<(usize, Vec<Vec<Group>>)>,
+    groupings: &[Grouping],
+    candidates: &Candidates,
+    top: usize,
+) -> Option<Tables> {
+    let mut tables: Vec<Vec<Vec<(u64, Group)>>> =
+        groupings.iter().map(|grouping| grouping.rankings.iter().map(|_| Vec::new()).collect()).collect();
+    for (grouping, rankings) in partitions {
+        for (at, groups) in rankings.into_iter().enumerate() {
+            let order = groupings[grouping].rankings[at].order;
+            tables[grouping][at]
+                .extend(groups.into_iter().map(|group| (order.value(&group.counters), group)));
+        }
+    }
+    let mut answer = Vec::with_capacity(groupings.len());
+    for ((grouping, tables), chosen) in groupings.iter().zip(tables).zip(candidates) {
+        let mut cut = Vec::with_capacity(tables.len());
+        for (at, (ranking, table)) in grouping.rankings.iter().zip(tables).enumerate() {
+            let table = cut_groups(table, ranking, top);
+            if let Some(chosen) = chosen {
+                let least = chosen.least.get(at).copied().unwrap_or(0);
+                let found = table.last().filter(|_| table.len() == top);
+                let reached = found.map_or(0, |group| ranking.order.value(&group.counters));
+                if reached < least {
+                    return None;
+                }
+            }
+            cut.push(table);
+        }
+        answer.push(cut);
+    }
+    Some(answer)
+}
