@@ -1,6 +1,8 @@
 //! Packets to decode for measurement: templates first, then datagrams full of
 //! records, as exporters send them.
 
+pub mod socket;
+
 use std::net::Ipv4Addr;
 
 use flow_collector::harness::Decoding;

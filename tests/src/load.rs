@@ -2,6 +2,7 @@
 //! sender that keeps a pace.
 
 mod flows;
+pub mod traffic;
 
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};

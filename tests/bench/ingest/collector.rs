@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use flow_bench::socket::socket_state;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike;
@@ -246,22 +247,4 @@ fn parquet_rows(file: &Path) -> io::Result<u64> {
 fn cpu_of_children() -> f64 {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return 0.0 };
     (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e6
-}
-
-struct SocketState {
-    queued_bytes: u64,
-    dropped: u64,
-}
-
-/// What the kernel says of the socket bound to a port.
-fn socket_state(port: u16) -> Option<SocketState> {
-    let tables = ["/proc/net/udp", "/proc/net/udp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    let local = format!(":{port:04X}");
-    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
-    let rows = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
-    // Where a sender has it for its remote port, it is another socket.
-    let row = rows.into_iter().find(|row| row.get(1).is_some_and(|addr| addr.ends_with(&local)))?;
-    let (_, queued) = row.get(4)?.split_once(':')?;
-    let queued_bytes = u64::from_str_radix(queued, 16).ok()?;
-    Some(SocketState { queued_bytes, dropped: row.last()?.parse().ok()? })
 }

@@ -65,6 +65,8 @@ pub struct Flow {
 #[derive(Debug, Clone)]
 pub struct Flows {
     random: Xorshift,
+    /// Hosts inside, and servers outside.
+    n_hosts: (usize, usize),
     /// Answers that are due, by turns.
     answers: Vec<Option<Flow>>,
     turn: usize,
@@ -81,7 +83,13 @@ struct End {
 impl Flows {
     /// Flows of this seed.
     pub fn new(seed: u64) -> Self {
-        Self { random: Xorshift::new(seed), answers: vec![None; ANSWER_FLOWS_MAX], turn: 0 }
+        Self::among(seed, CLIENTS, SERVERS)
+    }
+
+    /// Flows of this seed among so many hosts inside and servers outside.
+    pub fn among(seed: u64, n_clients: usize, n_servers: usize) -> Self {
+        let (random, answers) = (Xorshift::new(seed), vec![None; ANSWER_FLOWS_MAX]);
+        Self { random, n_hosts: (n_clients, n_servers), answers, turn: 0 }
     }
 
     /// A number below one, evenly spread.
@@ -96,7 +104,7 @@ impl Flows {
     }
 
     fn question(&mut self) -> (Flow, bool) {
-        let (client, server) = (client(self.rank(CLIENTS)), server(self.rank(SERVERS)));
+        let (client, server) = (client(self.rank(self.n_hosts.0)), server(self.rank(self.n_hosts.1)));
         let (protocol, port) = match self.random.below(100) {
             0..72 => (6, TCP_PORTS[self.rank(TCP_PORTS.len())]),
             72..97 => (17, UDP_PORTS[self.rank(UDP_PORTS.len())]),
