@@ -16,6 +16,10 @@ use crate::setting;
 /// Seconds before memory is judged: by then every table is full.
 const WARM_SECS: u64 = 600;
 
+/// What is known of an exporter is forgotten after so long: without this, all that come
+/// and go are remembered until every table is full, which takes more than an hour.
+const SESSION_IDLE_SECS: &str = "60";
+
 /// Growth of memory in an hour, octets, where it is judged.
 const GROWTH_BYTES_MAX: f64 = 1_048_576.0;
 
@@ -52,7 +56,8 @@ fn exporters_come_and_go_and_nothing_is_lost() {
 fn soak_for(secs: u64) {
     let directory = tempfile::tempdir().unwrap();
     let (root, port) = (directory.path().join("flows"), free_port());
-    let mut collector = Collector::start(&root, port, 5, &directory.path().join("log"));
+    let args = ["--session-idle", SESSION_IDLE_SECS].map(ToOwned::to_owned);
+    let mut collector = Collector::start_with(&root, port, 5, &directory.path().join("log"), &args);
     collector.wait_for_socket();
     let churn = Churn::new(([127, 0, 0, 1], port).into(), setting("CRASH_RATE", 10_000));
     let seed = setting("CRASH_SEED", 1);
