@@ -117,8 +117,7 @@ pub const SAMPLING_RATE_MAX: u32 = 10_000_000;
 /// them can't keep new exporters out.
 pub const TEMPLATES_UNTRIED_PARTS: usize = 8;
 
-/// Places of templates in the queues of eviction below which stale ones are not looked
-/// for: 72 KiB.
+/// Places in the queues of eviction below which stale ones are left: 72 KiB.
 pub const TEMPLATE_TICKETS_MIN: usize = 1_024;
 
 /// Time after which a session that still sends is established, seconds: its templates
@@ -187,8 +186,7 @@ pub const PART_SECS: u64 = 8;
 pub const JOURNAL_SEGMENT_BYTES: u64 = 32 << 20;
 
 /// All segments in use, octets: what may be accepted and not yet in files. Half a
-/// minute of a million flows a second; a replay of all of it takes about a second. At
-/// least four segments.
+/// minute of a million flows a second, replayed in about a second; four segments at least.
 pub const JOURNAL_BYTES_MAX: u64 = 1 << 30;
 
 /// Segments kept for use when nothing needs them.
@@ -403,9 +401,7 @@ pub const SLOT_SECS_DEFAULT: u32 = 300;
 /// program up.
 pub const DRAIN_MS_MAX: u64 = 1_000;
 
-/// Longest time the decoder goes on after the stop signal, ms. What it has not come to
-/// by then is in the journal, and the next start decodes it: with what is to be written
-/// after it, the program ends within ten seconds whatever has piled up.
+/// Longest time the decoder goes on after the stop signal, ms: an end takes ten seconds.
 pub const ENDING_DECODE_MS_MAX: u64 = 4_000;
 
 /// File of what was counted on sockets that outlive a run, octets: thousands of sockets.
