@@ -108,6 +108,36 @@ impl Values {
     }
 }
 
+/// Memory of dictionaries and columns that are done with, for the next ones of a thread: that of
+/// a new page of memory costs more than what is decoded into it.
+pub(crate) mod spare {
+    use std::cell::RefCell;
+
+    use bytes::BytesMut;
+
+    /// Of one kind; the number is that of the columns of a question, about.
+    const KEPT: usize = 8;
+
+    thread_local! {
+        pub(crate) static WINDOWS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+        pub(crate) static INTS: RefCell<Vec<Vec<i64>>> = const { RefCell::new(Vec::new()) };
+        pub(crate) static FIXED: RefCell<Vec<Vec<u128>>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Memory of what was used before; what is in it means nothing.
+    pub(crate) fn take<T: Default>(spares: &RefCell<Vec<T>>) -> T {
+        spares.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Keeps memory for later.
+    pub(crate) fn give<T>(spares: &RefCell<Vec<T>>, one: T) {
+        let mut spares = spares.borrow_mut();
+        if spares.len() < KEPT {
+            spares.push(one);
+        }
+    }
+}
+
 /// The values a row group's column takes, each with an id: its position.
 #[derive(Debug)]
 pub(crate) struct Dictionary {
@@ -115,6 +145,17 @@ pub(crate) struct Dictionary {
     /// its values can be kept between batches.
     pub(crate) id: u64,
     pub(crate) values: Values,
+}
+
+impl Drop for Dictionary {
+    fn drop(&mut self) {
+        // A thread that ends has no use for it.
+        match std::mem::replace(&mut self.values, Values::Ints(Vec::new())) {
+            Values::Ints(values) => spare::INTS.try_with(|spares| spare::give(spares, values)).ok(),
+            Values::Fixed(values) => spare::FIXED.try_with(|spares| spare::give(spares, values)).ok(),
+            Values::Bytes(_) => None,
+        };
+    }
 }
 
 impl Dictionary {

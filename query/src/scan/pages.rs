@@ -20,7 +20,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use super::ReadError;
 use super::metadata::within;
 use super::unpack::{deltas, hybrid, hybrid_at, is_run_of_one};
-use crate::values::{Bytes, Column, Dictionary, Values};
+use crate::values::{Bytes, Column, Dictionary, Values, spare};
 
 /// The octets of a column chunk, a window at a time: the dictionary may be all that is looked
 /// at, and of a column of any size a few pages are in memory.
@@ -62,11 +62,23 @@ impl Chunk {
         }
         let length = wanted.max(left.min(COLUMN_READ_BYTES as u64)) as usize;
         // The memory of the window before, unless a page still lies in it.
-        let mut octets = std::mem::take(&mut window.octets).try_into_mut().unwrap_or_default();
+        let before =
+            std::mem::take(&mut window.octets).try_into_mut().ok().filter(|before| !before.is_empty());
+        let mut octets = before.unwrap_or_else(|| spare::WINDOWS.with(spare::take));
         octets.resize(length, 0);
         self.file.read_exact_at(&mut octets, at)?;
         *window = Window { start: at, octets: octets.freeze() };
         Ok(window.octets.clone())
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let window = std::mem::take(self.window.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if let Ok(octets) = window.octets.try_into_mut() {
+            // A thread that ends has no use for it.
+            spare::WINDOWS.try_with(|spares| spare::give(spares, octets)).ok();
+        }
     }
 }
 
@@ -194,7 +206,7 @@ impl Cursor {
     fn set_dictionary(&mut self, octets: &[u8], n: usize) -> Result<(), ReadError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         within("dictionary", "values", n as u64, PAGE_ROWS_READ_MAX as u64)?;
-        let values = plain(octets, self.stored, n)?;
+        let values = plain(octets, self.stored, n, true)?;
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         self.dictionary = Some(Arc::new(Dictionary { id, values }));
         Ok(())
@@ -350,7 +362,7 @@ impl Cursor {
                 Ok(Column::Plain { values: Values::Ints(spread(values, nulls.as_deref(), 0)), nulls })
             }
             Encoding::PLAIN => {
-                let values = match plain(octets, self.stored, n_values)? {
+                let values = match plain(octets, self.stored, n_values, false)? {
                     Values::Ints(values) => Values::Ints(spread(values, nulls.as_deref(), 0)),
                     Values::Fixed(values) => Values::Fixed(spread(values, nulls.as_deref(), 0)),
                     Values::Bytes(values) => Values::Bytes(spread_bytes(values, nulls.as_deref())),
@@ -419,8 +431,15 @@ fn spread_bytes(values: Bytes, nulls: Option<&[bool]>) -> Bytes {
     spread
 }
 
-/// `n` values as PLAIN has them.
-fn plain(octets: &[u8], stored: Stored, n: usize) -> Result<Values, ReadError> {
+/// Items in memory that was used before.
+fn collected<T>(mut into: Vec<T>, items: impl Iterator<Item = T>) -> Vec<T> {
+    into.clear();
+    into.extend(items);
+    into
+}
+
+/// `n` values as PLAIN has them; of a dictionary, in memory of one that is done with.
+fn plain(octets: &[u8], stored: Stored, n: usize, is_dictionary: bool) -> Result<Values, ReadError> {
     let short = || ReadError::Damaged(format!("a page of {n} values ends early"));
     let fixed = |width: usize| {
         let length = n.checked_mul(width).ok_or_else(short)?;
@@ -429,15 +448,24 @@ fn plain(octets: &[u8], stored: Stored, n: usize) -> Result<Values, ReadError> {
     Ok(match stored {
         Stored::Int32 => {
             let read = |octets: &[u8]| i32::from_le_bytes(octets.try_into().unwrap_or_default()).into();
-            Values::Ints(fixed(4)?.map(read).collect())
+            Values::Ints(collected(
+                if is_dictionary { spare::INTS.with(spare::take) } else { Vec::new() },
+                fixed(4)?.map(read),
+            ))
         }
         Stored::Int64 => {
             let read = |octets: &[u8]| i64::from_le_bytes(octets.try_into().unwrap_or_default());
-            Values::Ints(fixed(8)?.map(read).collect())
+            Values::Ints(collected(
+                if is_dictionary { spare::INTS.with(spare::take) } else { Vec::new() },
+                fixed(8)?.map(read),
+            ))
         }
         Stored::Fixed(16) => {
             let read = |octets: &[u8]| u128::from_be_bytes(octets.try_into().unwrap_or_default());
-            Values::Fixed(fixed(16)?.map(read).collect())
+            Values::Fixed(collected(
+                if is_dictionary { spare::FIXED.with(spare::take) } else { Vec::new() },
+                fixed(16)?.map(read),
+            ))
         }
         Stored::Fixed(width) => {
             let read = |octets: &[u8]| octets.iter().fold(0, |sum, &octet| sum << 8 | u128::from(octet));
