@@ -256,7 +256,7 @@ impl<'a> Cells<'a> {
     }
 
     /// A number, a time in microseconds, or a truth value as 0 or 1.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn int(self, row: usize) -> Option<i64> {
         match self {
             Self::IntIds { values, ids, .. } => values.get(*ids.get(row)? as usize).copied(),
@@ -275,7 +275,7 @@ impl<'a> Cells<'a> {
     }
 
     /// `N` octets: an address or a MAC.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn octets<const N: usize>(self, row: usize) -> Option<[u8; N]> {
         let number = match self {
             Self::FixedIds { values, ids, .. } => *values.get(*ids.get(row)? as usize)?,
