@@ -1,3 +1,5 @@
+//! What is said of files that can't be read.
+
 use std::path::Path;
 
 use flow_common::time::Timestamp;

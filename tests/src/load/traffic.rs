@@ -201,7 +201,7 @@ fn uptime_ms(secs: u64) -> u32 {
 /// Gives each so-manieth flow to the planted host, by turns as source and destination.
 fn plant(flow: &mut Flow, index: u64, n_flows: u64) {
     let every = (n_flows / PLANTED_FLOWS).max(1);
-    match (index % every == 0 && index / every < PLANTED_FLOWS, index / every % 2) {
+    match (index.is_multiple_of(every) && index / every < PLANTED_FLOWS, index / every % 2) {
         (true, 0) => flow.src_addr = PLANTED_HOST,
         (true, _) => flow.dst_addr = PLANTED_HOST,
         _ => {}
