@@ -651,6 +651,43 @@ pub const ENTRY_TEXT_BYTES_MAX: usize = 16 << 20;
 /// kept: to clear what is kept of 16 costs as much as the text of a row.
 pub const ENTRIES_PER_ROW_MAX: usize = 16;
 
+/// Time a query that is to end has to do so by itself, ms: a batch takes far less. A
+/// terminal's user is told within 200.
+pub const INTERRUPT_GRACE_MS: u64 = 150;
+
+/// Time after which a terminal shows how far a query is, ms.
+pub const PROGRESS_AFTER_MS: u64 = 500;
+
+/// Time between two looks for new rows, ms: parts come every 8 s, and a look is a few
+/// system calls.
+pub const FOLLOW_POLL_MS: u64 = 500;
+
+/// Seconds between two looks for new trees of files below a root that is followed.
+pub const FOLLOW_TREES_SECS: u64 = 10;
+
+/// How far back rows may be followed from, seconds: 31 days of hours are looked for at
+/// the start, each a system call for every tree and hierarchy.
+pub const FOLLOW_SECS_MAX: i64 = 31 * 86_400;
+
+/// Rows of open slots that are remembered while they are followed, so that each is told
+/// once: 8 octets each, 32 MiB. A slot of 5 minutes at 14,000 matching rows a second.
+pub const FOLLOW_ROWS_MAX: usize = 4 << 20;
+
+/// Seconds `top` can sum up over: a glance, a minute, the default slot.
+pub const TOP_WINDOWS_SECS: [i64; 3] = [10, 60, 300];
+
+/// Values `top` counts apart, over all seconds it holds: 40 octets each, and 150 for a
+/// value of its own; 180 MiB where each is. Beyond,
+/// the oldest seconds go and the screen says so.
+pub const TOP_ENTRIES_MAX: usize = 1 << 20;
+
+/// Rows of a screen of `top` that are made; no terminal shows more.
+pub const TOP_ROWS_MAX: usize = 500;
+
+/// How long a row takes from its exporter's datagram into a part, seconds: parts come
+/// every 8, and are written then. `top` waits so long before it believes in silence.
+pub const TOP_LAG_SECS: i64 = 11;
+
 /// Characters shown on either side of an error in a filter or a configuration:
 /// with the text between, a few lines of a terminal however long the line is.
 pub const EXCERPT_CONTEXT_CHARS: usize = 72;
@@ -666,6 +703,7 @@ const _: () = assert!((EXTRA_COLUMNS_MAX as u64) < SCHEMA_ELEMENTS_MAX / 2);
 const _: () = assert!(COLUMN_NAME_BYTES_MAX <= WORD_BYTES_MAX);
 const _: () = assert!(2 * (SOURCES_MAX + TREES_APART_MAX) <= COMMANDS_WAITING_MAX);
 const _: () = assert!(EXPORTER_SERIES * (EXPORTERS_NAMED_MAX + 1) + FIXED_SERIES_MAX <= SERIES_MAX);
+const _: () = assert!(INTERRUPT_GRACE_MS < 200);
 const _: () = assert!(PAGE_ROWS <= ROW_GROUP_ROWS);
 const _: () = assert!(9_000 <= DATAGRAM_BYTES_MAX, "jumbo frames must fit");
 const _: () = assert!(RECEIVE_BURST_DATAGRAMS * DATAGRAM_BYTES_MAX <= QUEUE_BYTES_MAX);

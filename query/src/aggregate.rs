@@ -5,7 +5,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use flow_common::addr::{Addr16, Mac};
+use flow_common::column::Kind;
 
+use crate::batch::Cells;
 use crate::flow::{Counters, FiveTuple};
 use crate::statistic::{Key, Ranking, Statistic};
 
@@ -77,6 +79,22 @@ pub(crate) struct Record {
     pub(crate) tcp_flags: Option<i64>,
     /// Type of service of the first flow that has one.
     pub(crate) src_tos: Option<i64>,
+}
+
+impl Value {
+    /// The value of a cell; `None` where it is NULL.
+    pub(crate) fn of(kind: Kind, cells: Cells<'_>, row: usize) -> Option<Self> {
+        match kind {
+            Kind::Int32 | Kind::Int64 | Kind::Timestamp => cells.int(row).map(Self::Int),
+            Kind::Address => cells.octets(row).map(Addr16).map(Self::Address),
+            Kind::Mac => cells.octets(row).map(Mac).map(Self::Mac),
+            Kind::Text => cells.text(row).map(|text| Self::Text(text.into())),
+            Kind::Binary => cells.binary(row).map(|octets| Self::Binary(octets.into())),
+            Kind::Float64 => cells.float(row).map(Float).map(Self::Float),
+            Kind::Boolean => cells.int(row).map(|value| Self::Boolean(value == 1)),
+            Kind::Labels | Kind::Other => None,
+        }
+    }
 }
 
 /// Flows that share a key, and what they add up to.

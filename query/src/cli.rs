@@ -9,6 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 
 use flow_common::usage::in_our_words;
 
+use crate::live::Asked;
 use crate::message::Failure;
 use crate::output::Format;
 use crate::{filter, statistic};
@@ -105,6 +106,14 @@ pub(crate) struct Args {
     #[arg(long, hide = true)]
     pub(crate) decode_only: bool,
 
+    /// Rows as they come, like `tail -f`: those received from now on, or since the start of `-t`
+    #[arg(
+        long,
+        conflicts_with_all = ["stat", "top", "info", "range", "check"],
+        help_heading = "What to answer"
+    )]
+    pub(crate) follow: bool,
+
     /// Check the filter and stop
     #[arg(short = 'Z', long, help_heading = "What to answer")]
     pub(crate) check: bool,
@@ -129,6 +138,10 @@ pub(crate) struct Args {
     #[arg(short = 'q', long, help_heading = "How to print")]
     pub(crate) quiet: bool,
 
+    /// Nothing about how far it is, where stderr is a terminal and it takes long
+    #[arg(long = "no-progress", help_heading = "How to print")]
+    pub(crate) no_progress: bool,
+
     /// IPv6 addresses in full
     #[arg(short = '6', long, help_heading = "How to print")]
     pub(crate) ipv6: bool,
@@ -145,20 +158,38 @@ pub(crate) struct Args {
 /// What was typed.
 pub(crate) enum Parsed {
     Args(Box<Args>),
+    /// `flowdump top`.
+    Top(Box<Asked>),
     /// Help or version: to be printed as it is.
     Text(String),
 }
 
 /// Reads the command line, the program's name first.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure> {
-    let matches = Args::command().after_help(after_help()).try_get_matches_from(args);
-    match matches.and_then(|matches| Args::from_arg_matches(&matches)) {
-        Ok(args) => Ok(Parsed::Args(Box::new(args))),
+    let mut args: Vec<_> = args.into_iter().collect();
+    if args.get(1).is_some_and(|word| word == TOP) {
+        args.remove(1);
+        return read(Asked::command(), args, "flowdump top", Parsed::Top);
+    }
+    read(Args::command().after_help(after_help()), args, "flowdump", Parsed::Args)
+}
+
+/// The word that asks for the screen, where it comes first.
+const TOP: &str = "top";
+
+fn read<T: FromArgMatches>(
+    command: clap::Command,
+    args: Vec<OsString>,
+    program: &str,
+    parsed: impl FnOnce(Box<T>) -> Parsed,
+) -> Result<Parsed, Failure> {
+    match command.try_get_matches_from(args).and_then(|matches| T::from_arg_matches(&matches)) {
+        Ok(args) => Ok(parsed(Box::new(args))),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             Ok(Parsed::Text(error.to_string()))
         }
         Err(error) => {
-            let (message, hint) = in_our_words(&error.to_string(), "flowdump");
+            let (message, hint) = in_our_words(&error.to_string(), program);
             Err(Failure::usage_hint(message, hint))
         }
     }
@@ -181,6 +212,8 @@ Examples:
   flowdump -c 5 -o raw 'host 192.0.2.1'       all that is known of five records
   flowdump -o ndjson 'net 10.0.0.0/8' | jq .  for other programs
   flowdump -r flows/date=2026-11-21 -I        totals of a day
+  flowdump --follow 'proto icmp'              flows as they come, like `tail -f`
+  flowdump top -s dstport/flows 'proto udp'   a screen of who talks most; `flowdump top --help`
 
 Formats of -o, or `fmt:` and text with tags such as `fmt:%ts %sap -> %dap %byt %inam %nbnam`:
 {}
@@ -190,7 +223,7 @@ Filters: NOUN [=|!=|<|<=|>|>=] VALUE, NOUN in [VALUE …], joined by and, or, no
 Numbers take k, m, g and t; a noun without src or dst means either. Also any, ipv4, ipv6, and the
 names of columns that flowcapd's configuration defined, also for -s. Nouns:
 {}
-Exit status: 0 done, 1 failed, 2 usage or filter, 3 some files could not be read
+Exit status: 0 done, 1 failed, 2 usage or filter, 3 some files could not be read, 130 Ctrl-C
 ",
         columns(&formats),
         orders.join(", "),

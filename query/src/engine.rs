@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
 use std::time::Instant;
 
+use flow_common::column::ColumnId;
 use flow_common::limits::OUTPUT_BUFFER_BYTES;
 
 use crate::aggregate::{Group, tables};
@@ -13,6 +14,8 @@ use crate::columns::ColumnRef;
 use crate::counts::Wanted;
 use crate::flow::{COUNTER_COLUMNS, TIME_COLUMNS};
 use crate::group::Grouping;
+use crate::interrupt;
+use crate::live::{Erasing, Progress};
 use crate::message::{DONE, Failure, PARTIAL, say};
 use crate::output::{self, Format, Summary, row_format};
 use crate::request::{Question, Request};
@@ -41,7 +44,8 @@ pub(crate) fn answer(
         say(stderr, "warning", &format!("no flow files in {}", described(&request.source)));
     }
     let style = &request.style;
-    let mut reader = Reader::new(request, files, wants(request));
+    let progress = Progress::new(files.len(), request.has_progress);
+    let mut reader = Reader::new(request, files, wants(request), &progress);
     for (path, error) in errors {
         reader.cant_read(&path, &error.into());
     }
@@ -49,12 +53,13 @@ pub(crate) fn answer(
         sum::decode(&mut reader);
         return Ok(if reader.say_errors(stderr) { PARTIAL } else { DONE });
     }
-    let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, stdout);
+    let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, Erasing::new(stdout, &progress));
     let mut said = None;
     match &request.question {
         Question::Check => {}
         Question::Info => {
             let (info, rate) = info::info(&mut reader);
+            interrupt::check()?;
             output::write_info(&mut out, style, &info)?;
             said = rate.filter(|&rate| rate > 1).map(|rate| {
                 format!("totals are as exported, not multiplied by sampling rates of up to {rate}")
@@ -62,18 +67,24 @@ pub(crate) fn answer(
         }
         Question::Rows if style.format == Format::Null => {
             let (tally, _) = sum::sum(&mut reader, &[], 0)?;
+            interrupt::check()?;
             output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
             said = scaled(request, &tally);
         }
         Question::Rows => {
             let format = row_format(style, &request.columns);
             let tally = rows::rows(&mut reader, &*format, &mut out)?;
+            if interrupt::is_asked() {
+                out.flush()?;
+                interrupt::check()?;
+            }
             output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
             said = scaled(request, &tally);
         }
         Question::Statistics { statistics, top } => {
             let groupings: Vec<Grouping> = statistics.iter().map(Statistic::grouping).collect();
             let (tally, groups) = sum::sum(&mut reader, &groupings, *top)?;
+            interrupt::check()?;
             let tables = tables(statistics, groups);
             output::write_tables(&mut out, style, *top, &tables, &tally.matched)?;
             output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
@@ -81,12 +92,14 @@ pub(crate) fn answer(
         }
         Question::Aggregate { aggregation, top } => {
             let (tally, groups) = sum::sum(&mut reader, &[aggregation.grouping()], *top)?;
+            interrupt::check()?;
             let groups: Vec<Group> = groups.into_iter().flatten().flatten().collect();
             output::write_groups(&mut out, style, aggregation, &groups)?;
             output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
             said = scaled(request, &tally);
         }
     }
+    progress.end();
     out.flush()?;
     let is_partial = reader.say_errors(stderr);
     if let Some(said) = said {
@@ -101,6 +114,19 @@ fn described(source: &Source) -> String {
         Source::Path(path) => format!("`{}`", path.display()),
         Source::Sequence(text) => format!("`{text}`"),
     }
+}
+
+/// Columns that the rows of a request need.
+pub(crate) fn rows_columns(request: &Request) -> BTreeSet<ColumnRef> {
+    wants(request).columns
+}
+
+/// Columns that sums of `statistics` need.
+pub(crate) fn sums_columns(statistics: &[Statistic]) -> BTreeSet<ColumnRef> {
+    let groupings: Vec<Grouping> = statistics.iter().map(Statistic::grouping).collect();
+    let mut columns = sum::columns(&groupings, Wanted::ALL);
+    columns.insert(ColumnId::Protocol.into());
+    columns
 }
 
 /// What is read of files.

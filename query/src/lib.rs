@@ -3,9 +3,8 @@
 //! # The path of a question
 //!
 //! ```text
-//! args → request → catalog → scan → output
-//!          │                  │  └→ aggregate → output::statistics
-//!          └ filter ──────────┘
+//! args → request → catalog → engine → scan: pages → batches ┬→ output
+//!          └ filter ────────────────────────┘               └→ group → output
 //! ```
 //!
 //! - `cli`: what can be typed; `request`: what it means, complete and checked
@@ -14,10 +13,14 @@
 //! - `columns`: the columns a question may name, also those an operator defined
 //! - `catalog`: which files; `scan`: their row groups, pruned, as `batch`es of matching rows
 //! - `tables`: side tables of a tree; `names` and `scaling` join them to rows
-//! - `aggregate`: groups and their counters; `output`: rows, statistics and summary as text
+//! - `live`: rows as they come (`--follow`, `top`), and how far a question is
+//! - `interrupt`: Ctrl-C
+//! - `engine`: row groups to threads; `values`, `batch`, `counts`: columns of some rows
+//! - `group`: sums of groups; `statistic`, `aggregation`, `aggregate`: what they are
+//! - `output`: rows, statistics and summary as text
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
-//! Only `catalog` and `scan` touch files; only `main.rs` reads the clock.
+//! Only `catalog`, `scan` and `live` touch files; only `main.rs` reads the clock.
 #![forbid(unsafe_code)]
 
 mod aggregate;
@@ -31,6 +34,8 @@ mod engine;
 mod filter;
 mod flow;
 mod group;
+mod interrupt;
+mod live;
 mod message;
 mod names;
 mod output;
@@ -45,9 +50,11 @@ mod zone;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::time::Instant;
 
-use flow_common::time::Timestamp;
+use flow_common::time::{Clock, Timestamp};
 
+pub use crate::interrupt::watch as end_on_signals;
 pub use crate::zone::Zone;
 
 /// What a run takes from its surroundings.
@@ -60,7 +67,8 @@ pub struct Env {
 }
 
 /// Runs `flowdump` with `args`, the program's name first, and returns its exit
-/// code: 0 done, 1 failed, 2 usage or filter, 3 some files could not be read.
+/// code: 0 done, 1 failed, 2 usage or filter, 3 some files could not be read, 130
+/// interrupted.
 ///
 /// Data goes to `stdout`, talk to `stderr`. A reader that closes `stdout` early
 /// is no failure.
@@ -70,14 +78,43 @@ pub fn run(
     stderr: &mut dyn Write,
     env: Env,
 ) -> u8 {
+    let clock = Running { now: env.now, started: Instant::now() };
+    run_by(&clock, args, stdout, stderr, env)
+}
+
+/// As [`run`], with the clock that tells how late it is while rows are followed.
+pub fn run_by(
+    clock: &dyn Clock,
+    args: impl IntoIterator<Item = OsString>,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+    env: Env,
+) -> u8 {
     let outcome = match cli::parse(args) {
         Ok(cli::Parsed::Args(args)) => {
-            request::Request::new(args, env).and_then(|request| engine::answer(&request, stdout, stderr))
+            request::Request::new(args, env).and_then(|request| match request.since {
+                Some(since) => live::follow(&request, since, stdout, stderr, clock),
+                None => engine::answer(&request, stdout, stderr),
+            })
         }
+        Ok(cli::Parsed::Top(args)) => live::top(*args, env, clock, stderr),
         Ok(cli::Parsed::Text(text)) => {
             stdout.write_all(text.as_bytes()).map(|()| message::DONE).map_err(Into::into)
         }
         Err(failure) => Err(failure),
     };
     outcome.unwrap_or_else(|failure| failure.report(stderr))
+}
+
+/// A clock that was right once and runs on.
+struct Running {
+    now: Timestamp,
+    started: Instant,
+}
+
+impl Clock for Running {
+    fn now(&self) -> Timestamp {
+        let elapsed = i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX);
+        Timestamp(self.now.0.saturating_add(elapsed))
+    }
 }

@@ -21,9 +21,10 @@ impl Clock for SystemClock {
 }
 
 fn main() -> ExitCode {
+    flow_query::end_on_signals();
     let env = Env { now: SystemClock.now(), zone: Zone::Local };
     let (mut stdout, mut stderr) = (stdout(), std::io::stderr());
-    ExitCode::from(flow_query::run(std::env::args_os(), &mut *stdout, &mut stderr, env))
+    ExitCode::from(flow_query::run_by(&SystemClock, std::env::args_os(), &mut *stdout, &mut stderr, env))
 }
 
 /// Standard output without a buffer that looks for line ends: text comes in large

@@ -37,6 +37,8 @@ pub(crate) enum Failure {
     },
     /// The answer could not be written.
     Write(io::Error),
+    /// A signal came; exit 130 for Ctrl-C.
+    Interrupted(u8),
 }
 
 impl From<io::Error> for Failure {
@@ -67,6 +69,7 @@ impl Failure {
                 return USAGE;
             }
             Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => return DONE,
+            Self::Interrupted(code) => return code,
             Self::Write(error) => (FAILED, format!("can't write the output: {}", reason(&error)), None),
         };
         say(stderr, "error", &message);

@@ -30,7 +30,7 @@ use flow_common::column::{COLUMNS, ColumnId};
 pub(crate) use aggregation::write_groups;
 pub(crate) use custom::Layout;
 pub(crate) use info::{Info, write_info};
-pub(crate) use statistics::write_tables;
+pub(crate) use statistics::{shown_text, write_tables};
 pub(crate) use summary::{RatesText, Summary, write_summary};
 
 use crate::Zone;

@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::sync::Arc;
 
-use flow_common::limits::{FILTER_BYTES_MAX, QUERY_MEMORY_BYTES_MIN, QUERY_MEMORY_PARTS, QUERY_THREADS_MAX};
+use flow_common::limits::{
+    FILTER_BYTES_MAX, FOLLOW_SECS_MAX, QUERY_MEMORY_BYTES_MIN, QUERY_MEMORY_PARTS, QUERY_THREADS_MAX,
+};
 use flow_common::time::Timestamp;
 
 use crate::aggregation::Aggregation;
@@ -15,7 +17,8 @@ use crate::filter::{self, Predicate, Test};
 use crate::message::{Failure, NameError, nearest, reason};
 use crate::output::{Format, Layout, Style};
 use crate::statistic::{Key, Statistic};
-use crate::{Env, Zone, time_range};
+use crate::time_range::{self, TimeRange};
+use crate::{Env, Zone};
 
 /// A question, complete and checked. A plain value: any engine may answer it.
 #[derive(Debug, Clone)]
@@ -39,6 +42,10 @@ pub(crate) struct Request {
     pub(crate) is_decode_only: bool,
     /// Columns beyond the table that were looked for.
     pub(crate) columns: Columns,
+    /// The rows received since then are to be followed.
+    pub(crate) since: Option<Timestamp>,
+    /// Whether a terminal may show how far it is.
+    pub(crate) has_progress: bool,
 }
 
 /// What is asked about the matching records.
@@ -86,17 +93,12 @@ impl Request {
         };
         let mut columns = Columns::default();
         let mut discovery = Discovery::new(&source, env.now);
-        // Files are looked into only for a word that nothing else explains.
-        let Named { predicate, statistics, aggregation } = loop {
-            match names(&args, &text, env, &columns) {
-                Ok(meaning) => break meaning,
-                Err(error) if error.is_unknown_word && discovery.next(&mut columns) => {}
-                Err(error) => return Err(error.failure),
-            }
-        };
+        let (predicate, statistics) = meaning(&args.stat, &text, env, &mut columns, &mut discovery)?;
+        let aggregation = aggregation(&args, &mut columns, &mut discovery)?;
+        let since = if args.follow { Some(since(&args, format, env)?) } else { None };
         let predicate = match &args.time {
-            Some(window) => window_of(window, env)?.and(predicate),
-            None => predicate,
+            Some(window) if since.is_none() => window_of(window, env)?.and(predicate),
+            _ => predicate,
         };
         let limit = args.count.as_deref().map(|text| number("-c", text)).transpose()?;
         let question = question(&args, &text, (statistics, aggregation), format)?;
@@ -118,8 +120,42 @@ impl Request {
             memory_bytes,
             is_decode_only: args.decode_only,
             columns,
+            since,
+            has_progress: !args.no_progress,
         })
     }
+}
+
+/// The filter and the statistics. Files are looked into only for a word that nothing
+/// else explains.
+pub(crate) fn meaning(
+    stats: &[String],
+    text: &str,
+    env: Env,
+    columns: &mut Columns,
+    discovery: &mut Discovery<'_>,
+) -> Result<(Predicate, Vec<Statistic>), Failure> {
+    loop {
+        match names(stats, text, env, columns) {
+            Ok(meaning) => return Ok(meaning),
+            Err(error) if error.is_unknown_word && discovery.next(columns) => {}
+            Err(error) => return Err(error.failure),
+        }
+    }
+}
+
+/// Where `--follow` begins.
+fn since(args: &Args, format: Format, env: Env) -> Result<Timestamp, Failure> {
+    if format == Format::Null {
+        return Err(Failure::usage_hint("`-o null` prints no rows to follow", "`flowdump top` sums them up"));
+    }
+    let Some(window) = &args.time else { return Ok(env.now) };
+    let since = range_of(window, env)?.start;
+    if since.secs() < env.now.secs() - FOLLOW_SECS_MAX {
+        let message = format!("`--follow` can't begin more than {} days ago", FOLLOW_SECS_MAX / 86_400);
+        return Err(Failure::usage_hint(message, "ask for what is older without it"));
+    }
+    Ok(since)
 }
 
 fn threads(args: &Args) -> Result<usize, Failure> {
@@ -172,28 +208,38 @@ fn machine_memory_bytes() -> u64 {
     machine.min(allowed)
 }
 
-/// What depends on the names of columns.
-struct Named {
-    predicate: Predicate,
-    statistics: Vec<Statistic>,
-    aggregation: Option<Aggregation>,
+/// What `-a` or `-A` says, if there is one of them.
+fn aggregation(
+    args: &Args,
+    columns: &mut Columns,
+    discovery: &mut Discovery<'_>,
+) -> Result<Option<Aggregation>, Failure> {
+    let order = args.order.as_deref();
+    let Some(keys) = &args.aggregate else {
+        return args.aggregate_flows.then(|| Aggregation::five_tuple(order)).transpose();
+    };
+    loop {
+        match Aggregation::parse(keys, order, columns) {
+            Ok(aggregation) => return Ok(Some(aggregation)),
+            Err(error) if error.is_unknown_word && discovery.next(columns) => {}
+            Err(error) => return Err(error.failure),
+        }
+    }
 }
 
 /// What depends on the names of columns: the filter and the statistics.
-fn names(args: &Args, text: &str, env: Env, columns: &Columns) -> Result<Named, NameError> {
+fn names(
+    stats: &[String],
+    text: &str,
+    env: Env,
+    columns: &Columns,
+) -> Result<(Predicate, Vec<Statistic>), NameError> {
     let predicate = filter::compile(text, env, columns).map_err(|error| NameError {
         is_unknown_word: error.is_unknown_word,
         failure: Failure::Filter(error.render(text)),
     })?;
-    let statistics = args.stat.iter().map(|text| Statistic::parse(text, columns));
-    let aggregation = match &args.aggregate {
-        Some(keys) => Some(Aggregation::parse(keys, args.order.as_deref(), columns)?),
-        None if args.aggregate_flows => {
-            Some(Aggregation::five_tuple(args.order.as_deref()).map_err(NameError::from)?)
-        }
-        None => None,
-    };
-    Ok(Named { predicate, statistics: statistics.collect::<Result<_, _>>()?, aggregation })
+    let statistics = stats.iter().map(|text| Statistic::parse(text, columns));
+    Ok((predicate, statistics.collect::<Result<_, _>>()?))
 }
 
 fn question(
@@ -265,13 +311,17 @@ fn format(word: &str) -> Result<(Format, bool), Failure> {
     Err(Failure::usage_hint(format!("unknown output format `{word}`"), hint))
 }
 
-fn window_of(text: &str, env: Env) -> Result<Predicate, Failure> {
-    let range = time_range::parse(text, env).map_err(|message| {
+fn range_of(text: &str, env: Env) -> Result<TimeRange, Failure> {
+    time_range::parse(text, env).map_err(|message| {
         Failure::usage_hint(
             format!("invalid window for `-t`: {message}"),
             "for example `2026/05/28.20:26:40-2026/05/28.21:00:00`, `2026/05/28`, `-1h` or `today`",
         )
-    })?;
+    })
+}
+
+fn window_of(text: &str, env: Env) -> Result<Predicate, Failure> {
+    let range = range_of(text, env)?;
     // A flow that ended before it began could lie "within" a range that does.
     let is_empty = range.last < range.start;
     let within = Predicate::Test(Test::Within { start: range.start.0, last: range.last.0 });

@@ -379,7 +379,9 @@ pub(crate) fn read_table<R: Row>(path: &Path) -> Result<Vec<R>, ReadError> {
         let metadata = metadata::load(&file)?;
         let n_rows = u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
         within("length", "rows", n_rows, TABLE_ROWS_MAX as u64)?;
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).build()?;
+        let file_bytes = file.metadata()?.len();
+        let input = Positioned { file: Arc::new(file), file_bytes };
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(input, metadata).build()?;
         let mut rows = Vec::new();
         for batch in reader {
             let batch = R::from_batch(&batch.map_err(ParquetError::from)?);

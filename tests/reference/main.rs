@@ -101,7 +101,6 @@ fn what_the_collector_stored_is_answered_as_the_reference_does() {
 /// A rate of 0 or less is none (the collector stores NULL), also where a row group has
 /// no NULL among them.
 #[test]
-#[ignore = "statistics read no table of rates where a row group has a rate in every row, be it 0"]
 fn a_rate_of_zero_is_looked_up_like_one_that_is_null() {
     use flow_common::column::ColumnId;
     let trees = [store::tree_with(7, 3, 400, &|place, row| {

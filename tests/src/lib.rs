@@ -8,7 +8,7 @@
 //! - [`exposition`]: metrics text, read by its grammar
 //! - [`tls`]: certificates made for a test, and a client with them
 //! - [`query`]: `flowdump` in process, its output as text or parsed
-//! - [`reference`]: a slow second opinion on its answers
+//! - [`mod@reference`]: a slow second opinion on its answers
 
 pub mod daemon;
 pub mod damage;

@@ -12,6 +12,8 @@ use crate::catalog::{Found, Source};
 use crate::columns::{ColumnRef, Columns};
 use crate::filter::Predicate;
 use crate::flow::Counters;
+use crate::interrupt;
+use crate::live::Progress;
 use crate::message::say;
 use crate::names::Names;
 use crate::request::Request;
@@ -63,6 +65,11 @@ pub(super) struct Task {
 }
 
 impl Task {
+    /// How many rows it has.
+    pub(super) fn rows(&self) -> u64 {
+        self.file.file.group_rows(self.group)
+    }
+
     /// Its matching rows, and the compressed octets that takes.
     pub(super) fn scan(&self) -> (Result<Scan, ReadError>, u64) {
         let OpenFile { file, plan, .. } = &*self.file;
@@ -97,6 +104,7 @@ impl Tally {
 /// Opens files, notes those that can't be read, and counts.
 pub(super) struct Reader<'a> {
     pub(super) request: &'a Request,
+    pub(super) progress: &'a Progress,
     /// Columns beyond the table, those of the request and of files opened since.
     columns: Columns,
     wants: Wants,
@@ -119,9 +127,10 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(request: &'a Request, files: Vec<Found>, wants: Wants) -> Self {
+    pub(super) fn new(request: &'a Request, files: Vec<Found>, wants: Wants, progress: &'a Progress) -> Self {
         Self {
             request,
+            progress,
             columns: request.columns.clone(),
             wants,
             predicate: Arc::clone(&request.predicate),
@@ -209,6 +218,9 @@ impl<'a> Reader<'a> {
     /// The next row group, in the order of files.
     pub(super) fn next_task(&mut self) -> Option<Task> {
         loop {
+            if interrupt::is_asked() {
+                return None;
+            }
             if let Some((file, at)) = &mut self.current {
                 if let Some(&group) = file.groups.get(*at) {
                     *at += 1;
@@ -250,6 +262,7 @@ impl<'a> Reader<'a> {
         match found.open() {
             Ok(file) => {
                 self.processed = self.processed.saturating_add(file.rows());
+                self.progress.open_file(file.rows());
                 let (first, last) = file.span();
                 self.span.0 = self.span.0.into_iter().chain(first).min();
                 self.span.1 = self.span.1.into_iter().chain(last).max();
@@ -266,7 +279,7 @@ impl<'a> Reader<'a> {
 
     /// The next file, without what is read of it.
     pub(super) fn next_found(&mut self) -> Option<Found> {
-        self.files.next()
+        if interrupt::is_asked() { None } else { self.files.next() }
     }
 
     /// Whether the request is for this file and no other.

@@ -14,6 +14,7 @@ use flow_common::limits::BATCHES_AHEAD_PER_THREAD;
 use super::reader::{OpenFile, Reader, Tally, Task};
 use crate::batch::Batch;
 use crate::counts::{Counts, Wanted};
+use crate::interrupt;
 use crate::output::{self, FileInfo, RowFormat, RowFormatter};
 use crate::scan::Scan;
 
@@ -67,7 +68,7 @@ struct Piece {
 impl Source<'_, '_> {
     fn next(&mut self) -> Option<Piece> {
         let limit = self.reader.request.limit.unwrap_or(u64::MAX);
-        while self.passed < limit {
+        while self.passed < limit && !interrupt::is_asked() {
             if self.current.is_none() {
                 let task = self.reader.next_task()?;
                 let (scan, compressed_bytes) = task.scan();
@@ -89,6 +90,7 @@ impl Source<'_, '_> {
                         batch.truncate(room);
                     }
                     self.passed += batch.rows() as u64;
+                    self.reader.progress.add_rows(batch.rows() as u64);
                     let piece = Piece { number: self.next, file: Arc::clone(&task.file), batch };
                     self.next += 1;
                     return Some(piece);

@@ -14,6 +14,7 @@ use crate::columns::ColumnRef;
 use crate::counts::{Counts, Wanted};
 use crate::flow::{COUNTER_COLUMNS, Counters, TIME_COLUMNS};
 use crate::group::{self, Candidates, Grouping, Shared, Tables, Texts, Worker};
+use crate::interrupt;
 use crate::scan::{ReadError, Sieve};
 
 /// What a pass over row groups needs, and where it stops.
@@ -193,14 +194,18 @@ impl<'r, 'q> Pass<'r, 'q> {
         run(&mut self.reader.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn is_over(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed) || interrupt::is_asked()
+    }
+
     /// Takes row groups until there are none; `is_last` says whether what is seen counts.
     fn run(&self, state: &mut State<'_>, is_last: bool) {
-        while !self.is_stopped.load(Ordering::Relaxed) {
+        while !self.is_over() {
             let Some(task) = self.next() else { break };
             let (scan, compressed_bytes) = task.scan();
             let result = scan.and_then(|mut scan| {
                 let mut rows = 0;
-                while !self.is_stopped.load(Ordering::Relaxed) {
+                while !self.is_over() {
                     let Some(mut batch) = scan.next()? else { break };
                     let room = self.limit.map_or(u64::MAX, |limit| limit - state.tally.passed);
                     if room < batch.rows() as u64 {
@@ -218,6 +223,7 @@ impl<'r, 'q> Pass<'r, 'q> {
             state.worker.end_of_group();
             if is_last {
                 self.with_reader(|reader| {
+                    reader.progress.add_rows(task.rows());
                     reader.bytes_read = reader.bytes_read.saturating_add(compressed_bytes);
                     if let Err(error) = result {
                         reader.cant_read_group(&task, &error);

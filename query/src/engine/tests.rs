@@ -14,7 +14,8 @@ fn check(asked: &Path, gone: &Path, expected: (&str, bool)) {
     let args = ["flowdump".into(), "-r".into(), asked.as_os_str().to_owned()];
     let Ok(cli::Parsed::Args(args)) = cli::parse(args) else { panic!("not a question") };
     let request = Request::new(args, Env { now: Timestamp(0), zone: Zone::Utc }).unwrap();
-    let mut reader = Reader::new(&request, vec![gone.to_owned().into()], Wants::default());
+    let progress = Progress::new(1, false);
+    let mut reader = Reader::new(&request, vec![gone.to_owned().into()], Wants::default(), &progress);
     assert!(reader.next_task().is_none());
     let mut stderr = Vec::new();
     let is_partial = reader.say_errors(&mut stderr);

@@ -122,6 +122,13 @@ fn is_about(statistic: &Statistic, id: ColumnId) -> bool {
     matches!(&statistic.key, Key::Columns(columns, _) if matches!(columns[..], [only] if only == id))
 }
 
+/// The value of a row for a screen.
+pub(crate) fn shown_text(value: &Value, statistic: &Statistic, is_full: bool) -> String {
+    let mut buffer = Vec::new();
+    shown(&mut Text::new(&mut buffer), value, column_of(statistic), is_full);
+    String::from_utf8_lossy(&buffer).into_owned()
+}
+
 /// The column of the table its values are of.
 fn column_of(statistic: &Statistic) -> Option<&'static Column> {
     match &statistic.key {

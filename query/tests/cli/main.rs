@@ -4,6 +4,7 @@
 mod errors;
 mod extra;
 mod files;
+mod follow;
 mod hostile;
 mod info;
 mod parts;

@@ -1,7 +1,6 @@
 //! `flowdump` as a process: readers that go away, and signals.
 
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -73,14 +72,7 @@ fn a_reader_that_has_read_enough_ends_it() {
     }
 }
 
-/// Whether the process has a handler for SIGINT.
-fn handles_interrupt(pid: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-    u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (Signal::SIGINT as u32 - 1)) != 0
-}
-
-/// Interrupts it when it is due; `None` where it was done before, or has no handler.
+/// Interrupts it when it is due; `None` where it was done before.
 fn interrupted(
     mut child: Child,
     wait_until_due: impl FnOnce(&mut Child),
@@ -88,11 +80,6 @@ fn interrupted(
     let pid = child.id();
     wait_until_due(&mut child);
     if child.try_wait().unwrap().is_some() {
-        return None;
-    }
-    if !handles_interrupt(pid) {
-        kill(Pid::from_raw(pid.cast_signed()), Signal::SIGINT).unwrap();
-        assert_eq!(child.wait().unwrap().signal(), Some(Signal::SIGINT as i32));
         return None;
     }
     let sent = Instant::now();

@@ -9,7 +9,7 @@ fn usage() {
     let bench = Bench::of(&sample());
     let mut text = String::new();
     for args in [
-        &["--foo"][..],
+        &["--xyzzy"][..],
         &["--qiet"],
         &["-X"],
         &["-n", "x"],
@@ -36,10 +36,10 @@ fn usage() {
         text += &format!("$ flowdump {}\n{}\n", args.join(" "), bench.query(args));
     }
     assert_snapshot!(text, @r"
-    $ flowdump --foo
+    $ flowdump --xyzzy
     exit: 2
     --- stderr
-    error: unknown option `--foo`
+    error: unknown option `--xyzzy`
     hint: `flowdump --help` lists the options
 
     $ flowdump --qiet
