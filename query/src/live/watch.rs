@@ -12,8 +12,8 @@
 //!   of those nobody else has, as the only part of a slot becomes a file by a new name.
 //! - A part may also come again: what a crash left behind the last checkpoint is decoded
 //!   anew. So of a part the rows of those that vanished are left out.
-//! - A directory of a past hour that was exchanged for another was compacted: its rows
-//!   were seen.
+//! - A directory of a past hour that was exchanged for another is taken for compacted
+//!   (nothing does so yet): its rows were seen.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
