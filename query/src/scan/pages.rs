@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes as Octets};
@@ -18,6 +18,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::ReadError;
+use super::header;
 use super::metadata::within;
 use super::unpack::{deltas, hybrid, hybrid_at, is_run_of_one};
 use crate::values::{Bytes, Column, Dictionary, Values, spare};
@@ -29,6 +30,8 @@ pub(super) struct Chunk {
     file_bytes: u64,
     end: u64,
     window: Mutex<Window>,
+    /// Whether what is read next begins with the header of a page.
+    is_header_next: AtomicBool,
 }
 
 /// Octets of a file from `start` on.
@@ -42,7 +45,8 @@ impl Chunk {
     fn new(file: &Arc<File>, file_bytes: u64, metadata: &ColumnChunkMetaData) -> Self {
         let (start, length) = metadata.byte_range();
         let end = start.saturating_add(length);
-        Self { file: Arc::clone(file), file_bytes, end, window: Mutex::default() }
+        let file = Arc::clone(file);
+        Self { file, file_bytes, end, window: Mutex::default(), is_header_next: AtomicBool::new(false) }
     }
 
     /// At least `wanted` octets from `at` on, fewer only at the end of the column.
@@ -92,7 +96,11 @@ impl ChunkReader for Chunk {
     type T = bytes::buf::Reader<Octets>;
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(self.from(start, PAGE_HEADER_BYTES_MAX)?.reader())
+        let octets = self.from(start, PAGE_HEADER_BYTES_MAX)?;
+        if self.is_header_next.load(Ordering::Relaxed) {
+            header::check(&octets).map_err(|error| ParquetError::External(Box::new(error)))?;
+        }
+        Ok(octets.reader())
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Octets, ParquetError> {
@@ -147,9 +155,62 @@ fn stored(metadata: &ColumnChunkMetaData) -> Option<Stored> {
 /// Of how many rows one at most is wanted for ids to be taken one by one.
 const FEW: usize = 4;
 
+/// The pages of a column chunk, none of which is made before its header was checked.
+struct Pages {
+    chunk: Arc<Chunk>,
+    reader: SerializedPageReader<Chunk>,
+}
+
+impl Pages {
+    fn new(
+        file: &Arc<File>,
+        file_bytes: u64,
+        metadata: &ColumnChunkMetaData,
+        rows: usize,
+    ) -> Result<Self, ReadError> {
+        let chunk = Arc::new(Chunk::new(file, file_bytes, metadata));
+        let reader = SerializedPageReader::new(Arc::clone(&chunk), metadata, rows, None)?;
+        Ok(Self { chunk, reader })
+    }
+
+    /// Whether the next page is a dictionary, and its rows; `None` at the end.
+    fn peek(&mut self) -> Result<Option<(bool, usize)>, ReadError> {
+        self.chunk.is_header_next.store(true, Ordering::Relaxed);
+        let ahead = self.reader.peek_next_page();
+        self.chunk.is_header_next.store(false, Ordering::Relaxed);
+        let Some(ahead) = ahead? else { return Ok(None) };
+        let rows = ahead.num_rows.or(ahead.num_levels).unwrap_or(0);
+        within("page", "rows", rows as u64, PAGE_ROWS_READ_MAX as u64)?;
+        within("page", "values", ahead.num_levels.unwrap_or(0) as u64, PAGE_ROWS_READ_MAX as u64)?;
+        Ok(Some((ahead.is_dict, rows)))
+    }
+
+    /// The next page.
+    fn take(&mut self) -> Result<Option<Page>, ReadError> {
+        match self.peek()? {
+            Some(_) => Ok(self.reader.get_next_page()?),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Checks all headers of a column that is left to the `arrow` reader.
+pub(super) fn check_headers(
+    file: &Arc<File>,
+    file_bytes: u64,
+    metadata: &ColumnChunkMetaData,
+    rows: usize,
+) -> Result<(), ReadError> {
+    let mut pages = Pages::new(file, file_bytes, metadata, rows)?;
+    while pages.peek()?.is_some() {
+        pages.reader.skip_next_page()?;
+    }
+    Ok(())
+}
+
 /// A place in a column.
 pub(super) struct Cursor {
-    pages: SerializedPageReader<Chunk>,
+    pages: Pages,
     stored: Stored,
     is_nullable: bool,
     dictionary: Option<Arc<Dictionary>>,
@@ -171,9 +232,8 @@ impl Cursor {
         rows: usize,
     ) -> Result<Option<Self>, ReadError> {
         let Some(stored) = stored(metadata) else { return Ok(None) };
-        let chunk = Arc::new(Chunk::new(file, file_bytes, metadata));
         let mut cursor = Self {
-            pages: SerializedPageReader::new(chunk, metadata, rows, None)?,
+            pages: Pages::new(file, file_bytes, metadata, rows)?,
             stored,
             is_nullable: metadata.column_descr().max_def_level() > 0,
             dictionary: None,
@@ -194,10 +254,8 @@ impl Cursor {
     }
 
     fn read_dictionary(&mut self) -> Result<(), ReadError> {
-        let is_next = self.pages.peek_next_page()?.is_some_and(|page| page.is_dict);
-        if let (true, Some(Page::DictionaryPage { buf, num_values, .. })) =
-            (is_next, self.pages.get_next_page()?)
-        {
+        let is_next = self.pages.peek()?.is_some_and(|(is_dictionary, _)| is_dictionary);
+        if let (true, Some(Page::DictionaryPage { buf, num_values, .. })) = (is_next, self.pages.take()?) {
             self.set_dictionary(&buf, num_values as usize)?;
         }
         Ok(())
@@ -205,7 +263,6 @@ impl Cursor {
 
     fn set_dictionary(&mut self, octets: &[u8], n: usize) -> Result<(), ReadError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        within("dictionary", "values", n as u64, PAGE_ROWS_READ_MAX as u64)?;
         let values = plain(octets, self.stored, n, true)?;
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         self.dictionary = Some(Arc::new(Dictionary { id, values }));
@@ -262,11 +319,10 @@ impl Cursor {
 
     /// The next page undecoded, if it has exactly `n` rows.
     fn page_of(&mut self, n: usize) -> Result<Option<Page>, ReadError> {
-        let Some(ahead) = self.pages.peek_next_page()? else { return Ok(None) };
-        if ahead.is_dict || ahead.num_rows.or(ahead.num_levels) != Some(n) {
-            return Ok(None);
+        match self.pages.peek()? {
+            Some((false, rows)) if rows == n => self.pages.take(),
+            _ => Ok(None),
         }
-        Ok(self.pages.get_next_page()?)
     }
 
     /// The ids of some rows of a page; where it has none, it becomes the current page.
@@ -290,14 +346,13 @@ impl Cursor {
     /// Decodes the next page that has rows which are wanted; false at the end.
     fn next_page(&mut self) -> Result<bool, ReadError> {
         loop {
-            let Some(ahead) = self.pages.peek_next_page()? else { return Ok(false) };
-            let rows = ahead.num_rows.or(ahead.num_levels).unwrap_or(0);
-            if !ahead.is_dict && rows <= self.to_skip {
+            let Some((is_dictionary, rows)) = self.pages.peek()? else { return Ok(false) };
+            if !is_dictionary && rows <= self.to_skip {
                 self.to_skip -= rows;
-                self.pages.skip_next_page()?;
+                self.pages.reader.skip_next_page()?;
                 continue;
             }
-            match self.pages.get_next_page()? {
+            match self.pages.take()? {
                 None => return Ok(false),
                 Some(Page::DictionaryPage { buf, num_values, .. }) => {
                     self.set_dictionary(&buf, num_values as usize)?;

@@ -298,6 +298,7 @@ impl Foreign {
         columns: &BTreeSet<ColumnRef>,
         rows: Option<Vec<u32>>,
     ) -> Result<Self, ReadError> {
+        file.check_headers(group, columns)?;
         let handle = file.positioned();
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, file.metadata.clone())
             .with_batch_size(SCAN_BATCH_ROWS)

@@ -1,0 +1,142 @@
+//! Bounds of a query: what is read of files, held in memory and shown.
+
+/// Nesting of a filter; recursion in the parser ends here.
+pub const FILTER_DEPTH_MAX: usize = 256;
+
+/// Length of a filter's text, octets.
+pub const FILTER_BYTES_MAX: usize = 1 << 20;
+
+/// Directories below the one asked for, levels. Our layout has two; a tree so deep
+/// is a mistake or a trap. Links are no matter: a directory is read once.
+pub const DIRECTORY_DEPTH_MAX: usize = 32;
+
+/// Times a query lists a directory that changes meanwhile, and all directories when
+/// parts of a slot vanished before they were open. A slot closes in less time than
+/// lies between two, so the second listing stands.
+pub const LISTINGS_MAX: u32 = 64;
+
+/// Seconds a directory has not changed for when once is enough to list it: twice the
+/// coarsest clock of a file system (FAT), as a change within a tick doesn't show.
+pub const DIRECTORY_QUIET_SECS: i64 = 4;
+
+/// Descriptors a query leaves for what it reads beside the parts it holds open: a
+/// visible file and its clone, side tables, standard streams; some for the rest.
+pub const QUERY_DESCRIPTORS_RESERVED: u64 = 64;
+
+/// Footer of a Parquet file, octets. Ours has 20 KiB a row group (measured), so
+/// this is thousands of millions of records; more would only fill the memory.
+pub const FILE_FOOTER_BYTES_MAX: u64 = 256 << 20;
+
+/// Rows decoded at a time by a query: a few hundred KiB of the usual columns, so
+/// that they stay in the cache between filter and output.
+pub const SCAN_BATCH_ROWS: usize = 8_192;
+
+/// Rows flowdump takes of a row group at a time. Pages of ours have fewer, so each is one
+/// step; those of others may have millions.
+pub const SCAN_STEP_ROWS_MAX: usize = 32_768;
+
+/// Octets read of a column at a time: some pages, so that system calls cost little, and memory
+/// does not depend on how large row groups are.
+pub const COLUMN_READ_BYTES: usize = 128 << 10;
+
+/// Octets of a page's header: some 40, but for the statistics that others write into them.
+pub const PAGE_HEADER_BYTES_MAX: usize = 16 << 10;
+
+/// Octets read at once where the header of a page is, of columns that the `parquet` crate
+/// reads: some headers are larger, most far smaller.
+pub const PAGE_HEADER_READ_BYTES: usize = 1 << 10;
+
+/// Bloom filter of a column that is looked at, octets: some times the largest of ours, and
+/// still less than the dictionary it may spare.
+pub const BLOOM_FILTER_READ_BYTES_MAX: i32 = 1 << 20;
+
+/// Octets a page may say it has once decompressed. Writers end pages at one MiB or so, but a
+/// row of ours may have tens of MiB, and some write dictionaries of any size.
+pub const PAGE_BYTES_MAX: u64 = 128 << 20;
+
+/// Rows a page may say it has. Those of other writers have up to a million; each takes
+/// nine octets while it is decoded.
+pub const PAGE_ROWS_READ_MAX: usize = 1 << 22;
+
+/// Batches of rows a thread may make text of before the one before them is written: enough
+/// that none waits, some two MiB each.
+pub const BATCHES_AHEAD_PER_THREAD: usize = 2;
+
+/// Files that are held open between two passes over them; with more, one pass does it all.
+pub const FILES_HELD_MAX: usize = 512;
+
+/// Rows from which two passes may find the largest groups sooner than one.
+pub const TWO_PASSES_ROWS_MIN: u64 = 2_000_000;
+
+/// Threads a question may be given.
+pub const QUERY_THREADS_MAX: usize = 256;
+
+/// Memory a question may be given at least, octets: some hundred groups, below which every
+/// batch would go to disk.
+pub const QUERY_MEMORY_BYTES_MIN: usize = 64 << 10;
+
+/// Parts that groups of a question lie in by hash; a power of two. Each is joined by one
+/// thread, and comes back from disk as a whole: a share of memory small enough.
+pub const GROUP_PARTITIONS: usize = 64;
+
+/// Groups the second of two passes is about at most: so many sums of one size, mostly 1,
+/// that a pass over all groups does no more work.
+pub const GROUP_CANDIDATES_MAX: usize = 65_536;
+
+/// Memory of groups where `--memory` does not say: this part of what the machine has.
+pub const QUERY_MEMORY_PARTS: u64 = 4;
+
+/// Output gathered before it is written, octets: few system calls, and the first
+/// rows still come at once.
+pub const OUTPUT_BUFFER_BYTES: usize = 64 << 10;
+
+/// Room made at a time for the text of rows, octets: filled once with zeros, which
+/// stay in the cache until text takes their place.
+pub const TEXT_STEP_BYTES: usize = 16 << 10;
+
+/// Text a formatter keeps of one column's dictionary, octets, beside 16 for each entry:
+/// a row group of nothing but IPv6 addresses needs 10 MiB.
+pub const ENTRY_TEXT_BYTES_MAX: usize = 16 << 20;
+
+/// Entries of a dictionary for each row to be printed, beyond which their text is not
+/// kept: to clear what is kept of 16 costs as much as the text of a row.
+pub const ENTRIES_PER_ROW_MAX: usize = 16;
+
+/// Time a query that is to end has to do so by itself, ms: a batch takes far less. A
+/// terminal's user is told within 200.
+pub const INTERRUPT_GRACE_MS: u64 = 150;
+
+/// Time after which a terminal shows how far a query is, ms.
+pub const PROGRESS_AFTER_MS: u64 = 500;
+
+/// Time between two looks for new rows, ms: parts come every 8 s, and a look is a few
+/// system calls.
+pub const FOLLOW_POLL_MS: u64 = 500;
+
+/// Seconds between two looks for new trees of files below a root that is followed.
+pub const FOLLOW_TREES_SECS: u64 = 10;
+
+/// How far back rows may be followed from, seconds: 31 days of hours are looked for at
+/// the start, each a system call for every tree and hierarchy.
+pub const FOLLOW_SECS_MAX: i64 = 31 * 86_400;
+
+/// Rows of open slots that are remembered while they are followed, so that each is told
+/// once: 8 octets each, 32 MiB. A slot of 5 minutes at 14,000 matching rows a second.
+pub const FOLLOW_ROWS_MAX: usize = 4 << 20;
+
+/// Seconds `top` can sum up over: a glance, a minute, the default slot.
+pub const TOP_WINDOWS_SECS: [i64; 3] = [10, 60, 300];
+
+/// Values `top` counts apart, over all seconds it holds: 40 octets each, and 150 for a
+/// value of its own; 180 MiB where each is. Beyond,
+/// the oldest seconds go and the screen says so.
+pub const TOP_ENTRIES_MAX: usize = 1 << 20;
+
+/// Rows of a screen of `top` that are made; no terminal shows more.
+pub const TOP_ROWS_MAX: usize = 500;
+
+/// How long a row takes from its exporter's datagram into a part, seconds: parts come
+/// every 8, and are written then. `top` waits so long before it believes in silence.
+pub const TOP_LAG_SECS: i64 = 11;
+
+const _: () = assert!(INTERRUPT_GRACE_MS < 200);
