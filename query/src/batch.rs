@@ -53,15 +53,6 @@ impl Batch {
         }
     }
 
-    /// `rows` rows from one on, or as many as there are.
-    pub(crate) fn slice(&self, from: usize, rows: usize) -> Self {
-        let end = from.saturating_add(rows).min(self.rows);
-        let wanted: Vec<u32> = (from.min(end)..end).map(|row| row as u32).collect();
-        let mut slice = self.clone();
-        slice.select(&wanted);
-        slice
-    }
-
     /// Leaves only `rows`, which ascend.
     pub(crate) fn select(&mut self, rows: &[u32]) {
         self.rows = rows.len();

@@ -102,6 +102,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", help_heading = "What to answer")]
     pub(crate) memory: Option<String>,
 
+    /// Rows from which two passes find the largest groups: 0 lets tests reach both
+    #[arg(long, value_name = "ROWS", hide = true)]
+    pub(crate) two_passes_from: Option<String>,
+
     /// Only decode the columns the answer needs, all rows: what the benchmark compares with
     #[arg(long, hide = true)]
     pub(crate) decode_only: bool,

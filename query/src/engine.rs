@@ -164,8 +164,8 @@ fn summary(reader: &Reader<'_>, tally: &Tally, started: Instant) -> Summary {
         passed: tally.passed,
         processed: reader.processed,
         span: reader.span,
-        bytes_read: reader.bytes_read,
-        blocks_skipped: reader.blocks_skipped,
+        bytes_read: reader.read.bytes,
+        blocks_skipped: reader.read.blocks_skipped,
         rates: tally.rates,
         wall: started.elapsed(),
     }

@@ -68,7 +68,7 @@ impl Grouping {
 
     /// Whether two passes find the `top` groups sooner than one. Where there are few groups,
     /// as of ports, one pass reads less.
-    fn has_two_passes(&self, top: usize) -> bool {
+    pub(crate) fn has_two_passes(&self, top: usize) -> bool {
         use flow_common::column::Kind;
         let is_counter = |ranking: &Ranking| {
             !ranking.is_ascending && matches!(ranking.order, Order::Flows | Order::Packets | Order::Bytes)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use flow_common::limits::{
     FILTER_BYTES_MAX, FOLLOW_SECS_MAX, QUERY_MEMORY_BYTES_MIN, QUERY_MEMORY_PARTS, QUERY_THREADS_MAX,
+    TWO_PASSES_ROWS_MIN,
 };
 use flow_common::time::Timestamp;
 
@@ -38,6 +39,8 @@ pub(crate) struct Request {
     pub(crate) threads: usize,
     /// Octets its groups may hold before they go to disk.
     pub(crate) memory_bytes: usize,
+    /// Rows from which two passes may find the largest groups.
+    pub(crate) two_passes_from: u64,
     /// Nothing is answered, only read.
     pub(crate) is_decode_only: bool,
     /// Columns beyond the table that were looked for.
@@ -108,6 +111,10 @@ impl Request {
         }
         let (predicate, limit) = (Arc::new(predicate), limit.filter(|n| *n > 0));
         let (threads, memory_bytes) = (threads(&args)?, memory_bytes(&args)?);
+        let two_passes_from = match &args.two_passes_from {
+            Some(text) => number("--two-passes-from", text)?,
+            None => TWO_PASSES_ROWS_MIN,
+        };
         Ok(Self {
             source,
             now: env.now,
@@ -118,6 +125,7 @@ impl Request {
             style,
             threads,
             memory_bytes,
+            two_passes_from,
             is_decode_only: args.decode_only,
             columns,
             since,

@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use flow_tests::query::flowdump;
 use flow_tests::reference::{self, Case, Tree, packets, store};
 
 /// Questions in every run of the suite.
@@ -21,8 +22,8 @@ fn neutral_options(tree: &Tree) -> Vec<Vec<String>> {
         ["--threads", "1"],
         ["--threads", "2"],
         ["--threads", "8"],
-        ["--memory", "1048576"],
-        ["--memory", "1"],
+        ["--memory", "65536"],
+        ["--two-passes-from", "0"],
     ];
     let known = all.iter().filter(|option| reference::is_known(tree, &option[..]));
     let known: Vec<Vec<String>> = known.map(|option| option.map(str::to_owned).into()).collect();
@@ -107,4 +108,36 @@ fn a_rate_of_zero_is_looked_up_like_one_that_is_null() {
         (place == ColumnId::SamplingRate as usize).then(|| [0, 10, -5][row % 3])
     })];
     check(&trees, 60);
+}
+
+/// The largest groups by two passes are those by one, which the reference answers for.
+#[test]
+fn two_passes_find_what_one_finds() {
+    let mut trees: Vec<_> = (0..6).map(|n| store::tree(n, 3, 400)).collect();
+    trees.extend((0..2).map(|n| packets::tree(n, 1_500)));
+    let mut n_full = 0;
+    for (tree, words) in trees.iter().flat_map(|tree| {
+        let words = ["srcip", "dstip:p", "ip", "record", "router", "insrcmac"];
+        words.into_iter().map(move |word| (tree, word))
+    }) {
+        for (order, top, filter, scale) in [
+            ("bytes", "1", "", "--no-scale"),
+            ("packets/flows", "3", "", "--no-scale"),
+            ("flows", "10", "", "--scale"),
+            ("bytes/packets", "5", "not port 443", "--scale"),
+        ] {
+            let statistic = format!("{words}/{order}");
+            let ask = |from: &str| {
+                let args =
+                    ["-s", &statistic, "-n", top, "-o", "ndjson", scale, "--two-passes-from", from, filter];
+                let output = flowdump(tree.root(), &args);
+                assert_eq!(output.code, 0, "{args:?}: {}", output.stderr);
+                output.stdout
+            };
+            let (two, one) = (ask("0"), ask("1000000000"));
+            assert_eq!(two, one, "{} {statistic} -n {top} {filter:?} {scale}", tree.name);
+            n_full += u64::from(one.lines().count() >= top.parse().unwrap());
+        }
+    }
+    assert!(n_full > 100, "only {n_full} questions have so many groups that two passes are taken");
 }

@@ -101,6 +101,15 @@ impl Tally {
     }
 }
 
+/// How much was read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Read {
+    /// Compressed octets of columns and row groups.
+    pub(super) bytes: u64,
+    /// Row groups that could not be read.
+    pub(super) blocks_skipped: u64,
+}
+
 /// Opens files, notes those that can't be read, and counts.
 pub(super) struct Reader<'a> {
     pub(super) request: &'a Request,
@@ -120,8 +129,7 @@ pub(super) struct Reader<'a> {
     is_partial: bool,
     pub(super) processed: u64,
     pub(super) span: (Option<i64>, Option<i64>),
-    pub(super) bytes_read: u64,
-    pub(super) blocks_skipped: u64,
+    pub(super) read: Read,
     /// Side tables of the trees read.
     pub(super) tables: Tables,
 }
@@ -143,8 +151,7 @@ impl<'a> Reader<'a> {
             is_partial: false,
             processed: 0,
             span: (None, None),
-            bytes_read: 0,
-            blocks_skipped: 0,
+            read: Read::default(),
             tables: Tables::default(),
         }
     }
@@ -218,9 +225,6 @@ impl<'a> Reader<'a> {
     /// The next row group, in the order of files.
     pub(super) fn next_task(&mut self) -> Option<Task> {
         loop {
-            if interrupt::is_asked() {
-                return None;
-            }
             if let Some((file, at)) = &mut self.current {
                 if let Some(&group) = file.groups.get(*at) {
                     *at += 1;
@@ -237,7 +241,7 @@ impl<'a> Reader<'a> {
 
     fn next_file(&mut self) -> Option<Arc<OpenFile>> {
         loop {
-            let mut found = self.files.next()?;
+            let mut found = self.next_found()?;
             let Some(mut file) = self.open(&mut found) else { continue };
             let path = found.path;
             let Wants { columns, has_extra, has_fallback_time, .. } = self.wants.clone();
@@ -252,6 +256,8 @@ impl<'a> Reader<'a> {
             plan.scaling = self.request.is_scaled.then(|| Scaling(self.tables.rates(&path)));
             self.note_unreadable();
             let groups = file.row_groups(&plan);
+            let chosen = groups.iter().fold(0, |sum: u64, &group| sum.saturating_add(file.group_rows(group)));
+            self.progress.add_rows(file.rows().saturating_sub(chosen));
             return Some(Arc::new(OpenFile { path, file, names, plan, number: self.n_opened, groups }));
         }
     }
@@ -301,7 +307,7 @@ impl<'a> Reader<'a> {
 
     /// A row group could not be read; the others may be.
     pub(super) fn cant_read_group(&mut self, task: &Task, error: &ReadError) {
-        self.blocks_skipped += 1;
+        self.read.blocks_skipped += 1;
         self.note(task.file.number, &task.file.path, error.to_string());
     }
 

@@ -72,7 +72,7 @@ impl Source<'_, '_> {
             if self.current.is_none() {
                 let task = self.reader.next_task()?;
                 let (scan, compressed_bytes) = task.scan();
-                self.reader.bytes_read = self.reader.bytes_read.saturating_add(compressed_bytes);
+                self.reader.read.bytes = self.reader.read.bytes.saturating_add(compressed_bytes);
                 match scan {
                     Ok(scan) => self.current = Some((task, scan)),
                     // A damaged row group leaves the others readable.
@@ -90,19 +90,24 @@ impl Source<'_, '_> {
                         batch.truncate(room);
                     }
                     self.passed += batch.rows() as u64;
-                    self.reader.progress.add_rows(batch.rows() as u64);
                     let piece = Piece { number: self.next, file: Arc::clone(&task.file), batch };
                     self.next += 1;
                     return Some(piece);
                 }
-                Ok(None) => self.current = None,
+                Ok(None) => self.end_of_group(),
                 Err(error) => {
                     self.reader.cant_read_group(task, &error);
-                    self.current = None;
+                    self.end_of_group();
                 }
             }
         }
         None
+    }
+
+    fn end_of_group(&mut self) {
+        if let Some((task, _)) = self.current.take() {
+            self.reader.progress.add_rows(task.rows());
+        }
     }
 }
 

@@ -5,17 +5,16 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flow_common::column::ColumnId;
-use flow_common::limits::TWO_PASSES_ROWS_MIN;
-
 use super::reader::{Reader, Tally, Task};
 use super::threads::{each, side_by_side};
+use crate::batch::Batch;
 use crate::columns::ColumnRef;
 use crate::counts::{Counts, Wanted};
-use crate::flow::{COUNTER_COLUMNS, Counters, TIME_COLUMNS};
+use crate::flow::{COUNTER_COLUMNS, TIME_COLUMNS};
 use crate::group::{self, Candidates, Grouping, Shared, Tables, Texts, Worker};
 use crate::interrupt;
 use crate::scan::{ReadError, Sieve};
+use flow_common::column::ColumnId;
 
 /// What a pass over row groups needs, and where it stops.
 struct Pass<'r, 'q> {
@@ -76,10 +75,12 @@ pub(super) fn sum(
     let mut candidates: Candidates = vec![None; groupings.len()];
     if let Some(wanted) = first
         && is_held
-        && reader.held_rows() >= TWO_PASSES_ROWS_MIN
+        && reader.held_rows() >= request.two_passes_from
     {
+        reader.progress.expect_rows(reader.held_rows());
         candidates = first_pass(reader, &shared, wanted, top, threads).unwrap_or(candidates);
     }
+    let before = reader.read;
     loop {
         // Where footers tell the totals, only rows of the candidates are read.
         let sieve = group::sieve(&shared, &candidates);
@@ -87,10 +88,14 @@ pub(super) fn sum(
         let sieve = sieve.filter(|_| totals.is_some());
         let held = is_held.then(|| tasks(reader, &columns(groupings, Wanted::ALL), sieve.as_ref()));
         let (tally, tables) = last_pass(reader, &shared, held, &candidates, (top, threads))?;
-        if let Some(tables) = tables {
+        // Of a file that is damaged footers tell more than can be read.
+        let is_damaged = reader.read.blocks_skipped != before.blocks_skipped;
+        if let Some(tables) = tables.filter(|_| totals.is_none() || !is_damaged) {
             return Ok((totals.unwrap_or(tally), tables));
         }
         candidates = vec![None; groupings.len()];
+        reader.read = before;
+        reader.progress.expect_rows(reader.held_rows());
     }
 }
 
@@ -137,22 +142,19 @@ fn first_pass(
     top: usize,
     threads: usize,
 ) -> Option<Candidates> {
-    let mut needed = columns(shared.groupings, wanted);
-    needed.retain(|column| !is_detail(*column));
-    let tasks = tasks(reader, &needed, None);
+    let two = shared.groupings.iter().filter(|grouping| grouping.has_two_passes(top));
+    let keys: Vec<Grouping> =
+        two.map(|grouping| Grouping { has_details: false, ..grouping.clone() }).collect();
+    let tasks = tasks(reader, &columns(&keys, wanted), None);
     let pass = Pass::new(reader, Some(tasks), wanted, None);
     let states =
         side_by_side(threads, || State::new(Worker::first(shared, top)), |state| pass.run(state, false));
-    if pass.is_stopped.load(Ordering::Relaxed) {
+    if pass.is_over() {
         return None;
     }
     let workers = states.into_iter().map(|state| state.worker).collect();
     let run = |jobs| each(threads, jobs, |job| group::largest(job, top));
     Some(group::candidates(workers, shared.groupings, top, run))
-}
-
-fn is_detail(column: ColumnRef) -> bool {
-    column == ColumnId::TcpFlags || column == ColumnId::SrcTos
 }
 
 fn last_pass(
@@ -171,6 +173,10 @@ fn last_pass(
     }
     let mut tally = Tally::default();
     states.iter().for_each(|state| tally.merge(&state.tally));
+    if interrupt::is_asked() {
+        // Nobody will see the groups, and to join them may take longer than there is.
+        return Ok((tally, Some(Vec::new())));
+    }
     let (jobs, spilled) = group::jobs(states.into_iter().map(|state| state.worker).collect());
     let best = each(threads, jobs, |job| group::best(job, &spilled, shared, top));
     let partitions = best.into_iter().collect::<io::Result<Vec<_>>>()?;
@@ -221,15 +227,15 @@ impl<'r, 'q> Pass<'r, 'q> {
                 Ok::<_, ReadError>(())
             });
             state.worker.end_of_group();
-            if is_last {
-                self.with_reader(|reader| {
-                    reader.progress.add_rows(task.rows());
-                    reader.bytes_read = reader.bytes_read.saturating_add(compressed_bytes);
+            self.with_reader(|reader| {
+                reader.progress.add_rows(task.rows());
+                if is_last {
+                    reader.read.bytes = reader.read.bytes.saturating_add(compressed_bytes);
                     if let Err(error) = result {
                         reader.cant_read_group(&task, &error);
                     }
-                });
-            }
+                }
+            });
         }
     }
 }
@@ -239,13 +245,12 @@ impl<'a> State<'a> {
         Self { worker, counts: Counts::default(), tally: Tally::default(), failure: None }
     }
 
-    fn add(&mut self, batch: &crate::batch::Batch, wanted: Wanted, position: u64, is_last: bool) {
+    fn add(&mut self, batch: &Batch, wanted: Wanted, position: u64, is_last: bool) {
         self.counts.read(batch, wanted);
         if is_last {
             self.tally.passed += batch.rows() as u64;
             self.tally.add_rates(batch.rate_span());
-            let total: Counters = self.counts.total();
-            self.tally.matched.add(&total);
+            self.tally.matched.add(&self.counts.total());
         }
         if let Err(error) = self.worker.add(batch, &self.counts, position) {
             self.failure = Some(error);

@@ -190,3 +190,43 @@ pub(crate) fn tables(
     }
     Some(answer)
 }
+
+#[cfg(test)]
+mod tests {
+    use flow_common::column::{ColumnId, Kind};
+
+    use super::*;
+    use crate::flow::Counters;
+    use crate::group::KeyPart;
+    use crate::statistic::Order;
+
+    /// Whether three groups of these flows are taken for the largest, where hashes alone
+    /// said that the third has `least`.
+    fn is_believed(flows: [u64; 3], least: u64) -> bool {
+        let ranking = Ranking { order: Order::Flows, is_ascending: false };
+        let grouping = Grouping {
+            parts: vec![KeyPart::column(ColumnId::DstPort.into(), Kind::Int32)],
+            other_side: None,
+            has_null: false,
+            counts_events: false,
+            has_details: false,
+            rankings: vec![ranking],
+        };
+        let group = |(port, flows): (i64, u64)| Group {
+            key: [Some(Value::Int(port))].into(),
+            counters: Counters { flows, ..Counters::default() },
+            tcp_flags: None,
+            src_tos: None,
+        };
+        let groups = (1..).zip(flows).map(group).collect();
+        let chosen = Chosen { least: vec![least], ..Chosen::default() };
+        tables(vec![(0, vec![groups])], &[grouping], &vec![Some(Arc::new(chosen))], 3).is_some()
+    }
+
+    #[test]
+    fn keys_of_one_hash_are_noticed() {
+        assert!(is_believed([9, 7, 5], 5));
+        // Two keys of one hash had 6 together, so another group may have up to 6.
+        assert!(!is_believed([9, 7, 5], 6));
+    }
+}

@@ -132,7 +132,11 @@ impl Sink for Printer<'_> {
             return Ok(ControlFlow::Break(()));
         }
         let left = self.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
-        let cut = (left < batch.rows()).then(|| batch.slice(0, left));
+        let cut = (left < batch.rows()).then(|| {
+            let mut cut = batch.clone();
+            cut.truncate(left);
+            cut
+        });
         let batch = cut.as_ref().unwrap_or(batch);
         if let Some((min, max)) = batch.rate_span() {
             let (low, high) = self.rates.unwrap_or((min, max));

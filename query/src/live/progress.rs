@@ -57,6 +57,11 @@ impl Progress {
         self.show();
     }
 
+    /// So many rows will be read once more.
+    pub(crate) fn expect_rows(&self, n_rows: u64) {
+        self.rows_opened.fetch_add(n_rows, Ordering::Relaxed);
+    }
+
     /// So many rows were read, or proved not to matter.
     pub(crate) fn add_rows(&self, n_rows: u64) {
         self.rows.fetch_add(n_rows, Ordering::Relaxed);

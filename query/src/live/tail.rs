@@ -138,7 +138,7 @@ impl Tail {
             rows: file.is_part().then(Rows::default),
             hasher: &self.hasher,
             is_full: false,
-            runs: Vec::new(),
+            fresh: Vec::new(),
         };
         look.n_files += 1;
         let read = rows::read(&path, opened, &self.ask, (&mut self.columns, tables), &mut fresh)?;
@@ -161,8 +161,8 @@ struct FreshRows<'a> {
     rows: Option<Rows>,
     hasher: &'a RandomState,
     is_full: bool,
-    /// Rows of a batch to hand on, `(from, length)`; kept for its memory.
-    runs: Vec<(usize, usize)>,
+    /// Rows of a batch to hand on; kept for its memory.
+    fresh: Vec<u32>,
 }
 
 impl Sink for FreshRows<'_> {
@@ -171,22 +171,21 @@ impl Sink for FreshRows<'_> {
     }
 
     fn batch(&mut self, batch: &Batch) -> io::Result<ControlFlow<()>> {
-        self.runs.clear();
-        if self.rows.is_none() && self.seen.is_empty() {
-            self.runs.push((0, batch.rows()));
-        } else {
+        let is_all_new = self.rows.is_none() && self.seen.is_empty();
+        if !is_all_new {
             self.pick(batch);
         }
-        for &(from, length) in &self.runs {
-            let is_whole = length == batch.rows();
-            let told =
-                if is_whole { self.sink.batch(batch) } else { self.sink.batch(&batch.slice(from, length)) };
-            if told?.is_break() {
-                self.is_full = true;
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
+        let told = if is_all_new || self.fresh.len() == batch.rows() {
+            self.sink.batch(batch)?
+        } else if self.fresh.is_empty() {
+            ControlFlow::Continue(())
+        } else {
+            let mut fresh = batch.clone();
+            fresh.select(&self.fresh);
+            self.sink.batch(&fresh)?
+        };
+        self.is_full |= told.is_break();
+        Ok(told)
     }
 }
 
@@ -195,6 +194,7 @@ impl FreshRows<'_> {
     fn pick(&mut self, batch: &Batch) {
         let cells = IDENTITY.map(|id| batch.cells(id));
         let [received, ..] = cells;
+        self.fresh.clear();
         for row in 0..batch.rows() {
             let hash = identity(self.hasher, &cells, row);
             let time = received.int(row);
@@ -202,12 +202,8 @@ impl FreshRows<'_> {
                 rows.hashes.push(hash);
                 rows.last = rows.last.max(time);
             }
-            if self.seen.take(hash, time) {
-                continue;
-            }
-            match self.runs.last_mut() {
-                Some((from, length)) if *from + *length == row => *length += 1,
-                _ => self.runs.push((row, 1)),
+            if !self.seen.take(hash, time) {
+                self.fresh.push(row as u32);
             }
         }
     }
