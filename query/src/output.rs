@@ -6,8 +6,6 @@
 //! each thread has its own; one thread joins their texts in order.
 
 mod aggregation;
-#[cfg(test)]
-mod bench;
 mod cell;
 mod csv;
 mod csv_fast;

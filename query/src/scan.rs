@@ -28,6 +28,7 @@ use crate::message::{lower_first, reason};
 use crate::scaling::{SCALED_COLUMNS, Scaling};
 
 mod bloom;
+mod header;
 mod metadata;
 mod pages;
 mod positioned;
@@ -36,7 +37,7 @@ mod rows;
 mod unpack;
 
 use self::metadata::within;
-use self::pages::Cursor;
+use self::pages::{Cursor, check_headers};
 use self::positioned::Positioned;
 use self::rows::Opened;
 pub(crate) use self::rows::Scan;
@@ -347,6 +348,18 @@ impl FlowFile {
             Some(cursor) => Opened::Cursor(Box::new(cursor)),
             None => Opened::Foreign,
         })
+    }
+
+    /// Checks what the pages of columns left to the `arrow` reader claim to be.
+    fn check_headers(&self, group: usize, columns: &BTreeSet<ColumnRef>) -> Result<(), ReadError> {
+        let rows = usize::try_from(self.group_rows(group)).unwrap_or(0);
+        let chunks = self.metadata.metadata().row_group(group).columns().iter();
+        let is_read =
+            |name: &String| found(name, &self.extra).is_some_and(|column| columns.contains(&column));
+        for chunk in chunks.filter(|chunk| chunk.column_path().parts().first().is_some_and(is_read)) {
+            check_headers(&self.file, self.file_bytes, chunk, rows)?;
+        }
+        Ok(())
     }
 
     fn is_wanted(&self, name: &str, columns: &BTreeSet<ColumnRef>, has_extra: bool) -> bool {
