@@ -58,9 +58,12 @@ pub const PAGE_BYTES_MAX: u64 = 128 << 20;
 /// nine octets while it is decoded.
 pub const PAGE_ROWS_READ_MAX: usize = 1 << 22;
 
-/// Batches of rows a thread may make text of before the one before them is written: enough
-/// that none waits, some two MiB each.
-pub const BATCHES_AHEAD_PER_THREAD: usize = 2;
+/// Octets of text a thread may make before those before it are written: that of a few
+/// batches, so that none waits for a reader that is slow for a moment.
+pub const TEXT_AHEAD_BYTES_PER_THREAD: usize = 4 << 20;
+
+/// Rows that are listed without threads: to start those takes some 100 µs.
+pub const ROWS_ALONE_MAX: u64 = 32_768;
 
 /// Files that are held open between two passes over them; with more, one pass does it all.
 pub const FILES_HELD_MAX: usize = 512;
