@@ -50,6 +50,9 @@ pub struct Totals {
     pub first: Option<i64>,
     /// Latest end of a flow, µs since the epoch.
     pub last: Option<i64>,
+    /// Largest sampling rate that a record carries; 0 where none does.
+    #[serde(default)]
+    pub sampling_rate_max: i64,
 }
 
 impl Totals {
@@ -83,6 +86,12 @@ impl Totals {
         self.other.add(other.other);
         self.events = self.events.saturating_add(other.events);
         self.add_span(other.first, other.last);
+        self.add_rate(Some(other.sampling_rate_max));
+    }
+
+    /// Notes the sampling rate of a record.
+    pub fn add_rate(&mut self, rate: Option<i64>) {
+        self.sampling_rate_max = self.sampling_rate_max.max(rate.unwrap_or(0));
     }
 
     /// Sum over all classes.
@@ -210,6 +219,9 @@ pub enum FooterError {
 }
 
 impl Footer {
+    /// The key that comes first.
+    pub const FIRST_KEY: &str = key::SCHEMA_VERSION;
+
     /// Key-value pairs for the file's metadata.
     pub fn to_metadata(&self) -> Vec<(String, String)> {
         [
@@ -356,6 +368,7 @@ mod tests {
         totals.add_record(None, 1, 1, 1);
         totals.add_event();
         totals.add_span(Some(1), Some(2));
+        totals.add_rate(Some(1_000));
         let mut exporters = ExporterTable::default();
         let contribution = Contribution { flows: 2, events: 5, is_gap: true, lost: 3, lost_unit: "packets" };
         exporters.add("192.0.2.1".parse().unwrap(), 9, Some(7), contribution);
@@ -372,6 +385,7 @@ mod tests {
             journal: Some(JournalRange { id: "00c0ffee".into(), from: 7, to: u64::MAX }),
         };
         let pairs = footer.to_metadata();
+        assert_eq!(pairs[0].0, Footer::FIRST_KEY);
         let get = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
         assert_eq!(Footer::from_metadata(get), Ok(footer.clone()));
         assert_eq!(footer.totals.all(), Counts { flows: 2, packets: 4, bytes: 323 });

@@ -150,7 +150,10 @@ pub fn levels(file: &Path) -> usize {
         parse_stamp(name.split('.').next()?)
     };
     let (Some(start_secs), Some(parent)) = (start_secs(), file.parent()) else { return 0 };
-    let nfdump = (0..NFDUMP_HIERARCHIES.len() as u8).map(Hierarchy::Nfdump);
+    // Of most trees the last name says what it is.
+    let is_partition = parent.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"hour="));
+    let n_nfdump = if is_partition { 0 } else { NFDUMP_HIERARCHIES.len() as u8 };
+    let nfdump = (0..n_nfdump).map(Hierarchy::Nfdump);
     let directories = nfdump.chain([Hierarchy::Partitions]).map(|hierarchy| directory(start_secs, hierarchy));
     let fitting = directories.filter(|directory| parent.ends_with(directory));
     fitting.map(|directory| Path::new(&directory).components().count()).max().unwrap_or(0)

@@ -553,6 +553,12 @@ pub const TCP_PORT_DEFAULT: u16 = 4739;
 /// Port of IPFIX over TLS (RFC 7011 §10.1).
 pub const TLS_PORT_DEFAULT: u16 = 4740;
 
+/// Structs and lists in each other in a Parquet footer; it needs four.
+pub const THRIFT_DEPTH_MAX: usize = 16;
+
+/// Key-value pairs in the metadata of a file; ours have eleven, those of other writers a few.
+pub const THRIFT_PAIRS_MAX: u64 = 1_000;
+
 /// Elements of a Parquet schema. Ours has some 100. Each may lie in the one before,
 /// and the Parquet reader recurses: 20,000 overflow its stack, 1,024 need less
 /// than 2 MiB of it also in a debug build.

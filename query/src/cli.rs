@@ -173,25 +173,28 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
     let mut args: Vec<_> = args.into_iter().collect();
     if args.get(1).is_some_and(|word| word == TOP) {
         args.remove(1);
-        return read(Asked::command(), args, "flowdump top", Parsed::Top);
+        return read(Asked::command, args, "flowdump top", Parsed::Top);
     }
-    read(Args::command().after_help(after_help()), args, "flowdump", Parsed::Args)
+    read(|| Args::command().after_help(after_help()), args, "flowdump", Parsed::Args)
 }
 
 /// The word that asks for the screen, where it comes first.
 const TOP: &str = "top";
 
-fn read<T: FromArgMatches>(
-    command: clap::Command,
+fn read<T: FromArgMatches + CommandFactory>(
+    with_help: impl FnOnce() -> clap::Command,
     args: Vec<OsString>,
     program: &str,
     parsed: impl FnOnce(Box<T>) -> Parsed,
 ) -> Result<Parsed, Failure> {
-    match command.try_get_matches_from(args).and_then(|matches| T::from_arg_matches(&matches)) {
+    match T::command().try_get_matches_from(&args).and_then(|matches| T::from_arg_matches(&matches)) {
         Ok(args) => Ok(parsed(Box::new(args))),
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+        // What the tables know is put together only for those who ask.
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            let error = with_help().try_get_matches_from(args).err().unwrap_or(error);
             Ok(Parsed::Text(error.to_string()))
         }
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => Ok(Parsed::Text(error.to_string())),
         Err(error) => {
             let (message, hint) = in_our_words(&error.to_string(), program);
             Err(Failure::usage_hint(message, hint))

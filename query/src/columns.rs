@@ -8,6 +8,7 @@ use flow_common::limits::EXTRA_COLUMNS_KNOWN_MAX;
 use flow_common::time::Timestamp;
 
 use crate::catalog::{self, Found, Source};
+use crate::scan::Depth;
 
 /// A column: its position in the table, or after it in [`Columns`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,7 +129,7 @@ impl<'a> Discovery<'a> {
         let files = self.files.get_or_insert_with(list);
         let known = columns.len();
         while let Some(mut found) = files.pop() {
-            let Ok(file) = found.open() else { continue };
+            let Ok(file) = found.open(Depth::Footer) else { continue };
             for definition in file.definitions() {
                 columns.add(definition);
             }

@@ -16,12 +16,13 @@ use flow_common::column::{ColumnId, ExtraColumn, by_name};
 use flow_common::footer::{Footer, FooterError};
 use flow_common::limits::{TABLE_BYTES_MAX, TABLE_ROWS_MAX};
 use flow_common::tables::Row;
+use flow_common::thrift;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
-use crate::batch::{Batch, FileColumn, found, is_stored_as, misfit};
+use crate::batch::{Batch, FileColumn, found, is_stored_as};
 use crate::columns::{ColumnRef, Columns};
 use crate::filter::Predicate;
 use crate::message::{lower_first, reason};
@@ -36,7 +37,7 @@ mod prune;
 mod rows;
 mod unpack;
 
-use self::metadata::within;
+use self::metadata::{Loaded, within};
 use self::pages::{Cursor, check_headers};
 use self::positioned::Positioned;
 use self::rows::Opened;
@@ -125,39 +126,86 @@ fn parquet_reason(error: &ParquetError) -> String {
     }
 }
 
-/// One file, opened: its metadata is read and checked, no rows yet.
+/// One file, opened: what it says of itself, no rows yet.
 #[derive(Clone)]
 pub(crate) struct FlowFile {
     file: Arc<File>,
     file_bytes: u64,
-    metadata: ArrowReaderMetadata,
-    /// Columns beyond the table; empty before [`FlowFile::bind`].
-    extra: Arc<[FileColumn]>,
+    /// The FileMetaData.
+    octets: Arc<Vec<u8>>,
+    /// All that is in it, where that was needed so far.
+    loaded: Option<Loaded>,
+    /// Rows of the file, as its metadata tells.
+    rows: u64,
     /// What the file says about itself; `None` where it says nothing we understand.
     pub(crate) footer: Option<Footer>,
 }
 
+/// How much of the metadata of a file is wanted: to pass over that of row groups takes a third of
+/// the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What it says of itself; more where that is nothing.
+    Footer,
+    /// All, as rows will be read.
+    Rows,
+}
+
+/// A file whose columns are known, to be read.
+#[derive(Clone)]
+pub(crate) struct BoundFile {
+    file: Arc<File>,
+    file_bytes: u64,
+    loaded: Loaded,
+    /// Columns beyond the table.
+    extra: Arc<[FileColumn]>,
+    /// What the file says about itself.
+    pub(crate) footer: Option<Footer>,
+}
+
 impl FlowFile {
+    /// Opens a file to read rows of it.
     pub(crate) fn open(path: &Path) -> Result<Self, ReadError> {
-        Self::of(File::open(path)?)
+        Self::of(File::open(path)?, Depth::Rows)
+    }
+
+    /// Opens a file to see what it says of itself.
+    pub(crate) fn look_at(path: &Path) -> Result<Self, ReadError> {
+        Self::of(File::open(path)?, Depth::Footer)
     }
 
     /// One that was opened before.
-    pub(crate) fn of(file: File) -> Result<Self, ReadError> {
+    pub(crate) fn of(file: File, depth: Depth) -> Result<Self, ReadError> {
         guarded(|| {
             let status = file.metadata()?;
             if status.is_dir() {
                 return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory).into());
             }
-            let metadata = metadata::load(&file)?;
-            if let Some((column, found)) = misfit(metadata.schema()) {
-                return Err(ReadError::Type { column: column.name.to_owned(), found: found.to_string() });
+            let octets = metadata::footer(&file)?;
+            let mut of_file = Self {
+                file: Arc::new(file),
+                file_bytes: status.len(),
+                octets: Arc::new(octets),
+                loaded: None,
+                rows: 0,
+                footer: None,
+            };
+            if depth == Depth::Footer
+                && let Some(told) = thrift::file_metadata(&of_file.octets, Footer::FIRST_KEY)
+            {
+                of_file.rows = u64::try_from(told.n_rows).unwrap_or(0);
+                of_file.footer = footer(told.key_values.iter().copied())?;
             }
-            if !metadata.schema().fields().iter().any(|field| by_name(field.name()).is_some()) {
-                return Err(ReadError::Foreign);
+            if of_file.footer.is_none() {
+                let loaded = metadata::load(&of_file.octets)?;
+                let metadata = loaded.metadata.file_metadata();
+                let pairs = metadata.key_value_metadata().into_iter().flatten();
+                of_file.footer =
+                    footer(pairs.filter_map(|pair| Some((pair.key.as_str(), pair.value.as_deref()?))))?;
+                of_file.rows = u64::try_from(metadata.num_rows()).unwrap_or(0);
+                of_file.loaded = Some(loaded);
             }
-            let footer = footer(&metadata)?;
-            Ok(Self { file: Arc::new(file), file_bytes: status.len(), metadata, extra: Arc::new([]), footer })
+            Ok(of_file)
         })
     }
 
@@ -168,14 +216,18 @@ impl FlowFile {
         listed.iter().filter(|definition| by_name(&definition.name).is_none())
     }
 
-    /// Finds the columns beyond the table among `columns`, adding what is new. An
-    /// error where values are not what the metadata says, or not of the kind `plan`
-    /// asks for.
-    pub(crate) fn bind(&mut self, columns: &mut Columns, plan: &Plan) -> Result<(), ReadError> {
+    /// Reads the rest of its metadata, and finds the columns beyond the table among
+    /// `columns`, adding what is new. An error where it is damaged, values are not what it
+    /// says, or not of the kind `plan` asks for.
+    pub(crate) fn bind(self, columns: &mut Columns, plan: &Plan) -> Result<BoundFile, ReadError> {
+        let loaded = match &self.loaded {
+            Some(loaded) => loaded.clone(),
+            None => guarded(|| metadata::load(&self.octets))?,
+        };
         let mut extra: Vec<FileColumn> = Vec::new();
         for definition in self.definitions() {
             let (name, kind) = (&definition.name, definition.kind());
-            let Ok(field) = self.metadata.schema().field_with_name(name) else { continue };
+            let Ok(field) = loaded.schema.field_with_name(name) else { continue };
             if !is_stored_as(kind, field.data_type()) {
                 return Err(ReadError::Type { column: name.clone(), found: field.data_type().to_string() });
             }
@@ -197,23 +249,13 @@ impl FlowFile {
                 });
             }
         }
-        self.extra = extra.into();
-        Ok(())
+        let Self { file, file_bytes, footer, .. } = self;
+        Ok(BoundFile { file, file_bytes, loaded, extra: extra.into(), footer })
     }
 
     /// Rows of the file, as its metadata tells.
     pub(crate) fn rows(&self) -> u64 {
-        u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
-    }
-
-    /// How many row groups it has.
-    pub(crate) fn n_groups(&self) -> usize {
-        self.metadata.metadata().num_row_groups()
-    }
-
-    /// Rows of a row group, as its metadata tells.
-    pub(crate) fn group_rows(&self, group: usize) -> u64 {
-        rows_of(self.metadata.metadata().row_group(group))
+        self.rows
     }
 
     /// First and last instant of the flows, µs: from the footer, else from statistics.
@@ -221,16 +263,41 @@ impl FlowFile {
         if let Some(footer) = &self.footer {
             return (footer.totals.first, footer.totals.last);
         }
-        let groups = self.metadata.metadata().row_groups();
-        let ranges = |column: ColumnId| {
-            groups.iter().filter_map(move |group| {
-                prune::range(prune::Group { metadata: group, extra: &[] }, column.into())
-            })
-        };
         (
-            ranges(ColumnId::FlowStart).map(|range| range.0).min(),
-            ranges(ColumnId::FlowEnd).map(|range| range.1).max(),
+            self.ranges(ColumnId::FlowStart).map(|range| range.0).min(),
+            self.ranges(ColumnId::FlowEnd).map(|range| range.1).max(),
         )
+    }
+
+    /// The largest sampling rate of a row: from the footer, else from statistics.
+    pub(crate) fn own_rate_max(&self) -> Option<i64> {
+        if let Some(footer) = &self.footer {
+            return Some(footer.totals.sampling_rate_max);
+        }
+        self.ranges(ColumnId::SamplingRate).map(|(_, max)| max).max()
+    }
+
+    /// Of each row group that tells, the smallest and largest number of a column.
+    fn ranges(&self, column: ColumnId) -> impl Iterator<Item = (i64, i64)> {
+        let groups = self.loaded.iter().flat_map(|loaded| loaded.metadata.row_groups());
+        groups.filter_map(move |metadata| prune::range(prune::Group { metadata, extra: &[] }, column.into()))
+    }
+}
+
+impl BoundFile {
+    /// Rows of the file, as its metadata tells.
+    pub(crate) fn rows(&self) -> u64 {
+        u64::try_from(self.loaded.metadata.file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// How many row groups it has.
+    pub(crate) fn n_groups(&self) -> usize {
+        self.loaded.metadata.num_row_groups()
+    }
+
+    /// Rows of a row group, as its metadata tells.
+    pub(crate) fn group_rows(&self, group: usize) -> u64 {
+        rows_of(self.loaded.metadata.row_group(group))
     }
 
     /// Row groups that may hold a match.
@@ -238,11 +305,11 @@ impl FlowFile {
         let may_match = |index: &usize| {
             prune::may_match(&plan.predicate, self.group(*index), self.rate_max(*index, plan))
         };
-        (0..self.metadata.metadata().num_row_groups()).filter(may_match).collect()
+        (0..self.loaded.metadata.num_row_groups()).filter(may_match).collect()
     }
 
     fn group(&self, index: usize) -> prune::Group<'_> {
-        prune::Group { metadata: self.metadata.metadata().row_group(index), extra: &self.extra }
+        prune::Group { metadata: self.loaded.metadata.row_group(index), extra: &self.extra }
     }
 
     /// The most a counter of a row group may be multiplied by.
@@ -292,19 +359,10 @@ impl FlowFile {
         looked_up.into_iter().chain([ColumnId::SamplingRate]).map(ColumnRef::from).collect()
     }
 
-    /// The largest sampling rate of a row, as the statistics tell.
-    pub(crate) fn own_rate_max(&self) -> Option<i64> {
-        let groups = (0..self.metadata.metadata().num_row_groups()).map(|index| self.group(index));
-        groups
-            .filter_map(|group| prune::range(group, ColumnId::SamplingRate.into()))
-            .map(|(_, max)| max)
-            .max()
-    }
-
     /// Compressed octets of what `plan` reads of a row group.
     pub(crate) fn compressed_bytes(&self, group: usize, plan: &Plan) -> u64 {
         let wanted = plan.needed();
-        let chunks = self.metadata.metadata().row_group(group).columns().iter();
+        let chunks = self.loaded.metadata.row_group(group).columns().iter();
         let is_wanted = |name: &str| self.is_wanted(name, &wanted, plan.has_extra);
         chunks
             .filter(|chunk| chunk.column_path().parts().first().is_some_and(|name| is_wanted(name)))
@@ -331,7 +389,7 @@ impl FlowFile {
     fn chunk(&self, group: usize, column: ColumnRef) -> Option<&ColumnChunkMetaData> {
         let of_file = || Some(self.extra.iter().find(|one| one.column == column)?.name.as_str());
         let name = column.table().map(|known| known.name).or_else(of_file)?;
-        let chunks = self.metadata.metadata().row_group(group).columns();
+        let chunks = self.loaded.metadata.row_group(group).columns();
         chunks.iter().find(|chunk| chunk.column_path().parts().first().is_some_and(|first| first == name))
     }
 
@@ -353,7 +411,7 @@ impl FlowFile {
     /// Checks what the pages of columns left to the `arrow` reader claim to be.
     fn check_headers(&self, group: usize, columns: &BTreeSet<ColumnRef>) -> Result<(), ReadError> {
         let rows = usize::try_from(self.group_rows(group)).unwrap_or(0);
-        let chunks = self.metadata.metadata().row_group(group).columns().iter();
+        let chunks = self.loaded.metadata.row_group(group).columns().iter();
         let is_read =
             |name: &String| found(name, &self.extra).is_some_and(|column| columns.contains(&column));
         for chunk in chunks.filter(|chunk| chunk.column_path().parts().first().is_some_and(is_read)) {
@@ -369,9 +427,10 @@ impl FlowFile {
 
     fn projection(&self, columns: &BTreeSet<ColumnRef>, has_extra: bool) -> ProjectionMask {
         let is_wanted = |name: &str| self.is_wanted(name, columns, has_extra);
-        let fields = self.metadata.parquet_schema().root_schema().get_fields();
+        let schema = self.loaded.metadata.file_metadata().schema_descr();
+        let fields = schema.root_schema().get_fields();
         let roots = fields.iter().enumerate().filter(|(_, field)| is_wanted(field.name()));
-        ProjectionMask::roots(self.metadata.parquet_schema(), roots.map(|(index, _)| index))
+        ProjectionMask::roots(schema, roots.map(|(index, _)| index))
     }
 }
 
@@ -389,7 +448,7 @@ pub(crate) fn read_table<R: Row>(path: &Path) -> Result<Vec<R>, ReadError> {
     guarded(|| {
         let file = File::open(path)?;
         within("size", "octets", file.metadata()?.len(), TABLE_BYTES_MAX)?;
-        let metadata = metadata::load(&file)?;
+        let metadata = metadata::load_any(&file)?;
         let n_rows = u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
         within("length", "rows", n_rows, TABLE_ROWS_MAX as u64)?;
         let file_bytes = file.metadata()?.len();
@@ -407,9 +466,8 @@ pub(crate) fn read_table<R: Row>(path: &Path) -> Result<Vec<R>, ReadError> {
 
 /// What the metadata of a file says. Metadata that is absent or damaged leaves
 /// the rows readable; a later release's is another matter.
-fn footer(metadata: &ArrowReaderMetadata) -> Result<Option<Footer>, ReadError> {
-    let pairs = metadata.metadata().file_metadata().key_value_metadata();
-    let get = |key: &str| pairs?.iter().find(|pair| pair.key == key)?.value.as_deref();
+fn footer<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Result<Option<Footer>, ReadError> {
+    let get = |wanted: &str| pairs.clone().find(|(key, _)| *key == wanted).map(|(_, value)| value);
     match Footer::from_metadata(get) {
         Ok(footer) => Ok(Some(footer)),
         Err(error @ FooterError::TooNew(_)) => Err(ReadError::TooNew(error)),

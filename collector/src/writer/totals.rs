@@ -54,6 +54,7 @@ pub(super) fn totals(batch: &FlowBatch) -> Totals {
     }
     totals.events = classes.iter().filter(|&&class| class == EVENT).count() as u64;
     (totals.first, totals.last) = span(batch);
+    batch.for_integers(ColumnId::SamplingRate, |_, rate| totals.add_rate(Some(rate)));
     totals
 }
 
@@ -98,6 +99,7 @@ mod tests {
             }
             let (start, end) = (integer(ColumnId::FlowStart), integer(ColumnId::FlowEnd));
             totals.add_span(start.or(end), end.or(start));
+            totals.add_rate(integer(ColumnId::SamplingRate));
         }
         totals
     }
@@ -121,6 +123,9 @@ mod tests {
                 batch.int64(ColumnId::FlowEnd).push((case % 5 == 0 || has(3, 36)).then_some(value(40)));
                 if case & 16 > 0 {
                     batch.int64(ColumnId::FlowCount).push(has(5, 44).then_some(value(48)));
+                }
+                if case & 64 > 0 {
+                    batch.int64(ColumnId::SamplingRate).push(has(7, 56).then_some(value(12)));
                 }
                 if case & 32 > 0 {
                     batch.int32(ColumnId::Contributes).push(has(6, 52).then_some((value(50) & 1) as i32));

@@ -62,6 +62,10 @@ pub const PAGE_ROWS_READ_MAX: usize = 1 << 22;
 /// batches, so that none waits for a reader that is slow for a moment.
 pub const TEXT_AHEAD_BYTES_PER_THREAD: usize = 4 << 20;
 
+/// Schemas that are kept in memory to be recognised: files of one writer have one, and a new
+/// one for each change of its configuration.
+pub const SCHEMAS_KNOWN_MAX: usize = 16;
+
 /// Rows that are listed without threads: to start those takes some 100 µs.
 pub const ROWS_ALONE_MAX: u64 = 32_768;
 

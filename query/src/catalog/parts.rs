@@ -18,7 +18,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::Listing;
 use crate::message::Failure;
-use crate::scan::{FlowFile, ReadError};
+use crate::scan::{Depth, FlowFile, ReadError};
 
 /// A file to read.
 #[derive(Debug)]
@@ -36,10 +36,10 @@ impl From<PathBuf> for Found {
 
 impl Found {
     /// Opens it.
-    pub(crate) fn open(&mut self) -> Result<FlowFile, ReadError> {
+    pub(crate) fn open(&mut self, depth: Depth) -> Result<FlowFile, ReadError> {
         match self.part.take() {
-            Some(file) => FlowFile::of(file),
-            None => FlowFile::open(&self.path),
+            Some(file) => FlowFile::of(file, depth),
+            None => FlowFile::of(File::open(&self.path)?, depth),
         }
     }
 
@@ -91,7 +91,7 @@ fn replaced(files: &[Found]) -> Result<HashSet<PathBuf>, Vanished> {
         if !slot_of(path, parse_file_name).is_some_and(|slot| open.contains(&slot)) {
             continue;
         }
-        let footer = match FlowFile::open(path) {
+        let footer = match FlowFile::look_at(path) {
             Ok(file) => file.footer,
             Err(error) if error.is_absence() => return Err(Vanished),
             Err(_) => None,

@@ -18,7 +18,7 @@ use crate::message::say;
 use crate::names::Names;
 use crate::request::Request;
 use crate::scaling::Scaling;
-use crate::scan::{FlowFile, Plan, ReadError, Scan, Sieve};
+use crate::scan::{BoundFile, Depth, FlowFile, Plan, ReadError, Scan, Sieve};
 use crate::tables::Tables;
 
 /// What a question asks of each file.
@@ -35,7 +35,7 @@ pub(super) struct Wants {
 /// A file that is open, and what is read of it.
 pub(super) struct OpenFile {
     pub(super) path: PathBuf,
-    pub(super) file: FlowFile,
+    pub(super) file: BoundFile,
     pub(super) names: Option<Arc<Names>>,
     plan: Plan,
     /// Its place among the files.
@@ -242,16 +242,19 @@ impl<'a> Reader<'a> {
     fn next_file(&mut self) -> Option<Arc<OpenFile>> {
         loop {
             let mut found = self.next_found()?;
-            let Some(mut file) = self.open(&mut found) else { continue };
+            let Some(file) = self.open(&mut found, Depth::Rows) else { continue };
             let path = found.path;
             let Wants { columns, has_extra, has_fallback_time, .. } = self.wants.clone();
             let predicate = Arc::clone(&self.predicate);
             let mut plan =
                 Plan { columns, has_extra, has_fallback_time, predicate, scaling: None, sieve: None };
-            if let Err(error) = file.bind(&mut self.columns, &plan) {
-                self.cant_read(&path, &error);
-                continue;
-            }
+            let file = match file.bind(&mut self.columns, &plan) {
+                Ok(file) => file,
+                Err(error) => {
+                    self.cant_read(&path, &error);
+                    continue;
+                }
+            };
             let names = self.wants.has_names.then(|| self.tables.names(&path));
             plan.scaling = self.request.is_scaled.then(|| Scaling(self.tables.rates(&path)));
             self.note_unreadable();
@@ -263,9 +266,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Opens a file and counts it.
-    pub(super) fn open(&mut self, found: &mut Found) -> Option<FlowFile> {
+    pub(super) fn open(&mut self, found: &mut Found, depth: Depth) -> Option<FlowFile> {
         self.n_opened += 1;
-        match found.open() {
+        match found.open(depth) {
             Ok(file) => {
                 self.processed = self.processed.saturating_add(file.rows());
                 self.progress.open_file(file.rows());

@@ -11,7 +11,7 @@ use crate::columns::{ColumnRef, Columns};
 use crate::filter::Predicate;
 use crate::output::FileInfo;
 use crate::scaling::Scaling;
-use crate::scan::{FlowFile, Plan, ReadError};
+use crate::scan::{BoundFile, FlowFile, Plan, ReadError};
 use crate::tables::Tables;
 
 /// What is asked of every file.
@@ -40,7 +40,7 @@ pub(crate) trait Sink {
 /// can't be read is the inner error, a sink that can't write the outer.
 pub(crate) fn read(
     path: &Path,
-    mut file: FlowFile,
+    file: FlowFile,
     ask: &Ask,
     (columns, tables): (&mut Columns, &mut Tables),
     sink: &mut dyn Sink,
@@ -54,9 +54,10 @@ pub(crate) fn read(
         scaling: None,
         sieve: None,
     };
-    if let Err(error) = file.bind(columns, &plan) {
-        return Ok(Err(error));
-    }
+    let file = match file.bind(columns, &plan) {
+        Ok(file) => file,
+        Err(error) => return Ok(Err(error)),
+    };
     let names = ask.has_names.then(|| tables.names(path));
     plan.scaling = ask.is_scaled.then(|| Scaling(tables.rates(path)));
     let ident = file.footer.as_ref().map(|footer| footer.ident.as_str());
@@ -75,7 +76,7 @@ pub(crate) fn read(
 }
 
 fn read_group(
-    file: &FlowFile,
+    file: &BoundFile,
     group: usize,
     plan: &Plan,
     sink: &mut dyn Sink,

@@ -6,19 +6,19 @@ use std::collections::BTreeMap;
 use flow_common::limits::BLOOM_FILTER_READ_BYTES_MAX;
 use parquet::bloom_filter::Sbbf;
 
-use super::{FlowFile, ReadError};
+use super::{BoundFile, ReadError};
 use crate::columns::ColumnRef;
 use crate::filter::{Predicate, Test};
 
 /// The filters of a row group that were looked at.
 pub(super) struct Filters<'a> {
-    file: &'a FlowFile,
+    file: &'a BoundFile,
     group: usize,
     known: BTreeMap<ColumnRef, Option<Sbbf>>,
 }
 
 impl<'a> Filters<'a> {
-    pub(super) fn new(file: &'a FlowFile, group: usize) -> Self {
+    pub(super) fn new(file: &'a BoundFile, group: usize) -> Self {
         Self { file, group, known: BTreeMap::new() }
     }
 

@@ -12,8 +12,9 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 
 use super::bloom::Filters;
+use super::metadata::for_arrow;
 use super::pages::Cursor;
-use super::{FlowFile, Plan, ReadError, Sieving, guarded, has_scaled};
+use super::{BoundFile, Plan, ReadError, Sieving, guarded, has_scaled};
 use crate::batch::{Batch, FileColumn, found};
 use crate::columns::ColumnRef;
 use crate::filter::{Filter, Outlook, Predicate};
@@ -52,7 +53,7 @@ struct Foreign {
 
 impl Scan {
     /// The matching rows of row group `group`. Without a match there may be nothing to read.
-    pub(super) fn new(file: &FlowFile, group: usize, plan: &Plan) -> Result<Self, ReadError> {
+    pub(super) fn new(file: &BoundFile, group: usize, plan: &Plan) -> Result<Self, ReadError> {
         let rows = usize::try_from(file.group(group).metadata.num_rows()).unwrap_or(0);
         let mut scan = Self {
             readers: Vec::new(),
@@ -103,7 +104,7 @@ impl Scan {
 
     fn open(
         &mut self,
-        file: &FlowFile,
+        file: &BoundFile,
         group: usize,
         column: ColumnRef,
         is_tested: bool,
@@ -273,7 +274,7 @@ pub(super) enum Opened {
 }
 
 /// The rows that match, found before the rest is read.
-fn matching(file: &FlowFile, group: usize, plan: &Plan) -> Result<Vec<u32>, ReadError> {
+fn matching(file: &BoundFile, group: usize, plan: &Plan) -> Result<Vec<u32>, ReadError> {
     let mut tested = BTreeSet::new();
     plan.predicate.columns(&mut tested);
     if has_scaled(&tested) {
@@ -293,17 +294,18 @@ fn matching(file: &FlowFile, group: usize, plan: &Plan) -> Result<Vec<u32>, Read
 
 impl Foreign {
     fn new(
-        file: &FlowFile,
+        file: &BoundFile,
         group: usize,
         columns: &BTreeSet<ColumnRef>,
         rows: Option<Vec<u32>>,
     ) -> Result<Self, ReadError> {
         file.check_headers(group, columns)?;
         let handle = file.positioned();
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, file.metadata.clone())
-            .with_batch_size(SCAN_BATCH_ROWS)
-            .with_row_groups(vec![group])
-            .with_projection(file.projection(columns, false));
+        let mut builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(handle, for_arrow(&file.loaded.metadata)?)
+                .with_batch_size(SCAN_BATCH_ROWS)
+                .with_row_groups(vec![group])
+                .with_projection(file.projection(columns, false));
         if let Some(rows) = &rows {
             builder = builder.with_row_selection(selection(rows));
         }

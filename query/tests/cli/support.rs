@@ -189,6 +189,7 @@ fn footer(rows: &[Row], fixture: &Fixture<'_>) -> Footer {
         totals.add_record(protocol, flows, count(ColumnId::Packets), count(ColumnId::Bytes));
         let (start, end) = (row.get_int(ColumnId::FlowStart), row.get_int(ColumnId::FlowEnd));
         totals.add_span(start.or(end), end.or(start));
+        totals.add_rate(row.get_int(ColumnId::SamplingRate));
     }
     let elements = fixture.extra.iter().map(|(name, data_type, _)| (*name, *data_type));
     let elements = (1..)

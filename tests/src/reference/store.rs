@@ -165,6 +165,7 @@ fn footer(slot_secs: i64, rows: &[Row], extra: &[ExtraColumn]) -> Footer {
     for row in rows {
         let count = |id| row.int(id).and_then(|value| u64::try_from(value).ok());
         totals.add_span(row.first(), row.last());
+        totals.add_rate(row.int(ColumnId::SamplingRate));
         if row.int(ColumnId::Contributes) == Some(0) {
             totals.add_event();
             continue;
