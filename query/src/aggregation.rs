@@ -1,6 +1,7 @@
 //! `-a` and `-A`: what flows are grouped by, and `-O`: what the groups are ranked by.
 
 use flow_common::column::{COLUMNS, ColumnId, Kind, is_free_name};
+use flow_common::limits::ORDERS_MAX;
 
 use crate::columns::{ColumnRef, Columns};
 use crate::group::{Grouping, KeyPart, Mask};
@@ -11,7 +12,8 @@ use crate::statistic::{Order, Ranking};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Aggregation {
     pub(crate) keys: Vec<Key>,
-    pub(crate) ranking: Ranking,
+    /// What groups are ranked by; those behind the first decide between equals. Never empty.
+    pub(crate) orders: Vec<Ranking>,
 }
 
 /// One part of the key.
@@ -41,13 +43,13 @@ impl Aggregation {
                 None => keys.push(key),
             }
         }
-        Ok(Self { keys, ranking: ranking(order)? })
+        Ok(Self { keys, orders: orders(order)? })
     }
 
     /// What `-a` means.
     pub(crate) fn five_tuple(order: Option<&str>) -> Result<Self, Failure> {
         let keys = FIVE_TUPLE.map(|id| of_column(id, Mask::WHOLE));
-        Ok(Self { keys: keys.into(), ranking: ranking(order)? })
+        Ok(Self { keys: keys.into(), orders: orders(order)? })
     }
 
     pub(crate) fn grouping(&self) -> Grouping {
@@ -57,7 +59,8 @@ impl Aggregation {
             has_null: true,
             counts_events: false,
             has_details: false,
-            rankings: vec![self.ranking],
+            rankings: self.orders.iter().take(1).copied().collect(),
+            ties: self.orders.iter().skip(1).copied().collect(),
         }
     }
 }
@@ -128,9 +131,22 @@ fn no_mask(bits: Option<&str>, word: &str) -> Result<(), Failure> {
     }
 }
 
-/// What `-O` says: most first for counters, earliest first for times.
-fn ranking(text: Option<&str>) -> Result<Ranking, Failure> {
-    let Some(text) = text else { return Ok(Ranking { order: Order::Flows, is_ascending: false }) };
+/// What `-O` says, the most important first: `bytes`, `bytes,tstart:d`.
+pub(crate) fn orders(text: Option<&str>) -> Result<Vec<Ranking>, Failure> {
+    let Some(text) = text else { return Ok(vec![Ranking { order: Order::Flows, is_ascending: false }]) };
+    let orders: Vec<Ranking> =
+        text.split(',').map(|one| ranking(one.trim(), text)).collect::<Result<_, _>>()?;
+    if orders.len() > ORDERS_MAX {
+        return Err(Failure::usage(format!(
+            "`-O {text}` has {} orders, more than {ORDERS_MAX}",
+            orders.len()
+        )));
+    }
+    Ok(orders)
+}
+
+/// Most first for counters, earliest first for times.
+fn ranking(text: &str, all: &str) -> Result<Ranking, Failure> {
     let (word, direction) = match text.split_once(':') {
         Some((word, direction)) => (word, Some(direction)),
         None => (text, None),
@@ -149,7 +165,7 @@ fn ranking(text: Option<&str>) -> Result<Ranking, Failure> {
         Some("a") => true,
         Some("d") => false,
         Some(other) => {
-            let message = format!("unknown direction `:{other}` in `-O {text}`");
+            let message = format!("unknown direction `:{other}` in `-O {all}`");
             return Err(Failure::usage_hint(message, "`:a` ascending or `:d` descending"));
         }
     };
@@ -164,14 +180,17 @@ mod tests {
     fn check(keys: &str, order: Option<&str>, expected: &str) {
         let parsed = Aggregation::parse(keys, order, &Columns::default());
         let shown = match parsed.map_err(|error| error.failure) {
-            Ok(Aggregation { keys, ranking }) => {
+            Ok(Aggregation { keys, orders }) => {
                 let key = |key: &Key| match (key.part.kind, key.part.mask) {
                     (Kind::Address, Mask { v4, v6 }) => format!("{}/{v4:?}/{v6:?}", key.name),
                     _ => key.name.clone(),
                 };
-                let direction = if ranking.is_ascending { "up" } else { "down" };
+                let order = |one: &Ranking| {
+                    format!("{} {}", one.order.word(), if one.is_ascending { "up" } else { "down" })
+                };
                 let keys: Vec<_> = keys.iter().map(key).collect();
-                format!("{} {} {direction}", keys.join(" "), ranking.order.word())
+                let orders: Vec<_> = orders.iter().map(order).collect();
+                format!("{} {}", keys.join(" "), orders.join(" "))
             }
             Err(Failure::Usage { message, hint }) => format!("{message}; {}", hint.unwrap_or_default()),
             Err(other) => format!("{other:?}"),
@@ -184,6 +203,7 @@ mod tests {
         check("srcip,dstport", None, "src_addr/Some(32)/Some(128) dst_port flows down");
         check("srcip4/24,dstport", Some("bytes"), "src_addr/Some(24)/None dst_port bytes down");
         check("srcip4/24,srcip6/48", Some("bytes:a"), "src_addr/Some(24)/Some(48) bytes up");
+        check("proto", Some("bytes, tstart:d,flows"), "protocol bytes down tstart down flows down");
         check("dstip6, proto", Some("tstart"), "dst_addr/None/Some(128) protocol tstart up");
         check(
             "exporter_addr,in_if",
@@ -200,6 +220,16 @@ mod tests {
         check("dstport/8", None, "`dstport/8`: only addresses have masks; ");
         check("scrip", None, "unknown key `scrip` in `-A`; did you mean `srcip`?");
         check("", None, "unknown key `` in `-A`; for example `-A srcip4/24,srcip6/48,dstport`");
+        check(
+            "proto",
+            Some("bytes,pps,bps,bpp,flows"),
+            "`-O bytes,pps,bps,bpp,flows` has 5 orders, more than 4; ",
+        );
+        check(
+            "proto",
+            Some("bytes,"),
+            "unknown order ``; one of flows, packets, bytes, pps, bps, bpp, tstart, tend, duration",
+        );
         check("proto", Some("byte"), "unknown order `byte`; did you mean `-O bytes`?");
         let message = "unknown direction `:x` in `-O bytes:x`; `:a` ascending or `:d` descending";
         check("proto", Some("bytes:x"), message);

@@ -62,6 +62,13 @@ impl Batch {
         }
     }
 
+    /// One row of it.
+    pub(crate) fn row(&self, row: usize) -> Self {
+        let columns = self.columns.iter().map(|column| column.as_ref().map(|column| column.row(row)));
+        let rates = self.rates.as_ref().map(|rates| rates.get(row).copied().into_iter().collect());
+        Self { rows: 1, columns: columns.collect(), extra: Arc::clone(&self.extra), rates }
+    }
+
     /// Columns beyond the table that the file of these rows has.
     pub(crate) fn extra(&self) -> &[FileColumn] {
         &self.extra

@@ -81,11 +81,12 @@ pub(crate) struct Args {
     )]
     pub(crate) aggregate: Option<String>,
 
-    /// What rows of -a and -A are ranked by: `bytes`, `packets:a`, `tstart` [default: flows]
-    #[arg(short = 'O', long, value_name = "ORDER[:a|:d]", help_heading = "What to answer")]
+    /// What records, or rows of -a and -A, are ranked by: `bytes`, `packets:a`, `bytes,tstart`; of
+    /// equals the next decides [default: of -a and -A flows]
+    #[arg(short = 'O', long, value_name = "ORDER[:a|:d][,ORDER]", help_heading = "What to answer")]
     pub(crate) order: Option<String>,
 
-    /// The N first of every statistic, or of -a and -A; 0 is all [default: 10, of -a and -A all]
+    /// The N first of every statistic, or of -a, -A and -O; 0 is all [default: 10 of a statistic]
     #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true, help_heading = "What to answer")]
     pub(crate) top: Option<String>,
 
@@ -113,7 +114,7 @@ pub(crate) struct Args {
     /// Rows as they come, like `tail -f`: those received from now on, or since the start of `-t`
     #[arg(
         long,
-        conflicts_with_all = ["stat", "top", "info", "range", "check"],
+        conflicts_with_all = ["stat", "top", "info", "range", "check", "order"],
         help_heading = "What to answer"
     )]
     pub(crate) follow: bool,

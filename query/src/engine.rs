@@ -24,6 +24,7 @@ use crate::statistic::Statistic;
 mod info;
 mod reader;
 mod rows;
+mod sorted;
 mod sum;
 mod threads;
 
@@ -74,6 +75,16 @@ pub(crate) fn answer(
         Question::Rows => {
             let format = row_format(style, &request.columns);
             let tally = rows::rows(&mut reader, &*format, &mut out)?;
+            if interrupt::is_asked() {
+                out.flush()?;
+                interrupt::check()?;
+            }
+            output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
+            said = scaled(request, &tally);
+        }
+        Question::Sorted { orders, top } => {
+            let format = row_format(style, &request.columns);
+            let tally = sorted::sorted(&mut reader, &*format, (orders, *top), &mut out)?;
             if interrupt::is_asked() {
                 out.flush()?;
                 interrupt::check()?;
@@ -144,7 +155,7 @@ fn wants(request: &Request) -> Wants {
         _ if style.format == Format::Null => of_sums(sum::columns(&[], Wanted::ALL)),
         _ => {
             let mut columns = output::columns(style);
-            if output::has_summary(style) {
+            if output::has_summary(style) || matches!(request.question, Question::Sorted { .. }) {
                 columns.extend(TIME_COLUMNS.into_iter().chain(COUNTER_COLUMNS));
             }
             let columns: BTreeSet<ColumnRef> = columns.into_iter().map(ColumnRef::from).collect();

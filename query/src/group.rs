@@ -58,6 +58,8 @@ pub(crate) struct Grouping {
     pub(crate) has_details: bool,
     /// One table each.
     pub(crate) rankings: Vec<Ranking>,
+    /// What decides between groups of one rank, before their keys do.
+    pub(crate) ties: Vec<Ranking>,
 }
 
 impl Grouping {

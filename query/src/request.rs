@@ -10,14 +10,14 @@ use flow_common::limits::{
 };
 use flow_common::time::Timestamp;
 
-use crate::aggregation::Aggregation;
+use crate::aggregation::{self, Aggregation};
 use crate::catalog::Source;
 use crate::cli::Args;
 use crate::columns::{Columns, Discovery};
 use crate::filter::{self, Predicate, Test};
 use crate::message::{Failure, NameError, nearest, reason};
 use crate::output::{Format, Layout, Style};
-use crate::statistic::{Key, Statistic};
+use crate::statistic::{Key, Ranking, Statistic};
 use crate::time_range::{self, TimeRange};
 use crate::{Env, Zone};
 
@@ -60,6 +60,8 @@ pub(crate) enum Question {
     Info,
     /// The records themselves.
     Rows,
+    /// The records in an order of their own, the first `top` of them; 0 is all.
+    Sorted { orders: Vec<Ranking>, top: usize },
     /// Groups and their counters, the `top` of each; 0 is all.
     Statistics { statistics: Vec<Statistic>, top: usize },
     /// Groups by a key of several columns, the first `top` of them; 0 is all.
@@ -105,7 +107,7 @@ impl Request {
         };
         let limit = args.count.as_deref().map(|text| number("-c", text)).transpose()?;
         let question = question(&args, &text, (statistics, aggregation), format)?;
-        if question == Question::Rows && format == Format::Csv {
+        if matches!(question, Question::Rows | Question::Sorted { .. }) && format == Format::Csv {
             // The header comes before the first file.
             discovery.all(&mut columns);
         }
@@ -258,12 +260,13 @@ fn question(
 ) -> Result<Question, Failure> {
     let top = match &args.top {
         Some(text) => usize::try_from(number("-n", text)?).unwrap_or(usize::MAX),
-        None if aggregation.is_some() => 0,
+        None if statistics.is_empty() => 0,
         None => TOP_DEFAULT,
     };
-    if args.order.is_some() && aggregation.is_none() {
-        let hint = "`-a -O bytes` ranks flows of one 5-tuple, `-s srcip/bytes` values";
-        return Err(Failure::usage_hint("`-O` ranks the rows of `-a` and `-A`", hint));
+    let orders = aggregation::orders(args.order.as_deref())?;
+    if args.order.is_some() && !statistics.is_empty() {
+        let hint = "the order of a statistic follows its word: `-s srcip/bytes`";
+        return Err(Failure::usage_hint("`-O` ranks records and the rows of `-a` and `-A`", hint));
     }
     if args.check {
         return Ok(Question::Check);
@@ -280,7 +283,8 @@ fn question(
         return Ok(Question::Aggregate { aggregation, top });
     }
     if statistics.is_empty() {
-        return Ok(Question::Rows);
+        let is_sorted = args.order.is_some() && format != Format::Null;
+        return Ok(if is_sorted { Question::Sorted { orders, top } } else { Question::Rows });
     }
     let tables: usize = statistics.iter().map(|statistic| statistic.rankings.len()).sum();
     if format.is_csv() && tables > 1 && statistics.iter().any(|one| one.key == Key::Record) {

@@ -70,6 +70,14 @@ impl Order {
     }
 }
 
+impl Ranking {
+    /// What ascends in the order of the ranking.
+    pub(crate) fn rank(&self, counters: &Counters) -> u64 {
+        let value = self.order.value(counters);
+        if self.is_ascending { value } else { !value }
+    }
+}
+
 /// A ranking: the counter and its direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ranking {
@@ -150,6 +158,7 @@ impl Statistic {
             counts_events: self.is_of_events(),
             has_details: is_record,
             rankings: self.rankings.clone(),
+            ties: Vec::new(),
         }
     }
 

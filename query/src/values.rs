@@ -207,6 +207,26 @@ impl Column {
         }
     }
 
+    /// One row of it.
+    pub(crate) fn row(&self, row: usize) -> Self {
+        match self {
+            Self::Null => Self::Null,
+            Self::Ids { dictionary, ids } => {
+                let id = ids.get(row).copied().unwrap_or(dictionary.len() as u32);
+                Self::Ids { dictionary: Arc::clone(dictionary), ids: vec![id] }
+            }
+            Self::Plain { values, nulls } => {
+                let mut one = values.empty_like();
+                one.extend_at(values, std::iter::once(row));
+                let nulls = nulls.as_ref().map(|nulls| vec![nulls.get(row).copied().unwrap_or(true)]);
+                Self::Plain { values: one, nulls }
+            }
+            Self::Array(array) => {
+                Self::Array(array.slice(row.min(array.len()), usize::from(row < array.len())))
+            }
+        }
+    }
+
     /// The first `rows` rows.
     pub(crate) fn truncate(&mut self, rows: usize) {
         match self {
@@ -363,6 +383,8 @@ mod tests {
             let mut some = column.clone();
             some.select(&[1, 2, 4]);
             assert_eq!(shown(&some, 3), "-,a,bc");
+            let single: Vec<String> = (0..3).map(|row| shown(&some.row(row), 1)).collect();
+            assert_eq!(single, ["-", "a", "bc"]);
             some.truncate(2);
             assert_eq!(shown(&some, 2), "-,a");
         }

@@ -66,6 +66,9 @@ pub const TEXT_AHEAD_BYTES_PER_THREAD: usize = 4 << 20;
 /// one for each change of its configuration.
 pub const SCHEMAS_KNOWN_MAX: usize = 16;
 
+/// Orders of `-O`: more than anyone names, and a rank has a place for each.
+pub const ORDERS_MAX: usize = 4;
+
 /// Rows that are listed without threads: to start those takes some 100 µs.
 pub const ROWS_ALONE_MAX: u64 = 32_768;
 

@@ -114,7 +114,7 @@ pub(crate) fn best(
         all.extend(
             ranks.into_iter().map(|(rank, at)| (rank, group_of(&groups, at as usize, grouping, shared))),
         );
-        cut_groups(all, ranking, top)
+        cut_groups(all, ranking, &grouping.ties, top)
     };
     Ok((job.grouping, grouping.rankings.iter().map(of_ranking).collect()))
 }
@@ -123,9 +123,18 @@ fn by_rank(ranking: &Ranking, one: u64, two: u64) -> Ordering {
     if ranking.is_ascending { one.cmp(&two) } else { two.cmp(&one) }
 }
 
-/// The first `top` by rank, and by key where ranks are equal; 0 is all.
-fn cut_groups(mut all: Vec<(u64, Group)>, ranking: &Ranking, top: usize) -> Vec<Group> {
-    all.sort_unstable_by(|one, two| by_rank(ranking, one.0, two.0).then_with(|| one.1.key.cmp(&two.1.key)));
+/// The first `top` by rank, by `ties` where ranks are equal, and by key; 0 is all.
+fn cut_groups(mut all: Vec<(u64, Group)>, ranking: &Ranking, ties: &[Ranking], top: usize) -> Vec<Group> {
+    let by_ties = |one: &Group, two: &Group| {
+        let compare =
+            |tie: &Ranking| by_rank(tie, tie.order.value(&one.counters), tie.order.value(&two.counters));
+        ties.iter().map(compare).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    };
+    all.sort_unstable_by(|one, two| {
+        by_rank(ranking, one.0, two.0)
+            .then_with(|| by_ties(&one.1, &two.1))
+            .then_with(|| one.1.key.cmp(&two.1.key))
+    });
     if top > 0 {
         all.truncate(top);
     }
@@ -175,7 +184,7 @@ pub(crate) fn tables(
     for ((grouping, tables), chosen) in groupings.iter().zip(tables).zip(candidates) {
         let mut cut = Vec::with_capacity(tables.len());
         for (at, (ranking, table)) in grouping.rankings.iter().zip(tables).enumerate() {
-            let table = cut_groups(table, ranking, top);
+            let table = cut_groups(table, ranking, &grouping.ties, top);
             if let Some(chosen) = chosen {
                 let least = chosen.least.get(at).copied().unwrap_or(0);
                 let found = table.last().filter(|_| table.len() == top);
@@ -211,6 +220,7 @@ mod tests {
             counts_events: false,
             has_details: false,
             rankings: vec![ranking],
+            ties: Vec::new(),
         };
         let group = |(port, flows): (i64, u64)| Group {
             key: [Some(Value::Int(port))].into(),

@@ -7,6 +7,7 @@ mod files;
 mod follow;
 mod hostile;
 mod info;
+mod orders;
 mod parts;
 mod process;
 mod reference;
