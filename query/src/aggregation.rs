@@ -8,12 +8,23 @@ use crate::group::{Grouping, KeyPart, Mask};
 use crate::message::{Failure, NameError, nearest};
 use crate::statistic::{Order, Ranking};
 
+/// Whether flows and those that answer them are one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Directions {
+    Apart,
+    /// As seen first.
+    Joined,
+    /// As ports suggest.
+    Guessed,
+}
+
 /// Groups of flows, as a table of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Aggregation {
     pub(crate) keys: Vec<Key>,
     /// What groups are ranked by; those behind the first decide between equals. Never empty.
     pub(crate) orders: Vec<Ranking>,
+    pub(crate) directions: Directions,
 }
 
 /// One part of the key.
@@ -43,13 +54,13 @@ impl Aggregation {
                 None => keys.push(key),
             }
         }
-        Ok(Self { keys, orders: orders(order)? })
+        Ok(Self { keys, orders: orders(order)?, directions: Directions::Apart })
     }
 
-    /// What `-a` means.
-    pub(crate) fn five_tuple(order: Option<&str>) -> Result<Self, Failure> {
+    /// What `-a`, `-b` and `-B` mean.
+    pub(crate) fn five_tuple(order: Option<&str>, directions: Directions) -> Result<Self, Failure> {
         let keys = FIVE_TUPLE.map(|id| of_column(id, Mask::WHOLE));
-        Ok(Self { keys: keys.into(), orders: orders(order)? })
+        Ok(Self { keys: keys.into(), orders: orders(order)?, directions })
     }
 
     pub(crate) fn grouping(&self) -> Grouping {
@@ -58,7 +69,8 @@ impl Aggregation {
             other_side: None,
             has_null: true,
             counts_events: false,
-            has_details: false,
+            has_details: self.directions != Directions::Apart,
+            has_out: self.directions != Directions::Apart,
             rankings: self.orders.iter().take(1).copied().collect(),
             ties: self.orders.iter().skip(1).copied().collect(),
         }
@@ -180,7 +192,7 @@ mod tests {
     fn check(keys: &str, order: Option<&str>, expected: &str) {
         let parsed = Aggregation::parse(keys, order, &Columns::default());
         let shown = match parsed.map_err(|error| error.failure) {
-            Ok(Aggregation { keys, orders }) => {
+            Ok(Aggregation { keys, orders, .. }) => {
                 let key = |key: &Key| match (key.part.kind, key.part.mask) {
                     (Kind::Address, Mask { v4, v6 }) => format!("{}/{v4:?}/{v6:?}", key.name),
                     _ => key.name.clone(),

@@ -71,19 +71,37 @@ pub(crate) struct Args {
     #[arg(short = 'a', long = "aggregate-flows", conflicts_with = "stat", help_heading = "What to answer")]
     pub(crate) aggregate_flows: bool,
 
+    /// As -a, of TCP and UDP with the flows that answer, in the direction of what began first
+    #[arg(
+        short = 'b',
+        long = "bidirectional",
+        conflicts_with_all = ["stat", "aggregate_flows"],
+        help_heading = "What to answer"
+    )]
+    pub(crate) bidirectional: bool,
+
+    /// As -b, from client to server as far as ports tell
+    #[arg(
+        short = 'B',
+        long = "guess-direction",
+        conflicts_with_all = ["stat", "aggregate_flows", "bidirectional"],
+        help_heading = "What to answer"
+    )]
+    pub(crate) guess_direction: bool,
+
     /// Flows with the same values in one row: `srcip4/24,srcip6/48,dstport`; names of columns will do
     #[arg(
         short = 'A',
         long = "aggregate",
         value_name = "KEYS",
-        conflicts_with_all = ["stat", "aggregate_flows"],
+        conflicts_with_all = ["stat", "aggregate_flows", "bidirectional", "guess_direction"],
         help_heading = "What to answer"
     )]
     pub(crate) aggregate: Option<String>,
 
     /// What records, or rows of -a and -A, are ranked by: `bytes`, `packets:a`, `bytes,tstart`; of
     /// equals the next decides [default: of -a and -A flows]
-    #[arg(short = 'O', long, value_name = "ORDER[:a|:d][,ORDER]", help_heading = "What to answer")]
+    #[arg(short = 'O', long, value_name = "ORDERS", help_heading = "What to answer")]
     pub(crate) order: Option<String>,
 
     /// The N first of every statistic, or of -a, -A and -O; 0 is all [default: 10 of a statistic]

@@ -12,10 +12,12 @@ pub(crate) struct Wanted {
     pub(crate) packets: bool,
     pub(crate) bytes: bool,
     pub(crate) times: bool,
+    /// Packets and octets of the other direction.
+    pub(crate) out: bool,
 }
 
 impl Wanted {
-    pub(crate) const ALL: Self = Self { packets: true, bytes: true, times: true };
+    pub(crate) const ALL: Self = Self { packets: true, bytes: true, times: true, out: false };
 }
 
 /// Time of a group without any: later than all others, or earlier.
@@ -31,6 +33,8 @@ pub(crate) struct Counts {
     pub(crate) flows: Vec<u64>,
     pub(crate) packets: Vec<u64>,
     pub(crate) bytes: Vec<u64>,
+    pub(crate) out_packets: Vec<u64>,
+    pub(crate) out_bytes: Vec<u64>,
     pub(crate) first: Vec<i64>,
     pub(crate) last: Vec<i64>,
     /// Rows that are events and no flows; empty where none is.
@@ -42,8 +46,8 @@ impl Counts {
     /// are 0, and they are no flow.
     pub(crate) fn read(&mut self, batch: &Batch, wanted: Wanted) {
         self.rows = batch.rows();
-        let Self { flows, packets, bytes, first, last, events, .. } = self;
-        [&mut *flows, packets, bytes].into_iter().for_each(Vec::clear);
+        let Self { flows, packets, bytes, out_packets, out_bytes, first, last, events, .. } = self;
+        [&mut *flows, packets, bytes, out_packets, out_bytes].into_iter().for_each(Vec::clear);
         [&mut *first, last].into_iter().for_each(Vec::clear);
         events.clear();
         let contributes = batch.cells(ColumnId::Contributes);
@@ -63,10 +67,14 @@ impl Counts {
         if wanted.bytes {
             numbers(batch.cells(ColumnId::Bytes), 0, batch.rows(), bytes);
         }
+        if wanted.out {
+            numbers(batch.cells(ColumnId::OutPackets), 0, batch.rows(), out_packets);
+            numbers(batch.cells(ColumnId::OutBytes), 0, batch.rows(), out_bytes);
+        }
         if wanted.times {
             times(batch, first, last);
         }
-        for numbers in [flows, packets, bytes] {
+        for numbers in [flows, packets, bytes, out_packets, out_bytes] {
             numbers.iter_mut().zip(&*events).filter(|(_, is_event)| **is_event).for_each(|(n, _)| *n = 0);
         }
     }
@@ -99,6 +107,8 @@ impl Counts {
             flows,
             packets: sum(&self.packets),
             bytes: sum(&self.bytes),
+            out_packets: sum(&self.out_packets),
+            out_bytes: sum(&self.out_bytes),
             events,
             first: first.filter(|_| has_times),
             last: last.filter(|_| has_times),

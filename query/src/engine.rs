@@ -9,11 +9,13 @@ use flow_common::column::ColumnId;
 use flow_common::limits::OUTPUT_BUFFER_BYTES;
 
 use crate::aggregate::{Group, tables};
+use crate::aggregation::Directions;
 use crate::catalog::{self, Listing, Source};
 use crate::columns::ColumnRef;
 use crate::counts::Wanted;
+use crate::directions;
 use crate::flow::{COUNTER_COLUMNS, TIME_COLUMNS};
-use crate::group::Grouping;
+use crate::group::{self, Grouping};
 use crate::interrupt;
 use crate::live::{Erasing, Progress};
 use crate::message::{DONE, Failure, PARTIAL, say};
@@ -102,9 +104,16 @@ pub(crate) fn answer(
             said = scaled(request, &tally);
         }
         Question::Aggregate { aggregation, top } => {
-            let (tally, groups) = sum::sum(&mut reader, &[aggregation.grouping()], *top)?;
+            let is_apart = aggregation.directions == Directions::Apart;
+            // Which are the first is known when both directions are.
+            let wanted = if is_apart { *top } else { 0 };
+            let (tally, groups) = sum::sum(&mut reader, &[aggregation.grouping()], wanted)?;
             interrupt::check()?;
-            let groups: Vec<Group> = groups.into_iter().flatten().flatten().collect();
+            let mut groups: Vec<Group> = groups.into_iter().flatten().flatten().collect();
+            if !is_apart {
+                let joined = directions::join(groups, aggregation.directions == Directions::Guessed);
+                groups = group::ranked(joined, &aggregation.orders, *top);
+            }
             output::write_groups(&mut out, style, aggregation, &groups)?;
             output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
             said = scaled(request, &tally);

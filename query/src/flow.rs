@@ -54,6 +54,10 @@ pub(crate) struct Counters {
     pub(crate) flows: u64,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
+    /// Packets of the other direction, where those are asked for.
+    pub(crate) out_packets: u64,
+    /// Its octets.
+    pub(crate) out_bytes: u64,
     /// Records that are events and no flows; their counters are not among these.
     pub(crate) events: u64,
     /// Earliest start, µs.
@@ -73,8 +77,21 @@ impl Counters {
         self.flows = self.flows.saturating_add(other.flows);
         self.packets = self.packets.saturating_add(other.packets);
         self.bytes = self.bytes.saturating_add(other.bytes);
+        self.out_packets = self.out_packets.saturating_add(other.out_packets);
+        self.out_bytes = self.out_bytes.saturating_add(other.out_bytes);
         self.first = self.first.into_iter().chain(other.first).min();
         self.last = self.last.into_iter().chain(other.last).max();
+    }
+
+    /// Both directions as one.
+    pub(crate) fn of_both(&self) -> Self {
+        Self {
+            packets: self.packets.saturating_add(self.out_packets),
+            bytes: self.bytes.saturating_add(self.out_bytes),
+            out_packets: 0,
+            out_bytes: 0,
+            ..*self
+        }
     }
 
     /// Milliseconds from first to last, 0 where the clock ran backwards.
@@ -130,9 +147,9 @@ impl<'a> CounterCells<'a> {
             flows: count(self.flows).unwrap_or(1),
             packets: count(self.packets).unwrap_or(0),
             bytes: count(self.bytes).unwrap_or(0),
-            events: 0,
             first,
             last,
+            ..Counters::default()
         }
     }
 }

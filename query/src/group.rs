@@ -38,7 +38,7 @@ use self::exact::{Detail, Groups, Sum};
 use self::fingerprint::Fingerprints;
 pub(crate) use self::key::{KeyPart, Mask, Source, Texts};
 use self::key::{KeyReader, Keys};
-pub(crate) use self::result::{Tables, best, candidates, jobs, largest, tables};
+pub(crate) use self::result::{Tables, best, candidates, jobs, largest, ranked, tables};
 use self::rows::Rows;
 pub(crate) use self::sieve::sieve;
 use self::spill::Spill;
@@ -56,6 +56,8 @@ pub(crate) struct Grouping {
     pub(crate) counts_events: bool,
     /// Whether TCP flags and type of service are kept.
     pub(crate) has_details: bool,
+    /// Whether counters of the other direction are summed up.
+    pub(crate) has_out: bool,
     /// One table each.
     pub(crate) rankings: Vec<Ranking>,
     /// What decides between groups of one rank, before their keys do.
@@ -85,7 +87,7 @@ impl Grouping {
 pub(crate) fn first_pass(groupings: &[Grouping], top: usize) -> Option<Wanted> {
     let mut two = groupings.iter().filter(|grouping| grouping.has_two_passes(top)).peekable();
     two.peek()?;
-    let mut wanted = Wanted { packets: false, bytes: false, times: false };
+    let mut wanted = Wanted { packets: false, bytes: false, times: false, out: false };
     for ranking in two.flat_map(|grouping| &grouping.rankings) {
         wanted.packets |= ranking.order == Order::Packets;
         wanted.bytes |= ranking.order == Order::Bytes;

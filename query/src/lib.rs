@@ -16,7 +16,8 @@
 //! - `live`: rows as they come (`--follow`, `top`), and how far a question is
 //! - `interrupt`: Ctrl-C
 //! - `engine`: row groups to threads; `values`, `batch`, `counts`: columns of some rows
-//! - `group`: sums of groups; `statistic`, `aggregation`, `aggregate`: what they are
+//! - `group`: sums of groups; `statistic`, `aggregation`, `aggregate`: what they are;
+//!   `directions`: flows with their answers
 //! - `output`: rows, statistics and summary as text
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
@@ -30,6 +31,7 @@ mod catalog;
 mod cli;
 mod columns;
 mod counts;
+mod directions;
 mod engine;
 mod filter;
 mod flow;

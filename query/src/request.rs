@@ -10,7 +10,7 @@ use flow_common::limits::{
 };
 use flow_common::time::Timestamp;
 
-use crate::aggregation::{self, Aggregation};
+use crate::aggregation::{self, Aggregation, Directions};
 use crate::catalog::Source;
 use crate::cli::Args;
 use crate::columns::{Columns, Discovery};
@@ -218,7 +218,7 @@ fn machine_memory_bytes() -> u64 {
     machine.min(allowed)
 }
 
-/// What `-a` or `-A` says, if there is one of them.
+/// What `-a`, `-A`, `-b` or `-B` says, if there is one of them.
 fn aggregation(
     args: &Args,
     columns: &mut Columns,
@@ -226,7 +226,13 @@ fn aggregation(
 ) -> Result<Option<Aggregation>, Failure> {
     let order = args.order.as_deref();
     let Some(keys) = &args.aggregate else {
-        return args.aggregate_flows.then(|| Aggregation::five_tuple(order)).transpose();
+        let directions = match args {
+            Args { aggregate_flows: true, .. } => Directions::Apart,
+            Args { bidirectional: true, .. } => Directions::Joined,
+            Args { guess_direction: true, .. } => Directions::Guessed,
+            _ => return Ok(None),
+        };
+        return Aggregation::five_tuple(order, directions).map(Some);
     };
     loop {
         match Aggregation::parse(keys, order, columns) {

@@ -157,6 +157,7 @@ impl Statistic {
             has_null: is_record,
             counts_events: self.is_of_events(),
             has_details: is_record,
+            has_out: false,
             rankings: self.rankings.clone(),
             ties: Vec::new(),
         }

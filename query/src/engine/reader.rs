@@ -215,9 +215,9 @@ impl<'a> Reader<'a> {
             flows: add(|class| class.flows),
             packets: add(|class| class.packets),
             bytes: add(|class| class.bytes),
-            events: 0,
             first: sum.first,
             last: sum.last,
+            ..Counters::default()
         };
         Some(tally)
     }

@@ -47,6 +47,9 @@ pub(super) fn columns(groupings: &[Grouping], wanted: Wanted) -> BTreeSet<Column
         for part in grouping.parts.iter().chain(&grouping.other_side) {
             columns.extend(part.columns());
         }
+        if grouping.has_out {
+            columns.extend([ColumnId::OutPackets, ColumnId::OutBytes].map(ColumnRef::from));
+        }
         if grouping.has_details {
             columns.extend([ColumnId::TcpFlags, ColumnId::SrcTos].map(ColumnRef::from));
         }
@@ -165,7 +168,8 @@ fn last_pass(
     (top, threads): (usize, usize),
 ) -> io::Result<(Tally, Option<Tables>)> {
     let limit = reader.request.limit;
-    let pass = Pass::new(reader, held, Wanted::ALL, limit);
+    let out = shared.groupings.iter().any(|grouping| grouping.has_out);
+    let pass = Pass::new(reader, held, Wanted { out, ..Wanted::ALL }, limit);
     let make = || State::new(Worker::last(shared, candidates));
     let mut states = side_by_side(threads, make, |state| pass.run(state, true));
     if let Some(failure) = states.iter_mut().find_map(|state| state.failure.take()) {

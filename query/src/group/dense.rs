@@ -16,6 +16,9 @@ pub(super) struct Dense {
     flows: Vec<u64>,
     packets: Vec<u64>,
     bytes: Vec<u64>,
+    /// Empty where they are not asked for.
+    out_packets: Vec<u64>,
+    out_bytes: Vec<u64>,
     first: Vec<i64>,
     last: Vec<i64>,
 }
@@ -29,6 +32,8 @@ impl Dense {
             flows: vec![0; n],
             packets: vec![0; n],
             bytes: vec![0; n],
+            out_packets: Vec::new(),
+            out_bytes: Vec::new(),
             first: vec![NO_FIRST; n],
             last: vec![NO_LAST; n],
         }
@@ -49,6 +54,12 @@ impl Dense {
         }
         sum(&mut self.packets, ids, &counts.packets);
         sum(&mut self.bytes, ids, &counts.bytes);
+        if !counts.out_packets.is_empty() {
+            self.out_packets.resize(self.flows.len(), 0);
+            self.out_bytes.resize(self.flows.len(), 0);
+            sum(&mut self.out_packets, ids, &counts.out_packets);
+            sum(&mut self.out_bytes, ids, &counts.out_bytes);
+        }
         let is_flow = |row: usize| counts.events.is_empty() || !counts.events[row];
         for (row, (&id, &first)) in ids.iter().zip(&counts.first).enumerate() {
             let least = &mut self.first[id as usize];
@@ -101,6 +112,8 @@ pub(super) fn flush(
                     flows: dense.flows[id],
                     packets: dense.packets[id],
                     bytes: dense.bytes[id],
+                    out_packets: dense.out_packets.get(id).copied().unwrap_or(0),
+                    out_bytes: dense.out_bytes.get(id).copied().unwrap_or(0),
                     first: dense.first[id],
                     last: dense.last[id],
                 };

@@ -11,14 +11,17 @@ pub(crate) struct Sum {
     pub(crate) flows: u64,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
+    pub(crate) out_packets: u64,
+    pub(crate) out_bytes: u64,
     pub(crate) first: i64,
     pub(crate) last: i64,
 }
 
 impl Sum {
-    pub(crate) const ZERO: Self = Self { flows: 0, packets: 0, bytes: 0, first: NO_FIRST, last: NO_LAST };
+    pub(crate) const ZERO: Self =
+        Self { flows: 0, packets: 0, bytes: 0, out_packets: 0, out_bytes: 0, first: NO_FIRST, last: NO_LAST };
     /// Numbers it is stored as.
-    pub(super) const WORDS: usize = 5;
+    pub(super) const WORDS: usize = 7;
 
     pub(crate) fn of(counts: &Counts, row: usize) -> Self {
         let number = |numbers: &[u64]| numbers.get(row).copied().unwrap_or(0);
@@ -26,6 +29,8 @@ impl Sum {
             flows: counts.flows(row),
             packets: number(&counts.packets),
             bytes: number(&counts.bytes),
+            out_packets: number(&counts.out_packets),
+            out_bytes: number(&counts.out_bytes),
             first: counts.first.get(row).copied().unwrap_or(NO_FIRST),
             last: counts.last.get(row).copied().unwrap_or(NO_LAST),
         }
@@ -35,6 +40,8 @@ impl Sum {
         self.flows = self.flows.saturating_add(other.flows);
         self.packets = self.packets.saturating_add(other.packets);
         self.bytes = self.bytes.saturating_add(other.bytes);
+        self.out_packets = self.out_packets.saturating_add(other.out_packets);
+        self.out_bytes = self.out_bytes.saturating_add(other.out_bytes);
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
     }
@@ -49,6 +56,8 @@ impl Sum {
             flows: self.flows,
             packets: self.packets,
             bytes: self.bytes,
+            out_packets: self.out_packets,
+            out_bytes: self.out_bytes,
             events: 0,
             first: self.has_times().then_some(self.first),
             last: self.has_times().then_some(self.last),
@@ -56,11 +65,13 @@ impl Sum {
     }
 
     pub(super) fn to_words(self) -> [u64; Self::WORDS] {
-        [self.flows, self.packets, self.bytes, self.first as u64, self.last as u64]
+        let [first, last] = [self.first as u64, self.last as u64];
+        [self.flows, self.packets, self.bytes, self.out_packets, self.out_bytes, first, last]
     }
 
-    pub(super) fn from_words([flows, packets, bytes, first, last]: [u64; Self::WORDS]) -> Self {
-        Self { flows, packets, bytes, first: first as i64, last: last as i64 }
+    pub(super) fn from_words(words: [u64; Self::WORDS]) -> Self {
+        let [flows, packets, bytes, out_packets, out_bytes, first, last] = words;
+        Self { flows, packets, bytes, out_packets, out_bytes, first: first as i64, last: last as i64 }
     }
 }
 

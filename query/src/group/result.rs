@@ -123,11 +123,19 @@ fn by_rank(ranking: &Ranking, one: u64, two: u64) -> Ordering {
     if ranking.is_ascending { one.cmp(&two) } else { two.cmp(&one) }
 }
 
+/// Groups by several orders, the first `top` of them; 0 is all. Both directions count.
+pub(crate) fn ranked(groups: Vec<Group>, orders: &[Ranking], top: usize) -> Vec<Group> {
+    let Some((first, ties)) = orders.split_first() else { return groups };
+    let rank = |group: Group| (first.order.value(&group.counters.of_both()), group);
+    cut_groups(groups.into_iter().map(rank).collect(), first, ties, top)
+}
+
 /// The first `top` by rank, by `ties` where ranks are equal, and by key; 0 is all.
 fn cut_groups(mut all: Vec<(u64, Group)>, ranking: &Ranking, ties: &[Ranking], top: usize) -> Vec<Group> {
     let by_ties = |one: &Group, two: &Group| {
-        let compare =
-            |tie: &Ranking| by_rank(tie, tie.order.value(&one.counters), tie.order.value(&two.counters));
+        let compare = |tie: &Ranking| {
+            by_rank(tie, tie.order.value(&one.counters.of_both()), tie.order.value(&two.counters.of_both()))
+        };
         ties.iter().map(compare).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     };
     all.sort_unstable_by(|one, two| {
@@ -219,6 +227,7 @@ mod tests {
             has_null: false,
             counts_events: false,
             has_details: false,
+            has_out: false,
             rankings: vec![ranking],
             ties: Vec::new(),
         };
