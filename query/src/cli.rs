@@ -165,6 +165,10 @@ pub(crate) struct Args {
     #[arg(long = "no-progress", help_heading = "How to print")]
     pub(crate) no_progress: bool,
 
+    /// `json`: the summary as an object on stderr, in every format, instead of text below the answer
+    #[arg(long, value_name = "FORMAT", help_heading = "How to print")]
+    pub(crate) summary: Option<String>,
+
     /// IPv6 addresses in full
     #[arg(short = '6', long, help_heading = "How to print")]
     pub(crate) ipv6: bool,

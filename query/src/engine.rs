@@ -12,6 +12,7 @@ use crate::aggregate::{Group, tables};
 use crate::aggregation::Directions;
 use crate::catalog::{self, Listing, Source};
 use crate::columns::ColumnRef;
+use crate::completeness::Losses;
 use crate::counts::Wanted;
 use crate::directions;
 use crate::flow::{COUNTER_COLUMNS, TIME_COLUMNS};
@@ -57,22 +58,21 @@ pub(crate) fn answer(
         return Ok(if reader.say_errors(stderr) { PARTIAL } else { DONE });
     }
     let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, Erasing::new(stdout, &progress));
-    let mut said = None;
+    let (mut said, mut told) = (Vec::new(), None);
     match &request.question {
         Question::Check => {}
         Question::Info => {
             let (info, rate) = info::info(&mut reader);
             interrupt::check()?;
             output::write_info(&mut out, style, &info)?;
-            said = rate.filter(|&rate| rate > 1).map(|rate| {
+            said.extend(rate.filter(|&rate| rate > 1).map(|rate| {
                 format!("totals are as exported, not multiplied by sampling rates of up to {rate}")
-            });
+            }));
         }
         Question::Rows if style.format == Format::Null => {
             let (tally, _) = sum::sum(&mut reader, &[], 0)?;
             interrupt::check()?;
-            output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
-            said = scaled(request, &tally);
+            told = Some(summary(&reader, &tally, started));
         }
         Question::Rows => {
             let format = row_format(style, &request.columns);
@@ -81,8 +81,7 @@ pub(crate) fn answer(
                 out.flush()?;
                 interrupt::check()?;
             }
-            output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
-            said = scaled(request, &tally);
+            told = Some(summary(&reader, &tally, started));
         }
         Question::Sorted { orders, top } => {
             let format = row_format(style, &request.columns);
@@ -91,8 +90,7 @@ pub(crate) fn answer(
                 out.flush()?;
                 interrupt::check()?;
             }
-            output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
-            said = scaled(request, &tally);
+            told = Some(summary(&reader, &tally, started));
         }
         Question::Statistics { statistics, top } => {
             let groupings: Vec<Grouping> = statistics.iter().map(Statistic::grouping).collect();
@@ -100,8 +98,7 @@ pub(crate) fn answer(
             interrupt::check()?;
             let tables = tables(statistics, groups);
             output::write_tables(&mut out, style, *top, &tables, &tally.matched)?;
-            output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
-            said = scaled(request, &tally);
+            told = Some(summary(&reader, &tally, started));
         }
         Question::Aggregate { aggregation, top } => {
             let is_apart = aggregation.directions == Directions::Apart;
@@ -115,15 +112,20 @@ pub(crate) fn answer(
                 groups = group::ranked(joined, &aggregation.orders, *top);
             }
             output::write_groups(&mut out, style, aggregation, &groups)?;
-            output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
-            said = scaled(request, &tally);
+            told = Some(summary(&reader, &tally, started));
         }
+    }
+    if let Some(told) = told.as_ref().filter(|_| !request.has_json_summary) {
+        output::write_summary(&mut out, style, told)?;
+        said = aside(request, told);
     }
     progress.end();
     out.flush()?;
     let is_partial = reader.say_errors(stderr);
-    if let Some(said) = said {
-        say(stderr, "note", &said);
+    said.iter().for_each(|said| say(stderr, "note", said));
+    if let Some(told) = told.filter(|_| request.has_json_summary) {
+        // Who does not want to know has closed it.
+        let _ = stderr.write_all(output::summary_json(&told).as_bytes());
     }
     Ok(if is_partial { PARTIAL } else { DONE })
 }
@@ -187,14 +189,23 @@ fn summary(reader: &Reader<'_>, tally: &Tally, started: Instant) -> Summary {
         bytes_read: reader.read.bytes,
         blocks_skipped: reader.read.blocks_skipped,
         rates: tally.rates,
+        losses: reader.losses(),
         wall: started.elapsed(),
     }
 }
 
-/// Every answer says that it is scaled: in the summary, or here.
-fn scaled(request: &Request, tally: &Tally) -> Option<String> {
-    let rates = tally.rates.filter(|_| !output::has_summary(&request.style))?;
-    Some(format!("packets and bytes are multiplied by sampling rates of {}", output::RatesText(rates)))
+/// Every answer says that it is scaled and what is missing: in the summary, or here.
+fn aside(request: &Request, summary: &Summary) -> Vec<String> {
+    if output::has_summary(&request.style) {
+        return Vec::new();
+    }
+    let scaled = summary.rates.map(|rates| {
+        format!("packets and bytes are multiplied by sampling rates of {}", output::RatesText(rates))
+    });
+    // Files that can't be read are named one by one.
+    let losses = Losses { unreadable_files: 0, ..summary.losses.clone() };
+    let missing = (!losses.is_empty()).then(|| format!("not complete: {losses}"));
+    scaled.into_iter().chain(missing).collect()
 }
 
 #[cfg(test)]

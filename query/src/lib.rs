@@ -19,6 +19,7 @@
 //! - `group`: sums of groups; `statistic`, `aggregation`, `aggregate`: what they are;
 //!   `directions`: flows with their answers
 //! - `output`: rows, statistics and summary as text
+//! - `completeness`: what is known to be missing from an answer
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
 //! Only `catalog`, `scan` and `live` touch files; only `main.rs` reads the clock.
@@ -30,6 +31,7 @@ mod batch;
 mod catalog;
 mod cli;
 mod columns;
+mod completeness;
 mod counts;
 mod directions;
 mod engine;

@@ -29,7 +29,7 @@ pub(crate) use aggregation::write_groups;
 pub(crate) use custom::Layout;
 pub(crate) use info::{Info, write_info};
 pub(crate) use statistics::{shown_text, write_tables};
-pub(crate) use summary::{RatesText, Summary, write_summary};
+pub(crate) use summary::{RatesText, Summary, summary_json, write_summary};
 
 use crate::Zone;
 use crate::batch::Batch;

@@ -49,6 +49,8 @@ pub(crate) struct Request {
     pub(crate) since: Option<Timestamp>,
     /// Whether a terminal may show how far it is.
     pub(crate) has_progress: bool,
+    /// Whether the summary is for a program, on stderr.
+    pub(crate) has_json_summary: bool,
 }
 
 /// What is asked about the matching records.
@@ -132,6 +134,7 @@ impl Request {
             columns,
             since,
             has_progress: !args.no_progress,
+            has_json_summary: is_json_summary(args.summary.as_deref())?,
         })
     }
 }
@@ -327,6 +330,14 @@ fn format(word: &str) -> Result<(Format, bool), Failure> {
         None => format!("one of {}", words.collect::<Vec<_>>().join(", ")),
     };
     Err(Failure::usage_hint(format!("unknown output format `{word}`"), hint))
+}
+
+fn is_json_summary(text: Option<&str>) -> Result<bool, Failure> {
+    match text {
+        None | Some("text") => Ok(false),
+        Some("json") => Ok(true),
+        Some(other) => Err(Failure::usage_hint(format!("unknown `--summary {other}`"), "one of text, json")),
+    }
 }
 
 fn range_of(text: &str, env: Env) -> Result<TimeRange, Failure> {

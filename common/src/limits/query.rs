@@ -69,6 +69,9 @@ pub const SCHEMAS_KNOWN_MAX: usize = 16;
 /// Orders of `-O`: more than anyone names, and a rank has a place for each.
 pub const ORDERS_MAX: usize = 4;
 
+/// Exporters whose losses a summary names: the line is to be read.
+pub const LOSSES_SHOWN_MAX: usize = 3;
+
 /// Rows that are listed without threads: to start those takes some 100 µs.
 pub const ROWS_ALONE_MAX: u64 = 32_768;
 

@@ -5,11 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flow_common::footer::{Counts, Totals};
+use flow_common::footer::{Counts, Footer, Totals};
+use flow_common::layout::Slot;
 use flow_common::limits::FILES_HELD_MAX;
 
 use crate::catalog::{Found, Source};
 use crate::columns::{ColumnRef, Columns};
+use crate::completeness::Losses;
 use crate::filter::Predicate;
 use crate::flow::Counters;
 use crate::interrupt;
@@ -130,6 +132,7 @@ pub(super) struct Reader<'a> {
     pub(super) processed: u64,
     pub(super) span: (Option<i64>, Option<i64>),
     pub(super) read: Read,
+    losses: Losses,
     /// Side tables of the trees read.
     pub(super) tables: Tables,
 }
@@ -152,6 +155,7 @@ impl<'a> Reader<'a> {
             processed: 0,
             span: (None, None),
             read: Read::default(),
+            losses: Losses::default(),
             tables: Tables::default(),
         }
     }
@@ -275,6 +279,9 @@ impl<'a> Reader<'a> {
                 let (first, last) = file.span();
                 self.span.0 = self.span.0.into_iter().chain(first).min();
                 self.span.1 = self.span.1.into_iter().chain(last).max();
+                if let Some(footer) = file.footer.as_ref().filter(|footer| self.is_in_window(footer)) {
+                    self.losses.add(footer);
+                }
                 Some(file)
             }
             // Retired since the directories were listed: it is not there.
@@ -284,6 +291,21 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    /// Whether a file may have, or lack, flows of the window asked for.
+    fn is_in_window(&self, footer: &Footer) -> bool {
+        let Some((start, last)) = self.request.predicate.window() else { return true };
+        let Slot { start_secs, end_secs } = footer.slot;
+        let micros = |secs: i64| secs.saturating_mul(1_000_000);
+        let begin = footer.totals.first.unwrap_or(i64::MAX).min(micros(start_secs));
+        let end = footer.totals.last.unwrap_or(i64::MIN).max(micros(end_secs));
+        begin <= last && start < end
+    }
+
+    /// What is known to be missing so far.
+    pub(super) fn losses(&self) -> Losses {
+        Losses { unreadable_files: self.errors.len() as u64, ..self.losses.clone() }
     }
 
     /// The next file, without what is read of it.

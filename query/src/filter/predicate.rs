@@ -114,6 +114,15 @@ impl Predicate {
         *self == Self::Constant(true)
     }
 
+    /// Between which instants flows must lie, µs, both included: what `-t` asks.
+    pub(crate) fn window(&self) -> Option<(i64, i64)> {
+        match self {
+            Self::Test(Test::Within { start, last }) => Some((*start, *last)),
+            Self::And(all) => all.iter().find_map(Self::window),
+            _ => None,
+        }
+    }
+
     /// Adds the columns it reads.
     pub(crate) fn columns(&self, into: &mut BTreeSet<ColumnRef>) {
         match self {

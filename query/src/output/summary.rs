@@ -4,11 +4,14 @@ use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use chrono::SecondsFormat;
+use flow_common::time::Timestamp;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
 use super::text::{Text, TimeText};
 use super::{Style, has_summary};
+use crate::completeness::Losses;
 use crate::flow::Counters;
 
 /// What an answer rests on.
@@ -27,6 +30,8 @@ pub(crate) struct Summary {
     pub(crate) blocks_skipped: u64,
     /// The smallest and the largest rate counters were multiplied by.
     pub(crate) rates: Option<(i64, i64)>,
+    /// What is known to be missing.
+    pub(crate) losses: Losses,
     pub(crate) wall: Duration,
 }
 
@@ -40,6 +45,46 @@ impl fmt::Display for RatesText {
             (min, max) => write!(f, "{min} to {max}"),
         }
     }
+}
+
+/// The summary as one JSON object.
+pub(crate) fn summary_json(summary: &Summary) -> String {
+    let matched = &summary.matched;
+    let time = |micros: Option<i64>| match micros.and_then(|micros| Timestamp(micros).to_utc()) {
+        Some(time) => format!("\"{}\"", time.to_rfc3339_opts(SecondsFormat::Micros, true)),
+        None => "null".to_owned(),
+    };
+    let Losses { on_the_way, kernel_dropped, unreadable_files } = &summary.losses;
+    let lost = on_the_way.iter().map(|((addr, version, domain), (lost, unit))| {
+        let addr = addr.map_or("null".to_owned(), |addr| format!("\"{addr}\""));
+        let domain = domain.map_or("null".to_owned(), |domain| domain.to_string());
+        // The unit comes from a file.
+        let unit: String = unit.chars().filter(char::is_ascii_alphabetic).collect();
+        format!(
+            "{{\"exporter_addr\":{addr},\"export_version\":{version},\"observation_domain\":{domain},\
+             \"lost\":{lost},\"unit\":\"{unit}\"}}"
+        )
+    });
+    let lost: Vec<String> = lost.collect();
+    let (rate_min, rate_max) = summary.rates.unwrap_or((1, 1));
+    format!(
+        "{{\"flows\":{},\"packets\":{},\"bytes\":{},\"events\":{},\"records_passed\":{},\
+         \"records_processed\":{},\"files_first\":{},\"files_last\":{},\"scaled_by_min\":{rate_min},\
+         \"scaled_by_max\":{rate_max},\"is_complete\":{},\"lost_on_the_way\":[{}],\
+         \"kernel_dropped_datagrams\":{kernel_dropped},\"unreadable_files\":{unreadable_files},\
+         \"wall_secs\":{:.6}}}\n",
+        matched.flows,
+        matched.packets,
+        matched.bytes,
+        matched.events,
+        summary.passed,
+        summary.processed,
+        time(summary.span.0),
+        time(summary.span.1),
+        summary.losses.is_empty(),
+        lost.join(","),
+        summary.wall.as_secs_f64(),
+    )
 }
 
 /// Writes the summary, where the style has one.
@@ -71,6 +116,9 @@ fn make_summary(text: &mut Text<'_>, style: &Style, summary: &Summary) -> io::Re
     writeln!(text)?;
     if let Some(rates) = summary.rates {
         writeln!(text, "Scaled: packets and bytes are multiplied by sampling rates of {}", RatesText(rates))?;
+    }
+    if !summary.losses.is_empty() {
+        writeln!(text, "Not complete: {}", summary.losses)?;
     }
     make_window(text, style, summary.span)?;
     writeln!(

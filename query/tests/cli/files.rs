@@ -159,6 +159,7 @@ fn foreign_and_older_files() {
     Date first seen         Duration         Proto      Src IP Addr:Port          Dst IP Addr:Port   Packets    Bytes Flows
     0000-00-00 00:00:00.000     00:00:00.000 0                    -:0     ->                -:53           0        0     1
     Summary: total flows: 1, total bytes: 0, total packets: 0, avg bps: 0, avg pps: 0, avg bpp: 0
+    Not complete: 2 files could not be read
     Time window: <unknown>
     Total records processed: 1, passed: 1, Blocks skipped: 0, Bytes read: [BYTES]
     Sys: [TIMES]
