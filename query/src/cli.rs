@@ -169,6 +169,25 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT", help_heading = "How to print")]
     pub(crate) summary: Option<String>,
 
+    /// Addresses that keep their prefixes and nothing else (Crypto-PAn), without MAC addresses and
+    /// texts: 32 characters, or `0x` and 64 digits. Filters see the true ones
+    #[arg(
+        long,
+        value_name = "KEY",
+        conflicts_with_all = ["follow", "info"],
+        help_heading = "How to print"
+    )]
+    pub(crate) anonymize: Option<String>,
+
+    /// The same, with a key that lies in a file, where `ps` does not show it
+    #[arg(
+        long = "anonymize-with",
+        value_name = "FILE",
+        conflicts_with_all = ["anonymize", "follow", "info"],
+        help_heading = "How to print"
+    )]
+    pub(crate) anonymize_with: Option<PathBuf>,
+
     /// IPv6 addresses in full
     #[arg(short = '6', long, help_heading = "How to print")]
     pub(crate) ipv6: bool,

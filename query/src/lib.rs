@@ -19,6 +19,7 @@
 //! - `group`: sums of groups; `statistic`, `aggregation`, `aggregate`: what they are;
 //!   `directions`: flows with their answers
 //! - `output`: rows, statistics and summary as text
+//! - `anonymize`: addresses that keep their prefixes and say nothing else
 //! - `completeness`: what is known to be missing from an answer
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
@@ -27,6 +28,7 @@
 
 mod aggregate;
 mod aggregation;
+mod anonymize;
 mod batch;
 mod catalog;
 mod cli;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flow_common::limits::{
@@ -11,6 +12,7 @@ use flow_common::limits::{
 use flow_common::time::Timestamp;
 
 use crate::aggregation::{self, Aggregation, Directions};
+use crate::anonymize::Anonymizer;
 use crate::catalog::Source;
 use crate::cli::Args;
 use crate::columns::{Columns, Discovery};
@@ -34,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) limit: Option<u64>,
     /// Packets and bytes are multiplied by sampling rates, where known.
     pub(crate) is_scaled: bool,
+    /// What makes addresses of the answer other ones.
+    pub(crate) anonymizer: Option<Arc<Anonymizer>>,
     pub(crate) style: Style,
     /// Threads that work on it.
     pub(crate) threads: usize,
@@ -126,6 +130,7 @@ impl Request {
             predicate,
             limit,
             is_scaled,
+            anonymizer: anonymizer(&args)?,
             style,
             threads,
             memory_bytes,
@@ -330,6 +335,20 @@ fn format(word: &str) -> Result<(Format, bool), Failure> {
         None => format!("one of {}", words.collect::<Vec<_>>().join(", ")),
     };
     Err(Failure::usage_hint(format!("unknown output format `{word}`"), hint))
+}
+
+fn anonymizer(args: &Args) -> Result<Option<Arc<Anonymizer>>, Failure> {
+    let of_file = |path: &PathBuf| {
+        fs::read_to_string(path).map_err(|error| Failure::Failed {
+            message: format!("can't read the key `{}`: {}", path.display(), reason(&error)),
+            hint: None,
+        })
+    };
+    let of_file = args.anonymize_with.as_ref().map(of_file).transpose()?;
+    let Some(key) = args.anonymize.as_ref().or(of_file.as_ref()) else { return Ok(None) };
+    let hint = "32 characters, or `0x` and 64 hexadecimal digits: `0x$(openssl rand -hex 32)`";
+    let parsed = Anonymizer::parse(key.trim_end_matches('\n')).map(Arc::new);
+    parsed.map(Some).ok_or_else(|| Failure::usage_hint("that is no key to anonymize with", hint))
 }
 
 fn is_json_summary(text: Option<&str>) -> Result<bool, Failure> {

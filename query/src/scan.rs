@@ -22,6 +22,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
+use crate::anonymize::Anonymizer;
 use crate::batch::{Batch, FileColumn, found, is_stored_as};
 use crate::columns::{ColumnRef, Columns};
 use crate::filter::Predicate;
@@ -56,6 +57,8 @@ pub(crate) struct Plan {
     pub(crate) predicate: Arc<Predicate>,
     /// What multiplies counters, before they are compared and counted.
     pub(crate) scaling: Option<Scaling>,
+    /// What makes addresses of the answer other ones.
+    pub(crate) anonymizer: Option<Arc<Anonymizer>>,
     /// Leaves rows out that are not asked for, where that spares reading; without a
     /// predicate only. Whoever asks must not rely on it.
     pub(crate) sieve: Option<Arc<dyn Sieve>>,

@@ -1,6 +1,7 @@
 //! Values of a column as the scan decodes them: of a dictionary, or row by row.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::ArrayRef;
 
@@ -159,6 +160,12 @@ impl Drop for Dictionary {
 }
 
 impl Dictionary {
+    /// A dictionary with an id of its own.
+    pub(crate) fn new(values: Values) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), values }
+    }
+
     /// How many values; the id of NULL.
     pub(crate) fn len(&self) -> usize {
         self.values.len()

@@ -72,6 +72,9 @@ pub const ORDERS_MAX: usize = 4;
 /// Exporters whose losses a summary names: the line is to be read.
 pub const LOSSES_SHOWN_MAX: usize = 3;
 
+/// Addresses whose anonymized form one thread keeps while it reads a row group, 40 octets each.
+pub const ADDRESSES_KNOWN_MAX: usize = 1 << 17;
+
 /// Rows that are listed without threads: to start those takes some 100 µs.
 pub const ROWS_ALONE_MAX: u64 = 32_768;
 

@@ -48,8 +48,15 @@ fn count_totals(file: FlowFile) -> (Totals, Option<ReadError>) {
     let columns = TIME_COLUMNS.into_iter().chain(COUNTER_COLUMNS).chain([ColumnId::Protocol]);
     let predicate = Arc::new(Predicate::Constant(true));
     let columns = columns.map(ColumnRef::from).collect();
-    let plan =
-        Plan { columns, has_extra: false, has_fallback_time: true, predicate, scaling: None, sieve: None };
+    let plan = Plan {
+        columns,
+        has_extra: false,
+        has_fallback_time: true,
+        predicate,
+        scaling: None,
+        anonymizer: None,
+        sieve: None,
+    };
     let mut totals = Totals::default();
     let file = match file.bind(&mut Columns::default(), &plan) {
         Ok(file) => file,

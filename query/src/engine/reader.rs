@@ -9,6 +9,7 @@ use flow_common::footer::{Counts, Footer, Totals};
 use flow_common::layout::Slot;
 use flow_common::limits::FILES_HELD_MAX;
 
+use crate::anonymize;
 use crate::catalog::{Found, Source};
 use crate::columns::{ColumnRef, Columns};
 use crate::completeness::Losses;
@@ -250,8 +251,16 @@ impl<'a> Reader<'a> {
             let path = found.path;
             let Wants { columns, has_extra, has_fallback_time, .. } = self.wants.clone();
             let predicate = Arc::clone(&self.predicate);
-            let mut plan =
-                Plan { columns, has_extra, has_fallback_time, predicate, scaling: None, sieve: None };
+            let anonymizer = self.request.anonymizer.clone();
+            let mut plan = Plan {
+                columns,
+                has_extra,
+                has_fallback_time,
+                predicate,
+                scaling: None,
+                anonymizer,
+                sieve: None,
+            };
             let file = match file.bind(&mut self.columns, &plan) {
                 Ok(file) => file,
                 Err(error) => {
@@ -305,7 +314,16 @@ impl<'a> Reader<'a> {
 
     /// What is known to be missing so far.
     pub(super) fn losses(&self) -> Losses {
-        Losses { unreadable_files: self.errors.len() as u64, ..self.losses.clone() }
+        let by = self.request.anonymizer.as_deref();
+        let told = self.losses.on_the_way.clone().into_iter();
+        let on_the_way = told.map(|((addr, version, domain), loss)| {
+            ((addr.map(|addr| anonymize::exporter(by, addr)), version, domain), loss)
+        });
+        Losses {
+            unreadable_files: self.errors.len() as u64,
+            on_the_way: on_the_way.collect(),
+            kernel_dropped: self.losses.kernel_dropped,
+        }
     }
 
     /// The next file, without what is read of it.

@@ -52,6 +52,7 @@ pub(crate) fn read(
         has_fallback_time: false,
         predicate,
         scaling: None,
+        anonymizer: None,
         sieve: None,
     };
     let file = match file.bind(columns, &plan) {

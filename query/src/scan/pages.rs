@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes as Octets};
@@ -262,10 +262,7 @@ impl Cursor {
     }
 
     fn set_dictionary(&mut self, octets: &[u8], n: usize) -> Result<(), ReadError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let values = plain(octets, self.stored, n, true)?;
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        self.dictionary = Some(Arc::new(Dictionary { id, values }));
+        self.dictionary = Some(Arc::new(Dictionary::new(plain(octets, self.stored, n, true)?)));
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use super::bloom::Filters;
 use super::metadata::for_arrow;
 use super::pages::Cursor;
 use super::{BoundFile, Plan, ReadError, Sieving, guarded, has_scaled};
+use crate::anonymize::Anonymizing;
 use crate::batch::{Batch, FileColumn, found};
 use crate::columns::ColumnRef;
 use crate::filter::{Filter, Outlook, Predicate};
@@ -40,6 +41,7 @@ pub(crate) struct Scan {
     sieve: Option<Sieving>,
     extra: Arc<[FileColumn]>,
     scaling: Option<Scaling>,
+    anonymizing: Option<Anonymizing>,
     rows_left: usize,
 }
 
@@ -59,9 +61,10 @@ impl Scan {
             readers: Vec::new(),
             foreign: None,
             filter: (!plan.predicate.is_any()).then(|| Filter::new(Arc::clone(&plan.predicate))),
-            sieve: plan.sieve.as_ref().filter(|_| plan.predicate.is_any()).map(|sieve| sieve.start()),
+            sieve: start(plan),
             extra: Arc::clone(&file.extra),
             scaling: plan.scaling.clone(),
+            anonymizing: plan.anonymizer.as_ref().map(Anonymizing::new),
             rows_left: rows,
         };
         if !Filters::new(file, group).may_match(&plan.predicate)? {
@@ -205,12 +208,15 @@ impl Scan {
     }
 
     /// Scales what was not scaled for the filter, and forgets what only that needed.
-    fn finish(&self, batch: &mut Batch, scaled: &mut BTreeSet<ColumnId>) {
+    fn finish(&mut self, batch: &mut Batch, scaled: &mut BTreeSet<ColumnId>) {
         if let Some(scaling) = &self.scaling {
             scaling.apply(batch, scaled);
         }
         for reader in self.readers.iter().filter(|reader| !reader.is_asked) {
             batch.remove(reader.column);
+        }
+        if let Some(anonymizing) = &mut self.anonymizing {
+            anonymizing.apply(batch);
         }
     }
 
@@ -265,6 +271,12 @@ impl Scan {
     }
 }
 
+/// What leaves rows out. A sieve knows what addresses became, and is asked before they do.
+fn start(plan: &Plan) -> Option<Sieving> {
+    let is_of_use = plan.predicate.is_any() && plan.anonymizer.is_none();
+    plan.sieve.as_ref().filter(|_| is_of_use).map(|sieve| sieve.start())
+}
+
 /// A column of a row group, opened.
 pub(super) enum Opened {
     /// The file has no such column, or it is all NULL.
@@ -282,7 +294,8 @@ fn matching(file: &BoundFile, group: usize, plan: &Plan) -> Result<Vec<u32>, Rea
     }
     let mut filter = Filter::new(Arc::clone(&plan.predicate));
     let predicate = Arc::new(Predicate::Constant(true));
-    let plan = Plan { columns: tested, has_extra: false, sieve: None, predicate, ..plan.clone() };
+    let plan =
+        Plan { columns: tested, has_extra: false, sieve: None, anonymizer: None, predicate, ..plan.clone() };
     let mut scan = Scan::new(file, group, &plan)?;
     let (mut rows, mut at) = (Vec::new(), 0);
     while let Some(batch) = scan.next()? {

@@ -1,6 +1,7 @@
 //! Whole runs of `flowdump`: exit code, stdout and stderr.
 #![expect(clippy::unwrap_used, reason = "a fixture that can't be written is a failed test")]
 
+mod anonymized;
 mod completeness;
 mod errors;
 mod extra;
