@@ -9,6 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 
 use flow_common::usage::in_our_words;
 
+use crate::import;
 use crate::live::Asked;
 use crate::message::Failure;
 use crate::output::Format;
@@ -183,6 +184,8 @@ pub(crate) enum Parsed {
     Args(Box<Args>),
     /// `flowdump top`.
     Top(Box<Asked>),
+    /// `flowdump import`.
+    Import(Box<import::Asked>),
     /// Help or version: to be printed as it is.
     Text(String),
 }
@@ -190,15 +193,22 @@ pub(crate) enum Parsed {
 /// Reads the command line, the program's name first.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure> {
     let mut args: Vec<_> = args.into_iter().collect();
-    if args.get(1).is_some_and(|word| word == TOP) {
+    let word = args.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+    if [TOP, IMPORT].contains(&&*word) {
         args.remove(1);
-        return read(Asked::command, args, "flowdump top", Parsed::Top);
+    }
+    match &*word {
+        TOP => return read(Asked::command, args, "flowdump top", Parsed::Top),
+        IMPORT => return read(import::Asked::command, args, "flowdump import", Parsed::Import),
+        _ => {}
     }
     read(|| Args::command().after_help(after_help()), args, "flowdump", Parsed::Args)
 }
 
 /// The word that asks for the screen, where it comes first.
 const TOP: &str = "top";
+/// The word that asks for files of nfcapd to be stored.
+const IMPORT: &str = "import";
 
 fn read<T: FromArgMatches + CommandFactory>(
     with_help: impl FnOnce() -> clap::Command,
@@ -240,6 +250,7 @@ Examples:
   flowdump -r flows/date=2026-11-21 -I        totals of a day
   flowdump --follow 'proto icmp'              flows as they come, like `tail -f`
   flowdump top -s dstport/flows 'proto udp'   a screen of who talks most; `flowdump top --help`
+  flowdump import /var/nfcapd -w flows        files of nfcapd too; `flowdump import --help`
 
 Formats of -o, or `fmt:` and text with tags such as `fmt:%ts %sap -> %dap %byt %inam %nbnam`:
 {}

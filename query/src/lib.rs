@@ -19,9 +19,10 @@
 //! - `group`: sums of groups; `statistic`, `aggregation`, `aggregate`: what they are;
 //!   `directions`: flows with their answers
 //! - `output`: rows, statistics and summary as text
+//! - `import`: files of nfcapd to a tree of ours; `write`: files of flow records
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
-//! Only `catalog`, `scan` and `live` touch files; only `main.rs` reads the clock.
+//! Only `catalog`, `scan`, `live`, `import` and `write` touch files; only `main.rs` reads the clock.
 #![forbid(unsafe_code)]
 
 mod aggregate;
@@ -36,6 +37,8 @@ mod engine;
 mod filter;
 mod flow;
 mod group;
+pub mod harness;
+mod import;
 mod interrupt;
 mod live;
 mod message;
@@ -48,6 +51,7 @@ mod statistic;
 mod tables;
 mod time_range;
 mod values;
+mod write;
 mod zone;
 
 use std::ffi::OsString;
@@ -100,6 +104,7 @@ pub fn run_by(
             })
         }
         Ok(cli::Parsed::Top(args)) => live::top(*args, env, clock, stderr),
+        Ok(cli::Parsed::Import(asked)) => import::import(*asked, stdout, stderr),
         Ok(cli::Parsed::Text(text)) => {
             stdout.write_all(text.as_bytes()).map(|()| message::DONE).map_err(Into::into)
         }

@@ -5,6 +5,7 @@
 mod devices;
 mod elements;
 mod hostile;
+mod import;
 mod ingest;
 mod interop;
 mod lab;

@@ -149,4 +149,15 @@ pub const TOP_ROWS_MAX: usize = 500;
 /// every 8, and are written then. `top` waits so long before it believes in silence.
 pub const TOP_LAG_SECS: i64 = 11;
 
+/// A block of an nfcapd file, octets, compressed or not: nfdump's buffers have 5 MiB, and
+/// memory is made for what a block says it has.
+pub const NFCAPD_BLOCK_BYTES_MAX: usize = 16 << 20;
+
+/// Blocks of an nfcapd file of which it is said why they can't be read; the rest is counted.
+pub const NFCAPD_DAMAGE_SHOWN_MAX: usize = 8;
+
+/// Slots one nfcapd file may be spread over at a time, each a file being written with up to
+/// 64 Ki rows gathered. Ours has the records of one or two; with more the earliest end.
+pub const IMPORT_SLOTS_OPEN_MAX: usize = 16;
+
 const _: () = assert!(INTERRUPT_GRACE_MS < 200);

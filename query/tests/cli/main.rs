@@ -6,6 +6,7 @@ mod extra;
 mod files;
 mod follow;
 mod hostile;
+mod imported;
 mod info;
 mod orders;
 mod parts;

@@ -1,0 +1,11 @@
+//! Files of flow records, written: the same columns and metadata as the collector's, so that
+//! whatever reads those reads these.
+//!
+//! - `rows`: one growing buffer a column, to record batches
+//! - `file`: a file that becomes visible whole or not at all
+
+mod file;
+mod rows;
+
+pub(crate) use self::file::{NewFile, Provenance, WriteError};
+pub(crate) use self::rows::{Cell, Rows};
