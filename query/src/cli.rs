@@ -146,6 +146,20 @@ pub(crate) struct Args {
     #[arg(short = 'o', long, value_name = "FORMAT", help_heading = "How to print")]
     pub(crate) output: Option<String>,
 
+    /// Write flows, or the rows of -a and -A, to a Parquet file that -r reads again
+    #[arg(
+        short = 'w',
+        long = "write",
+        value_name = "FILE",
+        conflicts_with_all = ["output", "stat", "info", "follow", "check"],
+        help_heading = "How to print"
+    )]
+    pub(crate) write: Option<PathBuf>,
+
+    /// With -w: replace the file if it is there
+    #[arg(long, requires = "write", help_heading = "How to print")]
+    pub(crate) force: bool,
+
     /// Packets and bytes as exported, not multiplied by sampling rates
     #[arg(long = "no-scale", help_heading = "How to print")]
     pub(crate) no_scale: bool,
@@ -248,6 +262,7 @@ Examples:
   flowdump -c 5 -o raw 'host 192.0.2.1'       all that is known of five records
   flowdump -o ndjson 'net 10.0.0.0/8' | jq .  for other programs
   flowdump -r flows/date=2026-11-21 -I        totals of a day
+  flowdump -w dns.parquet 'port 53'           those flows in a file of their own
   flowdump --follow 'proto icmp'              flows as they come, like `tail -f`
   flowdump top -s dstport/flows 'proto udp'   a screen of who talks most; `flowdump top --help`
   flowdump import /var/nfcapd -w flows        files of nfcapd too; `flowdump import --help`

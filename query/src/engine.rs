@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
 use std::time::Instant;
 
-use flow_common::column::ColumnId;
+use flow_common::column::{COLUMNS, ColumnId};
 use flow_common::limits::OUTPUT_BUFFER_BYTES;
 
 use crate::aggregate::{Group, tables};
@@ -29,6 +29,7 @@ mod rows;
 mod sorted;
 mod sum;
 mod threads;
+mod written;
 
 use self::reader::{Reader, Tally, Wants};
 
@@ -51,6 +52,9 @@ pub(crate) fn answer(
     let mut reader = Reader::new(request, files, wants(request), &progress);
     for (path, error) in errors {
         reader.cant_read(&path, &error.into());
+    }
+    if let Some(target) = &request.write {
+        return written::write(request, target, reader, stdout, stderr);
     }
     if request.is_decode_only {
         sum::decode(&mut reader);
@@ -160,6 +164,10 @@ fn wants(request: &Request) -> Wants {
         }
         Question::Aggregate { aggregation, .. } => {
             of_sums(sum::columns(&[aggregation.grouping()], Wanted::ALL))
+        }
+        _ if request.write.is_some() => {
+            let columns = COLUMNS.iter().map(|column| column.id.into()).collect();
+            Wants { columns, has_extra: true, ..Wants::default() }
         }
         _ if style.format == Format::Null => of_sums(sum::columns(&[], Wanted::ALL)),
         _ => {

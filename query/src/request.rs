@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use flow_common::limits::{
@@ -19,6 +20,7 @@ use crate::message::{Failure, NameError, nearest, reason};
 use crate::output::{Format, Layout, Style};
 use crate::statistic::{Key, Ranking, Statistic};
 use crate::time_range::{self, TimeRange};
+use crate::write::Target;
 use crate::{Env, Zone};
 
 /// A question, complete and checked. A plain value: any engine may answer it.
@@ -35,6 +37,8 @@ pub(crate) struct Request {
     /// Packets and bytes are multiplied by sampling rates, where known.
     pub(crate) is_scaled: bool,
     pub(crate) style: Style,
+    /// The file the answer is written to, instead of text.
+    pub(crate) write: Option<Target>,
     /// Threads that work on it.
     pub(crate) threads: usize,
     /// Octets its groups may hold before they go to disk.
@@ -68,6 +72,9 @@ pub(crate) enum Question {
     Aggregate { aggregation: Aggregation, top: usize },
 }
 
+/// The word after `-o` that writes a file to stdout.
+const PARQUET: &str = "parquet";
+
 /// Rows of a statistic without `-n`.
 const TOP_DEFAULT: usize = 10;
 
@@ -75,7 +82,8 @@ impl Request {
     /// What `args` mean at the time and in the zone of `env`.
     pub(crate) fn new(args: Box<Args>, env: Env) -> Result<Self, Failure> {
         let env = if args.utc { Env { zone: Zone::Utc, ..env } } else { env };
-        let output = args.output.as_deref().unwrap_or("line");
+        let write = write_target(&args)?;
+        let output = args.output.as_deref().filter(|_| write.is_none()).unwrap_or("line");
         let layout = output.strip_prefix("fmt:").map(layout).transpose()?;
         let (format, is_full) = match layout {
             Some(_) => (Format::Custom, false),
@@ -107,7 +115,8 @@ impl Request {
         };
         let limit = args.count.as_deref().map(|text| number("-c", text)).transpose()?;
         let question = question(&args, &text, (statistics, aggregation), format)?;
-        if matches!(question, Question::Rows | Question::Sorted { .. }) && format == Format::Csv {
+        let is_rows = matches!(question, Question::Rows | Question::Sorted { .. });
+        if is_rows && (format == Format::Csv || write.is_some()) {
             // The header comes before the first file.
             discovery.all(&mut columns);
         }
@@ -125,6 +134,7 @@ impl Request {
             limit,
             is_scaled,
             style,
+            write,
             threads,
             memory_bytes,
             two_passes_from,
@@ -134,6 +144,25 @@ impl Request {
             has_progress: !args.no_progress,
         })
     }
+}
+
+/// The file an answer goes to: `-w`, or stdout with `-o parquet`.
+fn write_target(args: &Args) -> Result<Option<Target>, Failure> {
+    if let Some(path) = &args.write {
+        return Ok(Some(Target::File { path: path.clone(), may_replace: args.force }));
+    }
+    if args.output.as_deref() != Some(PARQUET) {
+        return Ok(None);
+    }
+    if !args.stat.is_empty() || args.info || args.follow {
+        let message = "`-o parquet` has flows and the rows of `-a` and `-A`, nothing else";
+        return Err(Failure::usage_hint(message, "`-o csv` and `-o ndjson` are for other programs too"));
+    }
+    if std::io::stdout().is_terminal() {
+        let message = "`-o parquet` is nothing for a terminal";
+        return Err(Failure::usage_hint(message, "`-w FILE` writes a file"));
+    }
+    Ok(Some(Target::Stdout))
 }
 
 /// The filter and the statistics. Files are looked into only for a word that nothing

@@ -3,9 +3,12 @@
 //!
 //! - `rows`: one growing buffer a column, to record batches
 //! - `file`: a file that becomes visible whole or not at all
+//! - `answer`: the rows of an answer, or its groups, as such rows
 
+mod answer;
 mod file;
 mod rows;
 
+pub(crate) use self::answer::{Target, WrittenRows, write_groups};
 pub(crate) use self::file::{NewFile, Provenance, WriteError};
 pub(crate) use self::rows::{Cell, Rows};

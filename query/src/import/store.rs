@@ -221,7 +221,7 @@ impl Store {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "the table of extensions: a line or two each")]
+    /// The table of extensions, a line or two each.
     fn extension(&mut self, extension: Extension<'_>, known: &mut Known, rows: &mut Rows) -> Stored {
         use ColumnId as C;
         let Extension { id, octets: x } = extension;

@@ -2,7 +2,7 @@
 //! in place of another unless that is asked for.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
@@ -79,34 +79,46 @@ impl NewFile {
         create_directory(directory).map_err(|error| failed(directory, error))?;
         let path = directory.join(format!(".{stem}.{}.tmp", std::process::id()));
         let file = File::options().write(true).create_new(true).open(&path);
-        let file = file.map_err(|error| failed(&path, error))?;
-        match ArrowWriter::try_new(file, SchemaRef::clone(rows.schema()), Some(properties(extra))) {
-            Ok(writer) => Ok(Self {
-                unfinished: Some(path),
-                directory: directory.to_owned(),
-                writer,
-                extra: extra.to_vec(),
-                totals: Totals::default(),
-                exporters: ExporterTable::default(),
-                rows: 0,
-                received: None,
-            }),
-            Err(source) => {
+        let file = file.map_err(|error| failed(directory, error))?;
+        match Self::of(file, directory, rows, extra) {
+            Ok(mut begun) => {
+                begun.unfinished = Some(path);
+                Ok(begun)
+            }
+            Err(error) => {
                 // Nothing is left to do where even that fails.
                 let _ = fs::remove_file(&path);
-                Err(WriteError::Encode { path, source })
+                Err(error)
             }
         }
+    }
+
+    /// Begins a file without a name, to be copied.
+    pub(crate) fn unnamed(rows: &Rows, extra: &[ExtraColumn]) -> Result<Self, WriteError> {
+        let directory = std::env::temp_dir();
+        let failed = |source| WriteError::Io { path: directory.clone(), source };
+        Self::of(tempfile::tempfile().map_err(failed)?, &directory, rows, extra)
+    }
+
+    fn of(file: File, directory: &Path, rows: &Rows, extra: &[ExtraColumn]) -> Result<Self, WriteError> {
+        let writer = ArrowWriter::try_new(file, SchemaRef::clone(rows.schema()), Some(properties(extra)));
+        let directory = directory.to_owned();
+        let writer = writer.map_err(|source| WriteError::Encode { path: directory.clone(), source })?;
+        Ok(Self {
+            unfinished: None,
+            directory,
+            writer,
+            extra: extra.to_vec(),
+            totals: Totals::default(),
+            exporters: ExporterTable::default(),
+            rows: 0,
+            received: None,
+        })
     }
 
     /// Rows written so far.
     pub(crate) fn rows(&self) -> u64 {
         self.rows
-    }
-
-    /// What they add up to.
-    pub(crate) fn totals(&self) -> &Totals {
-        &self.totals
     }
 
     /// Writes what was gathered.
@@ -141,15 +153,8 @@ impl NewFile {
         self.unfinished.clone().unwrap_or_else(|| self.directory.clone())
     }
 
-    /// Ends the file and gives it the first free one of its names. The slot is that of its
-    /// rows where none is given.
-    pub(crate) fn publish(
-        mut self,
-        slot: Option<Slot>,
-        provenance: Provenance,
-        names: impl Iterator<Item = String>,
-        may_replace: bool,
-    ) -> Result<PathBuf, WriteError> {
+    /// Ends the file. The slot is that of its rows where none is given.
+    fn finish(&mut self, slot: Option<Slot>, provenance: Provenance) -> Result<(), WriteError> {
         let mut exporters = self.exporters.take();
         // How many datagrams there were nobody knows any more.
         exporters.iter_mut().for_each(|exporter| exporter.datagrams = 0);
@@ -169,8 +174,20 @@ impl NewFile {
         for (key, value) in footer.to_metadata().into_iter().chain(more) {
             self.writer.append_key_value_metadata(KeyValue::new(key, value));
         }
+        let finished = self.writer.finish();
+        finished.map(drop).map_err(|source| WriteError::Encode { path: self.path(), source })
+    }
+
+    /// Ends the file and gives it the first free one of its names.
+    pub(crate) fn publish(
+        mut self,
+        slot: Option<Slot>,
+        provenance: Provenance,
+        names: impl Iterator<Item = String>,
+        may_replace: bool,
+    ) -> Result<PathBuf, WriteError> {
+        self.finish(slot, provenance)?;
         let path = self.path();
-        self.writer.finish().map_err(|source| WriteError::Encode { path: path.clone(), source })?;
         let failed = |path: &Path, source| WriteError::Io { path: path.to_owned(), source };
         self.writer.inner().sync_all().map_err(|error| failed(&path, error))?;
         let mut taken = path.clone();
@@ -188,6 +205,21 @@ impl NewFile {
             }
         }
         Err(WriteError::Exists(taken))
+    }
+
+    /// Ends the file and copies it; an error of `out` is the outer one.
+    pub(crate) fn copy(
+        mut self,
+        provenance: Provenance,
+        out: &mut dyn Write,
+    ) -> io::Result<Result<(), WriteError>> {
+        if let Err(error) = self.finish(None, provenance) {
+            return Ok(Err(error));
+        }
+        let mut file = self.writer.inner();
+        file.seek(SeekFrom::Start(0))?;
+        io::copy(&mut file, out)?;
+        Ok(Ok(()))
     }
 }
 

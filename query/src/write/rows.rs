@@ -279,13 +279,13 @@ impl Rows {
         self.rows += 1;
     }
 
-    /// Sets the column at `index` of the next rows, one after another; then
-    /// [`Rows::end_rows`] says how many they are.
-    pub(crate) fn extend<'c>(&mut self, index: usize, cells: impl Iterator<Item = Option<Cell<'c>>>) {
+    /// Appends a value to the column at `index`; whoever does so for the rows that come next
+    /// says with [`Rows::end_rows`] how many they are.
+    pub(crate) fn push(&mut self, index: usize, cell: Option<Cell<'_>>) {
         let rows = self.rows;
         if let Some(buffer) = self.columns.get_mut(index) {
             buffer.pad_to(rows);
-            cells.for_each(|cell| buffer.push(cell));
+            buffer.push(cell);
         }
     }
 

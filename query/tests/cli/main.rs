@@ -20,3 +20,4 @@ mod tables;
 mod times;
 mod usage;
 mod values;
+mod written;
