@@ -13,7 +13,7 @@ use crate::import;
 use crate::live::Asked;
 use crate::message::Failure;
 use crate::output::Format;
-use crate::{filter, statistic};
+use crate::{filter, replay, statistic};
 
 /// Lists, filters and sums up the flow records flowcapd wrote.
 #[derive(Debug, Parser)]
@@ -200,6 +200,8 @@ pub(crate) enum Parsed {
     Top(Box<Asked>),
     /// `flowdump import`.
     Import(Box<import::Asked>),
+    /// `flowdump replay`.
+    Replay(Box<replay::Asked>),
     /// Help or version: to be printed as it is.
     Text(String),
 }
@@ -208,12 +210,13 @@ pub(crate) enum Parsed {
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure> {
     let mut args: Vec<_> = args.into_iter().collect();
     let word = args.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
-    if [TOP, IMPORT].contains(&&*word) {
+    if [TOP, IMPORT, REPLAY].contains(&&*word) {
         args.remove(1);
     }
     match &*word {
         TOP => return read(Asked::command, args, "flowdump top", Parsed::Top),
         IMPORT => return read(import::Asked::command, args, "flowdump import", Parsed::Import),
+        REPLAY => return read(replay::Asked::command, args, "flowdump replay", Parsed::Replay),
         _ => {}
     }
     read(|| Args::command().after_help(after_help()), args, "flowdump", Parsed::Args)
@@ -223,6 +226,18 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, 
 const TOP: &str = "top";
 /// The word that asks for files of nfcapd to be stored.
 const IMPORT: &str = "import";
+/// The word that asks for flows to be sent.
+const REPLAY: &str = "replay";
+
+/// What these words mean, as if they had been typed after `flowdump`.
+pub(crate) fn args_of(words: Vec<String>) -> Result<Box<Args>, Failure> {
+    let args = std::iter::once("flowdump".to_owned()).chain(words);
+    let parsed = read(Args::command, args.map(OsString::from).collect(), "flowdump", Parsed::Args)?;
+    match parsed {
+        Parsed::Args(args) => Ok(args),
+        _ => Err(Failure::usage("no question")),
+    }
+}
 
 fn read<T: FromArgMatches + CommandFactory>(
     with_help: impl FnOnce() -> clap::Command,
@@ -266,6 +281,7 @@ Examples:
   flowdump --follow 'proto icmp'              flows as they come, like `tail -f`
   flowdump top -s dstport/flows 'proto udp'   a screen of who talks most; `flowdump top --help`
   flowdump import /var/nfcapd -w flows        files of nfcapd too; `flowdump import --help`
+  flowdump replay -H 192.0.2.9 -p 2055        flows to a collector; `flowdump replay --help`
 
 Formats of -o, or `fmt:` and text with tags such as `fmt:%ts %sap -> %dap %byt %inam %nbnam`:
 {}

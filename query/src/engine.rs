@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
 use std::time::Instant;
 
-use flow_common::column::{COLUMNS, ColumnId};
+use flow_common::column::ColumnId;
 use flow_common::limits::OUTPUT_BUFFER_BYTES;
 
 use crate::aggregate::{Group, tables};
@@ -32,6 +32,7 @@ mod threads;
 mod written;
 
 use self::reader::{Reader, Tally, Wants};
+pub(crate) use self::written::hand_over;
 
 /// Answers `request` on `stdout` and returns the exit code.
 pub(crate) fn answer(
@@ -165,10 +166,7 @@ fn wants(request: &Request) -> Wants {
         Question::Aggregate { aggregation, .. } => {
             of_sums(sum::columns(&[aggregation.grouping()], Wanted::ALL))
         }
-        _ if request.write.is_some() => {
-            let columns = COLUMNS.iter().map(|column| column.id.into()).collect();
-            Wants { columns, has_extra: true, ..Wants::default() }
-        }
+        _ if request.write.is_some() => written::whole_rows(),
         _ if style.format == Format::Null => of_sums(sum::columns(&[], Wanted::ALL)),
         _ => {
             let mut columns = output::columns(style);

@@ -20,6 +20,7 @@
 //!   `directions`: flows with their answers
 //! - `output`: rows, statistics and summary as text
 //! - `import`: files of nfcapd to a tree of ours; `write`: files of flow records
+//! - `replay`: rows as NetFlow or IPFIX to a collector
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
 //! Only `catalog`, `scan`, `live`, `import` and `write` touch files; only `main.rs` reads the clock.
@@ -44,6 +45,7 @@ mod live;
 mod message;
 mod names;
 mod output;
+mod replay;
 mod request;
 mod scaling;
 mod scan;
@@ -105,6 +107,7 @@ pub fn run_by(
         }
         Ok(cli::Parsed::Top(args)) => live::top(*args, env, clock, stderr),
         Ok(cli::Parsed::Import(asked)) => import::import(*asked, stdout, stderr),
+        Ok(cli::Parsed::Replay(asked)) => replay::replay(&asked, env, stdout, stderr),
         Ok(cli::Parsed::Text(text)) => {
             stdout.write_all(text.as_bytes()).map(|()| message::DONE).map_err(Into::into)
         }

@@ -14,6 +14,7 @@ mod live;
 mod names;
 mod observe;
 mod oracle;
+mod replay;
 mod restart;
 mod rotation;
 mod streams;

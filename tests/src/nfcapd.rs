@@ -1,7 +1,7 @@
 //! `nfcapd` and `nfdump` where they are installed, and varied flows for them.
 
 use std::io;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,8 +32,23 @@ impl Drop for Collector {
 /// Files nfcapd, started with `args`, makes of datagrams.
 ///
 /// # Errors
-/// If it can't be started, or what it wrote can't be found.
+/// If it can't be started, or does not end as it should.
 pub fn collect(datagrams: &[Vec<u8>], args: &[&str]) -> io::Result<TempDir> {
+    collect_from(args, |target| {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        datagrams.iter().try_for_each(|datagram| {
+            socket.send_to(datagram, target)?;
+            std::thread::sleep(Duration::from_micros(300));
+            Ok(())
+        })
+    })
+}
+
+/// Files nfcapd, started with `args`, makes of what `send` sends to its address.
+///
+/// # Errors
+/// If it can't be started, or does not end as it should.
+pub fn collect_from(args: &[&str], send: impl FnOnce(SocketAddr) -> io::Result<()>) -> io::Result<TempDir> {
     let directory = tempfile::tempdir()?;
     // A port that was free a moment ago.
     let target = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
@@ -57,11 +72,7 @@ pub fn collect(datagrams: &[Vec<u8>], args: &[&str]) -> io::Result<TempDir> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    for datagram in datagrams {
-        socket.send_to(datagram, target)?;
-        std::thread::sleep(Duration::from_micros(300));
-    }
+    send(target)?;
     std::thread::sleep(Duration::from_millis(300));
     let stopped = Command::new("kill").arg(collector.0.id().to_string()).status()?;
     if !stopped.success() || !collector.0.wait()?.success() {

@@ -1,12 +1,17 @@
-//! The answer as a file instead of text.
+//! The answer as a file instead of text, or handed on row by row.
 
 use std::io::{self, Write};
 
-use super::reader::Reader;
+use flow_common::column::COLUMNS;
+
+use super::reader::{Reader, Wants};
 use super::{rows, sum};
 use crate::aggregate::Group;
+use crate::catalog::{self, Listing};
 use crate::interrupt;
-use crate::message::{DONE, Failure, PARTIAL};
+use crate::live::Progress;
+use crate::message::{DONE, Failure, PARTIAL, say};
+use crate::output::RowFormat;
 use crate::request::{Question, Request};
 use crate::write::{Target, WrittenRows, write_groups};
 
@@ -41,4 +46,30 @@ pub(super) fn write(
         writeln!(stdout, "{said}")?;
     }
     Ok(if reader.say_errors(stderr) { PARTIAL } else { DONE })
+}
+
+/// What is read of files whose rows are wanted whole.
+pub(super) fn whole_rows() -> Wants {
+    let columns = COLUMNS.iter().map(|column| column.id.into()).collect();
+    Wants { columns, has_extra: true, ..Wants::default() }
+}
+
+/// Hands all matching rows to `format`, in order, and says what could not be read; whether
+/// there was anything.
+pub(crate) fn hand_over(
+    request: &Request,
+    format: &dyn RowFormat,
+    stderr: &mut dyn Write,
+) -> Result<bool, Failure> {
+    let Listing { files, errors } = catalog::list(&request.source, request.now)?;
+    if files.is_empty() {
+        say(stderr, "warning", &format!("no flow files in {}", super::described(&request.source)));
+    }
+    let progress = Progress::new(files.len(), false);
+    let mut reader = Reader::new(request, files, whole_rows(), &progress);
+    for (path, error) in errors {
+        reader.cant_read(&path, &error.into());
+    }
+    rows::rows(&mut reader, format, &mut io::sink())?;
+    Ok(reader.say_errors(stderr))
 }

@@ -12,6 +12,7 @@ mod orders;
 mod parts;
 mod process;
 mod reference;
+mod replayed;
 mod rows;
 mod sequence;
 mod statistics;
