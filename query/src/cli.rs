@@ -13,7 +13,7 @@ use crate::import;
 use crate::live::Asked;
 use crate::message::Failure;
 use crate::output::Format;
-use crate::{filter, replay, statistic};
+use crate::{filter, replay, statistic, verify};
 
 /// Lists, filters and sums up the flow records flowcapd wrote.
 #[derive(Debug, Parser)]
@@ -113,6 +113,28 @@ pub(crate) struct Args {
     #[arg(short = 'I', long, help_heading = "What to answer")]
     pub(crate) info: bool,
 
+    /// A line of CSV for each file, from its metadata alone: start of its slot, flows, packets, bytes
+    #[arg(
+        short = 'g',
+        long = "files",
+        conflicts_with_all = ["stat", "aggregate", "aggregate_flows", "info", "filter", "filter_file", "time", "write", "follow"],
+        help_heading = "What to answer"
+    )]
+    pub(crate) files: bool,
+
+    /// Exporters and their sampling rates, from metadata alone
+    #[arg(
+        short = 'E',
+        long,
+        value_name = "FILE|DIR",
+        num_args = 0..=1,
+        conflicts_with_all = [
+            "stat", "aggregate", "aggregate_flows", "info", "filter", "filter_file", "time", "write", "follow", "files"
+        ],
+        help_heading = "What to answer"
+    )]
+    pub(crate) exporters: Option<Option<PathBuf>>,
+
     /// Threads that work on the answer [default: one for each processor]
     #[arg(long, value_name = "N", help_heading = "What to answer")]
     pub(crate) threads: Option<String>,
@@ -200,6 +222,8 @@ pub(crate) enum Parsed {
     Top(Box<Asked>),
     /// `flowdump import`.
     Import(Box<import::Asked>),
+    /// `flowdump verify`.
+    Verify(Box<verify::Asked>),
     /// `flowdump replay`.
     Replay(Box<replay::Asked>),
     /// Help or version: to be printed as it is.
@@ -210,12 +234,15 @@ pub(crate) enum Parsed {
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure> {
     let mut args: Vec<_> = args.into_iter().collect();
     let word = args.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
-    if [TOP, IMPORT, REPLAY].contains(&&*word) {
+    if [TOP, IMPORT, REPLAY, VERIFY, VERIFY_OPTION].contains(&&*word) {
         args.remove(1);
     }
     match &*word {
         TOP => return read(Asked::command, args, "flowdump top", Parsed::Top),
         IMPORT => return read(import::Asked::command, args, "flowdump import", Parsed::Import),
+        VERIFY | VERIFY_OPTION => {
+            return read(verify::Asked::command, args, "flowdump verify", Parsed::Verify);
+        }
         REPLAY => return read(replay::Asked::command, args, "flowdump replay", Parsed::Replay),
         _ => {}
     }
@@ -228,6 +255,10 @@ const TOP: &str = "top";
 const IMPORT: &str = "import";
 /// The word that asks for flows to be sent.
 const REPLAY: &str = "replay";
+
+/// The word that asks whether files are sound, and nfdump's option for it.
+const VERIFY: &str = "verify";
+const VERIFY_OPTION: &str = "-v";
 
 /// What these words mean, as if they had been typed after `flowdump`.
 pub(crate) fn args_of(words: Vec<String>) -> Result<Box<Args>, Failure> {
@@ -281,6 +312,7 @@ Examples:
   flowdump --follow 'proto icmp'              flows as they come, like `tail -f`
   flowdump top -s dstport/flows 'proto udp'   a screen of who talks most; `flowdump top --help`
   flowdump import /var/nfcapd -w flows        files of nfcapd too; `flowdump import --help`
+  flowdump verify flows                       whether all files are sound
   flowdump replay -H 192.0.2.9 -p 2055        flows to a collector; `flowdump replay --help`
 
 Formats of -o, or `fmt:` and text with tags such as `fmt:%ts %sap -> %dap %byt %inam %nbnam`:

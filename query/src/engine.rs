@@ -22,6 +22,7 @@ use crate::message::{DONE, Failure, PARTIAL, say};
 use crate::output::{self, Format, Summary, row_format};
 use crate::request::{Question, Request};
 use crate::statistic::Statistic;
+use crate::verify;
 
 mod info;
 mod reader;
@@ -41,8 +42,11 @@ pub(crate) fn answer(
     stderr: &mut dyn Write,
 ) -> Result<u8, Failure> {
     let started = Instant::now();
-    if request.question == Question::Check {
-        return Ok(DONE);
+    match request.question {
+        Question::Check => return Ok(DONE),
+        Question::Files => return verify::files(request, stdout, stderr),
+        Question::Exporters => return verify::exporters(request, stdout, stderr),
+        _ => {}
     }
     let Listing { files, errors } = catalog::list(&request.source, request.now)?;
     if files.is_empty() {
@@ -64,7 +68,7 @@ pub(crate) fn answer(
     let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, Erasing::new(stdout, &progress));
     let mut said = None;
     match &request.question {
-        Question::Check => {}
+        Question::Check | Question::Files | Question::Exporters => {}
         Question::Info => {
             let (info, rate) = info::info(&mut reader);
             interrupt::check()?;

@@ -20,6 +20,7 @@
 //!   `directions`: flows with their answers
 //! - `output`: rows, statistics and summary as text
 //! - `import`: files of nfcapd to a tree of ours; `write`: files of flow records
+//! - `verify`: whether files are what they say, and what they say of themselves
 //! - `replay`: rows as NetFlow or IPFIX to a collector
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
@@ -53,6 +54,7 @@ mod statistic;
 mod tables;
 mod time_range;
 mod values;
+mod verify;
 mod write;
 mod zone;
 
@@ -107,6 +109,7 @@ pub fn run_by(
         }
         Ok(cli::Parsed::Top(args)) => live::top(*args, env, clock, stderr),
         Ok(cli::Parsed::Import(asked)) => import::import(*asked, stdout, stderr),
+        Ok(cli::Parsed::Verify(asked)) => verify::verify(&asked, env, stdout, stderr),
         Ok(cli::Parsed::Replay(asked)) => replay::replay(&asked, env, stdout, stderr),
         Ok(cli::Parsed::Text(text)) => {
             stdout.write_all(text.as_bytes()).map(|()| message::DONE).map_err(Into::into)

@@ -62,6 +62,10 @@ pub(crate) enum Question {
     Check,
     /// The totals the files carry.
     Info,
+    /// Each file's totals.
+    Files,
+    /// Who exported the records.
+    Exporters,
     /// The records themselves.
     Rows,
     /// The records in an order of their own, the first `top` of them; 0 is all.
@@ -99,7 +103,7 @@ impl Request {
             zone: env.zone,
         };
         let text = filter_text(&args)?;
-        let source = match (&args.read, &args.range) {
+        let source = match (&args.read.clone().or(args.exporters.clone().flatten()), &args.range) {
             (Some(path), _) => Source::Path(path.clone()),
             (None, Some(range)) => Source::Sequence(range.clone()),
             (None, None) => Source::Default,
@@ -305,6 +309,12 @@ fn question(
     }
     if args.check {
         return Ok(Question::Check);
+    }
+    if args.files {
+        return Ok(Question::Files);
+    }
+    if args.exporters.is_some() {
+        return Ok(Question::Exporters);
     }
     if args.info {
         if !filter.trim().is_empty() || args.time.is_some() || !statistics.is_empty() || aggregation.is_some()

@@ -19,3 +19,4 @@ mod restart;
 mod rotation;
 mod streams;
 mod unlike_nfdump;
+mod verify;

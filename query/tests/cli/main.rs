@@ -21,4 +21,5 @@ mod tables;
 mod times;
 mod usage;
 mod values;
+mod verified;
 mod written;
