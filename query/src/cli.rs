@@ -117,7 +117,7 @@ pub(crate) struct Args {
     #[arg(
         short = 'g',
         long = "files",
-        conflicts_with_all = ["stat", "aggregate", "aggregate_flows", "info", "filter", "filter_file", "time", "write", "follow"],
+        conflicts_with_all = NOT_OF_WHOLE_FILES,
         help_heading = "What to answer"
     )]
     pub(crate) files: bool,
@@ -128,9 +128,7 @@ pub(crate) struct Args {
         long,
         value_name = "FILE|DIR",
         num_args = 0..=1,
-        conflicts_with_all = [
-            "stat", "aggregate", "aggregate_flows", "info", "filter", "filter_file", "time", "write", "follow", "files"
-        ],
+        conflicts_with_all = NOT_OF_WHOLE_FILES.into_iter().chain(["files"]),
         help_heading = "What to answer"
     )]
     pub(crate) exporters: Option<Option<PathBuf>>,
@@ -214,6 +212,21 @@ pub(crate) struct Args {
     #[arg(value_name = "FILTER", help_heading = "Filter")]
     pub(crate) filter: Vec<OsString>,
 }
+
+/// What is asked of rows, and can't be of what files say of themselves.
+const NOT_OF_WHOLE_FILES: [&str; 11] = [
+    "stat",
+    "aggregate",
+    "aggregate_flows",
+    "bidirectional",
+    "guess_direction",
+    "info",
+    "filter",
+    "filter_file",
+    "time",
+    "write",
+    "follow",
+];
 
 /// What was typed.
 pub(crate) enum Parsed {

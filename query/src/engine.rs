@@ -9,7 +9,7 @@ use flow_common::column::ColumnId;
 use flow_common::limits::OUTPUT_BUFFER_BYTES;
 
 use crate::aggregate::{Group, tables};
-use crate::aggregation::Directions;
+use crate::aggregation::{Aggregation, Directions};
 use crate::catalog::{self, Listing, Source};
 use crate::columns::ColumnRef;
 use crate::counts::Wanted;
@@ -113,16 +113,8 @@ pub(crate) fn answer(
             said = scaled(request, &tally);
         }
         Question::Aggregate { aggregation, top } => {
-            let is_apart = aggregation.directions == Directions::Apart;
-            // Which are the first is known when both directions are.
-            let wanted = if is_apart { *top } else { 0 };
-            let (tally, groups) = sum::sum(&mut reader, &[aggregation.grouping()], wanted)?;
+            let (tally, groups) = groups(&mut reader, aggregation, *top)?;
             interrupt::check()?;
-            let mut groups: Vec<Group> = groups.into_iter().flatten().flatten().collect();
-            if !is_apart {
-                let joined = directions::join(groups, aggregation.directions == Directions::Guessed);
-                groups = group::ranked(joined, &aggregation.orders, *top);
-            }
             output::write_groups(&mut out, style, aggregation, &groups)?;
             output::write_summary(&mut out, style, &summary(&reader, &tally, started))?;
             said = scaled(request, &tally);
@@ -135,6 +127,24 @@ pub(crate) fn answer(
         say(stderr, "note", &said);
     }
     Ok(if is_partial { PARTIAL } else { DONE })
+}
+
+/// The first `top` groups of an aggregation, joined as its directions say; 0 is all.
+fn groups(
+    reader: &mut Reader<'_>,
+    aggregation: &Aggregation,
+    top: usize,
+) -> Result<(Tally, Vec<Group>), Failure> {
+    let is_apart = aggregation.directions == Directions::Apart;
+    // Which are the first is known when both directions are.
+    let wanted = if is_apart { top } else { 0 };
+    let (tally, groups) = sum::sum(reader, &[aggregation.grouping()], wanted)?;
+    let mut groups: Vec<Group> = groups.into_iter().flatten().flatten().collect();
+    if !is_apart {
+        let joined = directions::join(groups, aggregation.directions == Directions::Guessed);
+        groups = group::ranked(joined, &aggregation.orders, top);
+    }
+    Ok((tally, groups))
 }
 
 fn described(source: &Source) -> String {

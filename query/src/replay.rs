@@ -11,6 +11,7 @@
 
 mod encode;
 mod pace;
+mod packed;
 mod record;
 mod start;
 

@@ -3,10 +3,11 @@
 //!
 //! - `rows`: one growing buffer a column, to record batches
 //! - `file`: a file that becomes visible whole or not at all
-//! - `answer`: the rows of an answer, or its groups, as such rows
+//! - `answer`: the rows of an answer, or its groups, as such rows; `packed`: on their way there
 
 mod answer;
 mod file;
+mod packed;
 mod rows;
 
 pub(crate) use self::answer::{Target, WrittenRows, write_groups};

@@ -5,8 +5,7 @@ use std::io::{self, Write};
 use flow_common::column::COLUMNS;
 
 use super::reader::{Reader, Wants};
-use super::{rows, sum};
-use crate::aggregate::Group;
+use super::{rows, sorted};
 use crate::catalog::{self, Listing};
 use crate::interrupt;
 use crate::live::Progress;
@@ -26,17 +25,23 @@ pub(super) fn write(
     target.check()?;
     let said = match &request.question {
         Question::Aggregate { aggregation, top } => {
-            let (_, groups) = sum::sum(&mut reader, &[aggregation.grouping()], *top)?;
+            let (_, groups) = super::groups(&mut reader, aggregation, *top)?;
             interrupt::check()?;
-            let groups: Vec<Group> = groups.into_iter().flatten().flatten().collect();
             write_groups(target, aggregation, &groups, &request.columns, stdout)?
         }
         _ => {
             let format = WrittenRows::new(target, &request.columns)?;
-            match rows::rows(&mut reader, &format, &mut io::sink()) {
+            let read = match &request.question {
+                Question::Sorted { orders, top } => {
+                    sorted::sorted(&mut reader, &format, (orders, *top), &mut io::sink())
+                }
+                _ => rows::rows(&mut reader, &format, &mut io::sink()).map_err(Failure::from),
+            };
+            match read {
                 Ok(_) => interrupt::check()?,
                 // The file failed, and says how.
-                Err(error) => return Err(format.end(stdout).err().unwrap_or(error.into())),
+                Err(Failure::Write(error)) => return Err(format.end(stdout).err().unwrap_or(error.into())),
+                Err(failure) => return Err(failure),
             }
             format.end(stdout)?
         }

@@ -1,9 +1,8 @@
 //! What was typed after `flowdump replay`, the rows that names, and the socket.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -126,12 +125,12 @@ pub(crate) fn replay(
         datagrams: Vec::new(),
         sent: Sent::default(),
     };
-    let shared = Arc::new(Shared { version, made: Mutex::default(), next: AtomicU64::new(0) });
+    let shared = Arc::new(Shared { version, unfit: Mutex::default() });
     let replayed = Replayed { shared, sender: Mutex::new(sender) };
     let handed = hand_over(&request, &replayed, stderr);
-    let mut sender = replayed.sender.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut sender = lock(&replayed.sender);
     let flushed = sender.flush();
-    let sent = sender.sent;
+    let sent = &sender.sent;
     let is_partial = match handed {
         Ok(is_partial) => is_partial,
         Err(Failure::Write(error)) => return Err(cant_send(target, &error)),
@@ -142,8 +141,9 @@ pub(crate) fn replay(
     if !asked.quiet {
         writeln!(stdout, "flows: {}, datagrams: {}, sent to `{target}`", sent.flows, sent.datagrams)?;
     }
-    if !sent.unfit.is_empty() {
-        let kinds = sent.unfit.iter().map(|(unfit, n)| format!("{n} {}", unfit.what()));
+    let unfit = lock(&replayed.shared.unfit);
+    if !unfit.is_empty() {
+        let kinds = unfit.iter().map(|(unfit, n)| format!("{n} {}", unfit.what()));
         let kinds = kinds.collect::<Vec<_>>().join(", ");
         say(stderr, "warning", &format!("flows left out: {kinds}"));
     }
@@ -230,18 +230,14 @@ fn socket(from: Option<IpAddr>, target: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// What a batch became.
-type Made = (Vec<Record>, BTreeMap<Unfit, u64>);
-
 /// What threads that make records share with the one that sends them.
 struct Shared {
     version: Version,
-    /// Records by the number of their batch, until they are sent.
-    made: Mutex<HashMap<u64, Made>>,
-    next: AtomicU64,
+    /// Rows that no record was made of.
+    unfit: Mutex<BTreeMap<Unfit, u64>>,
 }
 
-/// Rows that are being sent, as a format of the engine: the text of a batch is its number.
+/// Rows that are being sent, as a format of the engine whose text are packed records.
 struct Replayed {
     shared: Arc<Shared>,
     sender: Mutex<Sender>,
@@ -258,18 +254,12 @@ impl RowFormat for Replayed {
 
     fn join(&self, _rows_before: u64, text: &mut Vec<u8>, _out: &mut dyn Write) -> io::Result<()> {
         let mut sender = lock(&self.sender);
-        for number in text.chunks_exact(8) {
-            let number = number.try_into().map_or(u64::MAX, u64::from_be_bytes);
-            let Some((records, unfit)) = lock(&self.shared.made).remove(&number) else { continue };
-            for (unfit, n) in unfit {
-                *sender.sent.unfit.entry(unfit).or_default() += n;
+        let mut left = &text[..];
+        while let Some(record) = Record::unpack(&mut left) {
+            if interrupt::is_asked() {
+                return Ok(());
             }
-            for record in records {
-                if interrupt::is_asked() {
-                    return Ok(());
-                }
-                sender.send(record)?;
-            }
+            sender.send(record)?;
         }
         Ok(())
     }
@@ -280,16 +270,12 @@ struct Maker(Arc<Shared>);
 impl RowFormatter for Maker {
     fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) {
         let rows = Rows::new(batch, self.0.version);
-        let (mut records, mut unfit) = Made::default();
         for row in 0..batch.rows() {
             match rows.record(row) {
-                Ok(record) => records.push(record),
-                Err(why) => *unfit.entry(why).or_default() += 1,
+                Ok(record) => record.pack(out),
+                Err(why) => *lock(&self.0.unfit).entry(why).or_default() += 1,
             }
         }
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        lock(&self.0.made).insert(number, (records, unfit));
-        out.extend(number.to_be_bytes());
     }
 }
 
@@ -298,7 +284,6 @@ struct Sent {
     flows: u64,
     datagrams: u64,
     refused: u64,
-    unfit: BTreeMap<Unfit, u64>,
 }
 
 /// Sends records when they are due.

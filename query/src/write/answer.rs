@@ -1,20 +1,20 @@
 //! The rows of an answer, or its groups, as rows of a file.
 //!
 //! Rows come as batches that threads work on and one thread joins in order, as
-//! [`RowFormat`] has it: the text of a batch is a number here, under which its rows wait.
+//! [`RowFormat`] has it; their text are packed rows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flow_common::addr::{Addr16, Mac};
 use flow_common::column::{COLUMNS, ColumnId, ExtraColumn, Kind};
 
+use super::packed::{Packer, unpack};
 use super::{Cell, NewFile, Provenance, Rows, WriteError};
 use crate::aggregate::{Float, Group, Value};
-use crate::aggregation::Aggregation;
+use crate::aggregation::{Aggregation, Directions};
 use crate::batch::{Batch, Cells};
 use crate::columns::{ColumnRef, Columns};
 use crate::message::Failure;
@@ -131,31 +131,41 @@ pub(crate) struct WrittenRows {
 /// What threads that make rows share with the one that writes them.
 struct Shared {
     extra: Extra,
-    /// Rows by their number, until they are written.
-    made: Mutex<HashMap<u64, Rows>>,
-    next: AtomicU64,
     idents: Mutex<BTreeSet<String>>,
 }
 
-#[derive(Default)]
 struct Written {
+    rows: Rows,
+    /// `None` once it failed.
     file: Option<NewFile>,
     failure: Option<WriteError>,
+}
+
+impl Written {
+    /// Writes the rows gathered so far.
+    fn flush(&mut self) {
+        let Some(file) = &mut self.file else { return };
+        if let Err(error) = file.write(&mut self.rows) {
+            self.file = None;
+            self.failure = Some(error);
+        }
+    }
 }
 
 impl WrittenRows {
     pub(crate) fn new(target: &Target, columns: &Columns) -> Result<Self, Failure> {
         let extra = Extra::of(columns);
-        let file = target.begin(&Rows::new(&extra.definitions), &extra.definitions)?;
-        let shared =
-            Shared { extra, made: Mutex::default(), next: AtomicU64::new(0), idents: Mutex::default() };
-        let written = Mutex::new(Written { file: Some(file), failure: None });
+        let rows = Rows::new(&extra.definitions);
+        let file = Some(target.begin(&rows, &extra.definitions)?);
+        let shared = Shared { extra, idents: Mutex::default() };
+        let written = Mutex::new(Written { rows, file, failure: None });
         Ok(Self { shared: Arc::new(shared), target: target.clone(), written })
     }
 
     /// Ends the file; what there is to say of it.
     pub(crate) fn end(self, stdout: &mut dyn Write) -> Result<String, Failure> {
-        let written = self.written.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.written.into_inner().unwrap_or_else(PoisonError::into_inner);
+        written.flush();
         if let Some(error) = written.failure {
             return Err(error.into());
         }
@@ -174,23 +184,21 @@ impl RowFormat for WrittenRows {
     }
 
     fn join(&self, _rows_before: u64, text: &mut Vec<u8>, _out: &mut dyn Write) -> io::Result<()> {
-        let mut written = lock(&self.written);
-        for number in text.chunks_exact(8) {
-            let number = number.try_into().map_or(u64::MAX, u64::from_be_bytes);
-            let Some(mut rows) = lock(&self.shared.made).remove(&number) else { continue };
-            let Some(file) = &mut written.file else { continue };
-            if let Err(error) = file.write(&mut rows) {
-                let text = error.to_string();
-                *written = Written { file: None, failure: Some(error) };
+        let written = &mut *lock(&self.written);
+        let mut left = unpack(text, &mut written.rows);
+        while written.rows.is_full() {
+            written.flush();
+            if written.file.is_none() {
                 // It ends the reading; the failure itself is told at the end.
-                return Err(io::Error::other(text));
+                return Err(io::Error::other("the file can't be written"));
             }
+            left = unpack(left, &mut written.rows);
         }
         Ok(())
     }
 }
 
-/// Makes rows of batches.
+/// Packs the rows of batches.
 struct Maker {
     shared: Arc<Shared>,
 }
@@ -204,55 +212,77 @@ impl RowFormatter for Maker {
 
     fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) {
         let extra = &self.shared.extra;
-        let mut rows = Rows::new(&extra.definitions);
-        for (index, column) in COLUMNS.iter().enumerate() {
-            copy(batch, column.id.into(), column.kind, index, &mut rows);
+        let table = COLUMNS.iter().map(|column| (ColumnRef::from(column.id), column.kind));
+        let extra = extra.columns.iter().zip(&extra.definitions).map(|(&column, one)| (column, one.kind()));
+        let present: Vec<Present<'_>> = (0..)
+            .zip(table.chain(extra))
+            .filter_map(|(index, (column, kind))| Present::of(batch, column, kind, index))
+            .collect();
+        for row in 0..batch.rows() {
+            let mut packer = Packer::new(out);
+            let rate = batch.rate(row);
+            present.iter().for_each(|column| column.put(row, rate, &mut packer));
         }
-        for (at, (&column, definition)) in extra.columns.iter().zip(&extra.definitions).enumerate() {
-            copy(batch, column, definition.kind(), COLUMNS.len() + at, &mut rows);
-        }
-        rows.end_rows(batch.rows());
-        let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        lock(&self.shared.made).insert(number, rows);
-        out.extend(number.to_be_bytes());
     }
 }
 
-/// Copies a column of a batch. Counters are stored as exported, with the rate they were
-/// multiplied by beside them.
-fn copy(batch: &Batch, column: ColumnRef, kind: Kind, index: usize, rows: &mut Rows) {
-    let cells = batch.cells(column);
-    let is_rate = column == ColumnId::SamplingRate && batch.rates().is_some();
-    if matches!(cells, Cells::Absent) && !is_rate {
-        return;
+/// A column of a batch that has values.
+struct Present<'a> {
+    index: usize,
+    kind: Kind,
+    cells: Cells<'a>,
+    is_scaled: bool,
+    is_rate: bool,
+}
+
+impl<'a> Present<'a> {
+    fn of(batch: &'a Batch, column: ColumnRef, kind: Kind, index: usize) -> Option<Self> {
+        let is_rate = column == ColumnId::SamplingRate && batch.rates().is_some();
+        let is_scaled = SCALED_COLUMNS.iter().any(|&scaled| column == scaled);
+        let cells = batch.cells(column);
+        let has_any = is_rate || !matches!(cells, Cells::Absent);
+        has_any.then_some(Self { index, kind, cells, is_scaled, is_rate })
     }
-    let is_scaled = SCALED_COLUMNS.iter().any(|&scaled| column == scaled);
-    for row in 0..batch.rows() {
+
+    /// Packs its value. Counters are stored as exported, with the rate they were multiplied by
+    /// beside them.
+    fn put(&self, row: usize, rate: Option<i64>, packer: &mut Packer<'_>) {
+        let Self { index, kind, cells, is_scaled, is_rate } = *self;
         match kind {
             Kind::Int32 | Kind::Int64 | Kind::Timestamp => {
-                let rate = batch.rate(row);
                 let int = match rate {
                     Some(rate) if is_scaled => cells.int(row).map(|int| int / rate),
                     Some(rate) if is_rate => cells.int(row).or(Some(rate)),
                     _ => cells.int(row),
                 };
-                rows.push(index, int.map(Cell::Int));
+                int.into_iter().for_each(|int| packer.put(index, Cell::Int(int)));
             }
             Kind::Address => {
-                rows.push(index, cells.octets::<16>(row).as_ref().map(|addr| Cell::Octets(addr)))
+                cells.octets::<16>(row).iter().for_each(|addr| packer.put(index, Cell::Octets(addr)));
             }
-            Kind::Mac => rows.push(index, cells.octets::<6>(row).as_ref().map(|mac| Cell::Octets(mac))),
-            Kind::Text => rows.push(index, cells.text(row).map(|text| Cell::Octets(text.as_bytes()))),
-            Kind::Binary => rows.push(index, cells.binary(row).map(Cell::Octets)),
-            Kind::Float64 => rows.push(index, cells.float(row).map(Cell::Float)),
-            Kind::Boolean => rows.push(index, cells.int(row).map(|int| Cell::Boolean(int != 0))),
+            Kind::Mac => cells.octets::<6>(row).iter().for_each(|mac| packer.put(index, Cell::Octets(mac))),
+            Kind::Text => {
+                let text = cells.text(row).map(str::as_bytes);
+                text.into_iter().for_each(|text| packer.put(index, Cell::Octets(text)));
+            }
+            Kind::Binary => {
+                cells.binary(row).into_iter().for_each(|octets| packer.put(index, Cell::Octets(octets)));
+            }
+            Kind::Float64 => {
+                cells.float(row).into_iter().for_each(|float| packer.put(index, Cell::Float(float)));
+            }
+            Kind::Boolean => {
+                cells.int(row).into_iter().for_each(|int| packer.put(index, Cell::Boolean(int != 0)));
+            }
             Kind::Labels => {
-                let labels: Option<Vec<i32>> = cells.labels(row).map(Iterator::collect);
-                rows.push(index, labels.as_deref().map(Cell::Labels));
+                if let Some(labels) = cells.labels(row) {
+                    packer.put(index, Cell::Labels(&labels.collect::<Vec<_>>()));
+                }
             }
             Kind::Other => {
-                let entries: Option<Vec<_>> = cells.entries(row).map(Iterator::collect);
-                rows.push(index, entries.as_deref().map(Cell::Entries));
+                if let Some(entries) = cells.entries(row) {
+                    packer.put(index, Cell::Entries(&entries.collect::<Vec<_>>()));
+                }
             }
         }
     }
@@ -288,6 +318,15 @@ pub(crate) fn write_groups(
         ];
         for (column, count) in counts {
             rows.set_int(column, i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        // Joined flows have both directions.
+        let other = [(ColumnId::OutPackets, counters.out_packets), (ColumnId::OutBytes, counters.out_bytes)];
+        for (column, count) in other.into_iter().filter(|_| aggregation.directions != Directions::Apart) {
+            rows.set_int(column, i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        let details = [(ColumnId::TcpFlags, group.tcp_flags), (ColumnId::SrcTos, group.src_tos)];
+        for (column, detail) in details {
+            detail.into_iter().for_each(|detail| rows.set_int(column, detail));
         }
         let [first, last] = [counters.first, counters.last];
         for (column, time) in [(ColumnId::FlowStart, first), (ColumnId::FlowEnd, last)] {

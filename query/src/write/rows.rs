@@ -279,18 +279,13 @@ impl Rows {
         self.rows += 1;
     }
 
-    /// Appends a value to the column at `index`; whoever does so for the rows that come next
-    /// says with [`Rows::end_rows`] how many they are.
+    /// Sets the column at `index` of the row that is being gathered, once.
     pub(crate) fn push(&mut self, index: usize, cell: Option<Cell<'_>>) {
         let rows = self.rows;
         if let Some(buffer) = self.columns.get_mut(index) {
             buffer.pad_to(rows);
             buffer.push(cell);
         }
-    }
-
-    pub(crate) fn end_rows(&mut self, n: usize) {
-        self.rows += n;
     }
 
     /// A number of a row.
@@ -320,6 +315,7 @@ impl Rows {
             }
             let [start, end] = [ColumnId::FlowStart, ColumnId::FlowEnd].map(|column| self.int(column, row));
             totals.add_span(start.or(end), end.or(start));
+            totals.add_rate(self.int(ColumnId::SamplingRate, row));
         }
         totals
     }

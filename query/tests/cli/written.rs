@@ -74,6 +74,20 @@ fn flows_are_read_again_as_they_were() {
         };
         assert_eq!(text("b.parquet"), text("a"), "{args:?}");
     }
+    // Ranked, and many.
+    let many: Vec<Row> = (0..40_000)
+        .map(|n| {
+            Row::flow((n, n + n % 7), 17, ("10.0.0.1", n % 50_000), ("10.0.0.2", 53), (1, n * 7_919 % 10_007))
+        })
+        .collect();
+    let fixture = Fixture { group_rows: 5_000, ..Fixture::default() };
+    let bench = self::bench(&many, &fixture);
+    for args in [&["--threads", "4"][..], &["-O", "bytes,tstart"], &["-O", "bytes", "-n", "70"]] {
+        std::fs::remove_file(bench.path("b.parquet")).ok();
+        written(&bench, args);
+        let text = ask(&bench, "b.parquet", &["-o", "ndjson"]);
+        assert!(text == ask(&bench, "a", &[&["-o", "ndjson"], args].concat()), "{args:?}");
+    }
     // Some of them.
     let bench = self::bench(&sample(), &Fixture::default());
     written(&bench, &["-c", "2", "proto tcp"]);
@@ -130,6 +144,13 @@ fn groups_are_flows_of_their_own() {
         let text = |name| ask(&bench, name, args).replace("edge1", "");
         assert_eq!(text("b.parquet"), text("a"), "{args:?}");
     }
+    // Both directions of joined flows are those of a record.
+    std::fs::remove_file(bench.path("b.parquet")).unwrap();
+    written(&bench, &["-b"]);
+    let text = |name, args: &[&str]| ask(&bench, name, &[&["-o", "csv", "-b"], args].concat());
+    assert_eq!(text("b.parquet", &[]), text("a", &[]));
+    std::fs::remove_file(bench.path("b.parquet")).unwrap();
+    written(&bench, &["-A", "srcip4/24,proto"]);
     assert_snapshot!(ask(&bench, "b.parquet", &["-o", "ndjson", "-c", "1"]), @r#"
     exit: 0
     --- stdout
