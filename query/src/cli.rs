@@ -13,6 +13,7 @@ use crate::import;
 use crate::live::Asked;
 use crate::message::Failure;
 use crate::output::Format;
+use crate::request::PARQUET;
 use crate::{filter, replay, statistic, verify};
 
 /// Lists, filters and sums up the flow records flowcapd wrote.
@@ -304,12 +305,26 @@ fn read<T: FromArgMatches + CommandFactory>(
     }
 }
 
+/// Everything that can be typed, as one command: for manual pages and shells.
+pub fn whole_command() -> clap::Command {
+    let words = [
+        (TOP, Asked::command()),
+        (IMPORT, import::Asked::command()),
+        (REPLAY, replay::Asked::command()),
+        (VERIFY, verify::Asked::command()),
+    ];
+    Args::command()
+        .after_help(after_help())
+        .disable_help_subcommand(true)
+        .subcommands(words.map(|(word, command)| command.name(word)))
+}
+
 /// Examples, and what the tables know.
 fn after_help() -> String {
     let mut nouns: Vec<String> = filter::nouns().iter().map(|noun| noun.words.join(" ")).collect();
     nouns.extend(["port", "ip", "net", "if", "as"].map(str::to_owned));
     nouns.sort();
-    let formats: Vec<_> = Format::ALL.into_iter().map(Format::word).collect();
+    let formats: Vec<_> = Format::ALL.into_iter().map(Format::word).chain([PARQUET]).collect();
     let orders: Vec<_> = statistic::order_words().collect();
     format!(
         "\

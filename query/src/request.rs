@@ -77,7 +77,7 @@ pub(crate) enum Question {
 }
 
 /// The word after `-o` that writes a file to stdout.
-const PARQUET: &str = "parquet";
+pub(crate) const PARQUET: &str = "parquet";
 
 /// Rows of a statistic without `-n`.
 const TOP_DEFAULT: usize = 10;
@@ -360,7 +360,7 @@ fn format(word: &str) -> Result<(Format, bool), Failure> {
     if let Some(format) = stem.and_then(known) {
         return Ok((format, true));
     }
-    let words = Format::ALL.into_iter().map(Format::word);
+    let words = Format::ALL.into_iter().map(Format::word).chain([PARQUET]);
     let hint = match nearest(&word.to_ascii_lowercase(), words.clone()) {
         Some(meant) => format!("did you mean `-o {meant}`?"),
         None => format!("one of {}", words.collect::<Vec<_>>().join(", ")),
