@@ -103,6 +103,11 @@ pub fn parse(
     Ok((args, command))
 }
 
+/// All that can be typed: for manual pages and shells.
+pub fn whole_command() -> clap::Command {
+    CommandLine::command().disable_help_subcommand(true)
+}
+
 /// All flags, before a command as behind it.
 fn definitions() -> clap::Command {
     CommandLine::command().mut_args(|flag| flag.global(true))

@@ -1,5 +1,5 @@
-//! Entry points for fuzz targets and benchmarks. No API: they may change with
-//! every commit.
+//! Entry points for fuzz targets, benchmarks, and whatever documents the program. No API: they
+//! may change with every commit.
 
 use std::io::Cursor;
 use std::net::SocketAddr;
@@ -18,6 +18,8 @@ use crate::framing::{self, Framer};
 use crate::journal::ListenerAddr;
 use crate::sampling::SamplingPolicy;
 use crate::state::{Listeners, Snapshot};
+
+pub use crate::cli::whole_command;
 
 /// A decoder and where its records go.
 #[derive(Debug, Default)]

@@ -9,10 +9,12 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 
 use flow_common::usage::in_our_words;
 
+use crate::import;
 use crate::live::Asked;
 use crate::message::Failure;
 use crate::output::Format;
-use crate::{filter, statistic};
+use crate::request::PARQUET;
+use crate::{filter, replay, statistic, verify};
 
 /// Lists, filters and sums up the flow records flowcapd wrote.
 #[derive(Debug, Parser)]
@@ -112,6 +114,26 @@ pub(crate) struct Args {
     #[arg(short = 'I', long, help_heading = "What to answer")]
     pub(crate) info: bool,
 
+    /// A line of CSV for each file, from its metadata alone: start of its slot, flows, packets, bytes
+    #[arg(
+        short = 'g',
+        long = "files",
+        conflicts_with_all = NOT_OF_WHOLE_FILES,
+        help_heading = "What to answer"
+    )]
+    pub(crate) files: bool,
+
+    /// Exporters and their sampling rates, from metadata alone
+    #[arg(
+        short = 'E',
+        long,
+        value_name = "FILE|DIR",
+        num_args = 0..=1,
+        conflicts_with_all = NOT_OF_WHOLE_FILES.into_iter().chain(["files"]),
+        help_heading = "What to answer"
+    )]
+    pub(crate) exporters: Option<Option<PathBuf>>,
+
     /// Threads that work on the answer [default: one for each processor]
     #[arg(long, value_name = "N", help_heading = "What to answer")]
     pub(crate) threads: Option<String>,
@@ -144,6 +166,20 @@ pub(crate) struct Args {
     /// How rows are printed; a 6 at the end shows IPv6 in full [default: line]
     #[arg(short = 'o', long, value_name = "FORMAT", help_heading = "How to print")]
     pub(crate) output: Option<String>,
+
+    /// Write flows, or the rows of -a and -A, to a Parquet file that -r reads again
+    #[arg(
+        short = 'w',
+        long = "write",
+        value_name = "FILE",
+        conflicts_with_all = ["output", "stat", "info", "follow", "check"],
+        help_heading = "How to print"
+    )]
+    pub(crate) write: Option<PathBuf>,
+
+    /// With -w: replace the file if it is there
+    #[arg(long, requires = "write", help_heading = "How to print")]
+    pub(crate) force: bool,
 
     /// Packets and bytes as exported, not multiplied by sampling rates
     #[arg(long = "no-scale", help_heading = "How to print")]
@@ -201,11 +237,32 @@ pub(crate) struct Args {
     pub(crate) filter: Vec<OsString>,
 }
 
+/// What is asked of rows, and can't be of what files say of themselves.
+const NOT_OF_WHOLE_FILES: [&str; 11] = [
+    "stat",
+    "aggregate",
+    "aggregate_flows",
+    "bidirectional",
+    "guess_direction",
+    "info",
+    "filter",
+    "filter_file",
+    "time",
+    "write",
+    "follow",
+];
+
 /// What was typed.
 pub(crate) enum Parsed {
     Args(Box<Args>),
     /// `flowdump top`.
     Top(Box<Asked>),
+    /// `flowdump import`.
+    Import(Box<import::Asked>),
+    /// `flowdump verify`.
+    Verify(Box<verify::Asked>),
+    /// `flowdump replay`.
+    Replay(Box<replay::Asked>),
     /// Help or version: to be printed as it is.
     Text(String),
 }
@@ -213,15 +270,42 @@ pub(crate) enum Parsed {
 /// Reads the command line, the program's name first.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure> {
     let mut args: Vec<_> = args.into_iter().collect();
-    if args.get(1).is_some_and(|word| word == TOP) {
+    let word = args.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+    if [TOP, IMPORT, REPLAY, VERIFY, VERIFY_OPTION].contains(&&*word) {
         args.remove(1);
-        return read(Asked::command, args, "flowdump top", Parsed::Top);
+    }
+    match &*word {
+        TOP => return read(Asked::command, args, "flowdump top", Parsed::Top),
+        IMPORT => return read(import::Asked::command, args, "flowdump import", Parsed::Import),
+        VERIFY | VERIFY_OPTION => {
+            return read(verify::Asked::command, args, "flowdump verify", Parsed::Verify);
+        }
+        REPLAY => return read(replay::Asked::command, args, "flowdump replay", Parsed::Replay),
+        _ => {}
     }
     read(|| Args::command().after_help(after_help()), args, "flowdump", Parsed::Args)
 }
 
 /// The word that asks for the screen, where it comes first.
 const TOP: &str = "top";
+/// The word that asks for files of nfcapd to be stored.
+const IMPORT: &str = "import";
+/// The word that asks for flows to be sent.
+const REPLAY: &str = "replay";
+
+/// The word that asks whether files are sound, and nfdump's option for it.
+const VERIFY: &str = "verify";
+const VERIFY_OPTION: &str = "-v";
+
+/// What these words mean, as if they had been typed after `flowdump`.
+pub(crate) fn args_of(words: Vec<String>) -> Result<Box<Args>, Failure> {
+    let args = std::iter::once("flowdump".to_owned()).chain(words);
+    let parsed = read(Args::command, args.map(OsString::from).collect(), "flowdump", Parsed::Args)?;
+    match parsed {
+        Parsed::Args(args) => Ok(args),
+        _ => Err(Failure::usage("no question")),
+    }
+}
 
 fn read<T: FromArgMatches + CommandFactory>(
     with_help: impl FnOnce() -> clap::Command,
@@ -244,12 +328,26 @@ fn read<T: FromArgMatches + CommandFactory>(
     }
 }
 
+/// Everything that can be typed, as one command: for manual pages and shells.
+pub fn whole_command() -> clap::Command {
+    let words = [
+        (TOP, Asked::command()),
+        (IMPORT, import::Asked::command()),
+        (REPLAY, replay::Asked::command()),
+        (VERIFY, verify::Asked::command()),
+    ];
+    Args::command()
+        .after_help(after_help())
+        .disable_help_subcommand(true)
+        .subcommands(words.map(|(word, command)| command.name(word)))
+}
+
 /// Examples, and what the tables know.
 fn after_help() -> String {
     let mut nouns: Vec<String> = filter::nouns().iter().map(|noun| noun.words.join(" ")).collect();
     nouns.extend(["port", "ip", "net", "if", "as"].map(str::to_owned));
     nouns.sort();
-    let formats: Vec<_> = Format::ALL.into_iter().map(Format::word).collect();
+    let formats: Vec<_> = Format::ALL.into_iter().map(Format::word).chain([PARQUET]).collect();
     let orders: Vec<_> = statistic::order_words().collect();
     format!(
         "\
@@ -261,8 +359,12 @@ Examples:
   flowdump -c 5 -o raw 'host 192.0.2.1'       all that is known of five records
   flowdump -o ndjson 'net 10.0.0.0/8' | jq .  for other programs
   flowdump -r flows/date=2026-11-21 -I        totals of a day
+  flowdump -w dns.parquet 'port 53'           those flows in a file of their own
   flowdump --follow 'proto icmp'              flows as they come, like `tail -f`
   flowdump top -s dstport/flows 'proto udp'   a screen of who talks most; `flowdump top --help`
+  flowdump import /var/nfcapd -w flows        files of nfcapd too; `flowdump import --help`
+  flowdump verify flows                       whether all files are sound
+  flowdump replay -H 192.0.2.9 -p 2055        flows to a collector; `flowdump replay --help`
 
 Formats of -o, or `fmt:` and text with tags such as `fmt:%ts %sap -> %dap %byt %inam %nbnam`:
 {}

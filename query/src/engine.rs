@@ -9,7 +9,7 @@ use flow_common::column::ColumnId;
 use flow_common::limits::OUTPUT_BUFFER_BYTES;
 
 use crate::aggregate::{Group, tables};
-use crate::aggregation::Directions;
+use crate::aggregation::{Aggregation, Directions};
 use crate::catalog::{self, Listing, Source};
 use crate::columns::ColumnRef;
 use crate::completeness::Losses;
@@ -23,6 +23,7 @@ use crate::message::{DONE, Failure, PARTIAL, say};
 use crate::output::{self, Format, Summary, row_format};
 use crate::request::{Question, Request};
 use crate::statistic::Statistic;
+use crate::verify;
 
 mod info;
 mod reader;
@@ -30,8 +31,10 @@ mod rows;
 mod sorted;
 mod sum;
 mod threads;
+mod written;
 
 use self::reader::{Reader, Tally, Wants};
+pub(crate) use self::written::hand_over;
 
 /// Answers `request` on `stdout` and returns the exit code.
 pub(crate) fn answer(
@@ -40,8 +43,11 @@ pub(crate) fn answer(
     stderr: &mut dyn Write,
 ) -> Result<u8, Failure> {
     let started = Instant::now();
-    if request.question == Question::Check {
-        return Ok(DONE);
+    match request.question {
+        Question::Check => return Ok(DONE),
+        Question::Files => return verify::files(request, stdout, stderr),
+        Question::Exporters => return verify::exporters(request, stdout, stderr),
+        _ => {}
     }
     let Listing { files, errors } = catalog::list(&request.source, request.now)?;
     if files.is_empty() {
@@ -53,6 +59,9 @@ pub(crate) fn answer(
     for (path, error) in errors {
         reader.cant_read(&path, &error.into());
     }
+    if let Some(target) = &request.write {
+        return written::write(request, target, reader, stdout, stderr);
+    }
     if request.is_decode_only {
         sum::decode(&mut reader);
         return Ok(if reader.say_errors(stderr) { PARTIAL } else { DONE });
@@ -60,7 +69,7 @@ pub(crate) fn answer(
     let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, Erasing::new(stdout, &progress));
     let (mut said, mut told) = (Vec::new(), None);
     match &request.question {
-        Question::Check => {}
+        Question::Check | Question::Files | Question::Exporters => {}
         Question::Info => {
             let (info, rate) = info::info(&mut reader);
             interrupt::check()?;
@@ -101,16 +110,8 @@ pub(crate) fn answer(
             told = Some(summary(&reader, &tally, started));
         }
         Question::Aggregate { aggregation, top } => {
-            let is_apart = aggregation.directions == Directions::Apart;
-            // Which are the first is known when both directions are.
-            let wanted = if is_apart { *top } else { 0 };
-            let (tally, groups) = sum::sum(&mut reader, &[aggregation.grouping()], wanted)?;
+            let (tally, groups) = groups(&mut reader, aggregation, *top)?;
             interrupt::check()?;
-            let mut groups: Vec<Group> = groups.into_iter().flatten().flatten().collect();
-            if !is_apart {
-                let joined = directions::join(groups, aggregation.directions == Directions::Guessed);
-                groups = group::ranked(joined, &aggregation.orders, *top);
-            }
             output::write_groups(&mut out, style, aggregation, &groups)?;
             told = Some(summary(&reader, &tally, started));
         }
@@ -128,6 +129,24 @@ pub(crate) fn answer(
         let _ = stderr.write_all(output::summary_json(&told).as_bytes());
     }
     Ok(if is_partial { PARTIAL } else { DONE })
+}
+
+/// The first `top` groups of an aggregation, joined as its directions say; 0 is all.
+fn groups(
+    reader: &mut Reader<'_>,
+    aggregation: &Aggregation,
+    top: usize,
+) -> Result<(Tally, Vec<Group>), Failure> {
+    let is_apart = aggregation.directions == Directions::Apart;
+    // Which are the first is known when both directions are.
+    let wanted = if is_apart { top } else { 0 };
+    let (tally, groups) = sum::sum(reader, &[aggregation.grouping()], wanted)?;
+    let mut groups: Vec<Group> = groups.into_iter().flatten().flatten().collect();
+    if !is_apart {
+        let joined = directions::join(groups, aggregation.directions == Directions::Guessed);
+        groups = group::ranked(joined, &aggregation.orders, top);
+    }
+    Ok((tally, groups))
 }
 
 fn described(source: &Source) -> String {
@@ -163,6 +182,7 @@ fn wants(request: &Request) -> Wants {
         Question::Aggregate { aggregation, .. } => {
             of_sums(sum::columns(&[aggregation.grouping()], Wanted::ALL))
         }
+        _ if request.write.is_some() => written::whole_rows(),
         _ if style.format == Format::Null => of_sums(sum::columns(&[], Wanted::ALL)),
         _ => {
             let mut columns = output::columns(style);

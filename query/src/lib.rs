@@ -21,9 +21,12 @@
 //! - `output`: rows, statistics and summary as text
 //! - `anonymize`: addresses that keep their prefixes and say nothing else
 //! - `completeness`: what is known to be missing from an answer
+//! - `import`: files of nfcapd to a tree of ours; `write`: files of flow records
+//! - `verify`: whether files are what they say, and what they say of themselves
+//! - `replay`: rows as NetFlow or IPFIX to a collector
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
-//! Only `catalog`, `scan` and `live` touch files; only `main.rs` reads the clock.
+//! Only `catalog`, `scan`, `live`, `import` and `write` touch files; only `main.rs` reads the clock.
 #![forbid(unsafe_code)]
 
 mod aggregate;
@@ -40,11 +43,14 @@ mod engine;
 mod filter;
 mod flow;
 mod group;
+pub mod harness;
+mod import;
 mod interrupt;
 mod live;
 mod message;
 mod names;
 mod output;
+mod replay;
 mod request;
 mod scaling;
 mod scan;
@@ -52,6 +58,8 @@ mod statistic;
 mod tables;
 mod time_range;
 mod values;
+mod verify;
+mod write;
 mod zone;
 
 use std::ffi::OsString;
@@ -104,6 +112,9 @@ pub fn run_by(
             })
         }
         Ok(cli::Parsed::Top(args)) => live::top(*args, env, clock, stderr),
+        Ok(cli::Parsed::Import(asked)) => import::import(*asked, stdout, stderr),
+        Ok(cli::Parsed::Verify(asked)) => verify::verify(&asked, env, stdout, stderr),
+        Ok(cli::Parsed::Replay(asked)) => replay::replay(&asked, env, stdout, stderr),
         Ok(cli::Parsed::Text(text)) => {
             stdout.write_all(text.as_bytes()).map(|()| message::DONE).map_err(Into::into)
         }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::message::{Failure, NameError, nearest, reason};
 use crate::output::{Format, Layout, Style};
 use crate::statistic::{Key, Ranking, Statistic};
 use crate::time_range::{self, TimeRange};
+use crate::write::Target;
 use crate::{Env, Zone};
 
 /// A question, complete and checked. A plain value: any engine may answer it.
@@ -39,6 +41,8 @@ pub(crate) struct Request {
     /// What makes addresses of the answer other ones.
     pub(crate) anonymizer: Option<Arc<Anonymizer>>,
     pub(crate) style: Style,
+    /// The file the answer is written to, instead of text.
+    pub(crate) write: Option<Target>,
     /// Threads that work on it.
     pub(crate) threads: usize,
     /// Octets its groups may hold before they go to disk.
@@ -64,6 +68,10 @@ pub(crate) enum Question {
     Check,
     /// The totals the files carry.
     Info,
+    /// Each file's totals.
+    Files,
+    /// Who exported the records.
+    Exporters,
     /// The records themselves.
     Rows,
     /// The records in an order of their own, the first `top` of them; 0 is all.
@@ -74,6 +82,9 @@ pub(crate) enum Question {
     Aggregate { aggregation: Aggregation, top: usize },
 }
 
+/// The word after `-o` that writes a file to stdout.
+pub(crate) const PARQUET: &str = "parquet";
+
 /// Rows of a statistic without `-n`.
 const TOP_DEFAULT: usize = 10;
 
@@ -81,7 +92,8 @@ impl Request {
     /// What `args` mean at the time and in the zone of `env`.
     pub(crate) fn new(args: Box<Args>, env: Env) -> Result<Self, Failure> {
         let env = if args.utc { Env { zone: Zone::Utc, ..env } } else { env };
-        let output = args.output.as_deref().unwrap_or("line");
+        let write = write_target(&args)?;
+        let output = args.output.as_deref().filter(|_| write.is_none()).unwrap_or("line");
         let layout = output.strip_prefix("fmt:").map(layout).transpose()?;
         let (format, is_full) = match layout {
             Some(_) => (Format::Custom, false),
@@ -97,7 +109,7 @@ impl Request {
             zone: env.zone,
         };
         let text = filter_text(&args)?;
-        let source = match (&args.read, &args.range) {
+        let source = match (&args.read.clone().or(args.exporters.clone().flatten()), &args.range) {
             (Some(path), _) => Source::Path(path.clone()),
             (None, Some(range)) => Source::Sequence(range.clone()),
             (None, None) => Source::Default,
@@ -113,7 +125,8 @@ impl Request {
         };
         let limit = args.count.as_deref().map(|text| number("-c", text)).transpose()?;
         let question = question(&args, &text, (statistics, aggregation), format)?;
-        if matches!(question, Question::Rows | Question::Sorted { .. }) && format == Format::Csv {
+        let is_rows = matches!(question, Question::Rows | Question::Sorted { .. });
+        if is_rows && (format == Format::Csv || write.is_some()) {
             // The header comes before the first file.
             discovery.all(&mut columns);
         }
@@ -132,6 +145,7 @@ impl Request {
             is_scaled,
             anonymizer: anonymizer(&args)?,
             style,
+            write,
             threads,
             memory_bytes,
             two_passes_from,
@@ -142,6 +156,25 @@ impl Request {
             has_json_summary: is_json_summary(args.summary.as_deref())?,
         })
     }
+}
+
+/// The file an answer goes to: `-w`, or stdout with `-o parquet`.
+fn write_target(args: &Args) -> Result<Option<Target>, Failure> {
+    if let Some(path) = &args.write {
+        return Ok(Some(Target::File { path: path.clone(), may_replace: args.force }));
+    }
+    if args.output.as_deref() != Some(PARQUET) {
+        return Ok(None);
+    }
+    if !args.stat.is_empty() || args.info || args.follow {
+        let message = "`-o parquet` has flows and the rows of `-a` and `-A`, nothing else";
+        return Err(Failure::usage_hint(message, "`-o csv` and `-o ndjson` are for other programs too"));
+    }
+    if std::io::stdout().is_terminal() {
+        let message = "`-o parquet` is nothing for a terminal";
+        return Err(Failure::usage_hint(message, "`-w FILE` writes a file"));
+    }
+    Ok(Some(Target::Stdout))
 }
 
 /// The filter and the statistics. Files are looked into only for a word that nothing
@@ -285,6 +318,12 @@ fn question(
     if args.check {
         return Ok(Question::Check);
     }
+    if args.files {
+        return Ok(Question::Files);
+    }
+    if args.exporters.is_some() {
+        return Ok(Question::Exporters);
+    }
     if args.info {
         if !filter.trim().is_empty() || args.time.is_some() || !statistics.is_empty() || aggregation.is_some()
         {
@@ -329,7 +368,7 @@ fn format(word: &str) -> Result<(Format, bool), Failure> {
     if let Some(format) = stem.and_then(known) {
         return Ok((format, true));
     }
-    let words = Format::ALL.into_iter().map(Format::word);
+    let words = Format::ALL.into_iter().map(Format::word).chain([PARQUET]);
     let hint = match nearest(&word.to_ascii_lowercase(), words.clone()) {
         Some(meant) => format!("did you mean `-o {meant}`?"),
         None => format!("one of {}", words.collect::<Vec<_>>().join(", ")),

@@ -5,6 +5,7 @@
 mod devices;
 mod elements;
 mod hostile;
+mod import;
 mod ingest;
 mod interop;
 mod lab;
@@ -13,7 +14,9 @@ mod live;
 mod names;
 mod observe;
 mod oracle;
+mod replay;
 mod restart;
 mod rotation;
 mod streams;
 mod unlike_nfdump;
+mod verify;

@@ -16,6 +16,7 @@ pub mod exposition;
 pub mod lab;
 pub mod load;
 pub mod mutate;
+pub mod nfcapd;
 pub mod packet;
 pub mod pcap;
 pub mod query;

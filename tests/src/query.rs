@@ -1,6 +1,6 @@
 //! `flowdump` in this process.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use flow_common::time::Timestamp;
@@ -20,8 +20,15 @@ pub struct Output {
 
 /// Runs `flowdump -r root args…` with times in UTC.
 pub fn flowdump(root: &Path, args: &[&str]) -> Output {
-    let fixed = [OsString::from("flowdump"), "-r".into(), root.into()];
+    let fixed = [OsString::from("-r"), root.into()];
     let args = fixed.into_iter().chain(args.iter().map(OsString::from));
+    flowdump_with(&args.collect::<Vec<_>>())
+}
+
+/// Runs `flowdump args…` with times in UTC.
+pub fn flowdump_with(args: &[impl AsRef<OsStr>]) -> Output {
+    let args = args.iter().map(|arg| arg.as_ref().to_owned());
+    let args = std::iter::once(OsString::from("flowdump")).chain(args);
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let env = Env { now: Timestamp::from_secs(1_795_262_400), zone: Zone::Utc };
     let code = flow_query::run(args, &mut stdout, &mut stderr, env);

@@ -155,4 +155,42 @@ pub const TOP_ROWS_MAX: usize = 500;
 /// every 8, and are written then. `top` waits so long before it believes in silence.
 pub const TOP_LAG_SECS: i64 = 11;
 
+/// A block of an nfcapd file, octets, compressed or not: nfdump's buffers have 5 MiB, and
+/// memory is made for what a block says it has.
+pub const NFCAPD_BLOCK_BYTES_MAX: usize = 16 << 20;
+
+/// Blocks of an nfcapd file of which it is said why they can't be read; the rest is counted.
+pub const NFCAPD_DAMAGE_SHOWN_MAX: usize = 8;
+
+/// Slots one nfcapd file may be spread over at a time, each a file being written with up to
+/// 64 Ki rows gathered. Ours has the records of one or two; with more the earliest end.
+pub const IMPORT_SLOTS_OPEN_MAX: usize = 16;
+
+/// Octets of a datagram that flows are replayed in: what fits into an Ethernet frame with
+/// room for tunnels.
+pub const REPLAY_DATAGRAM_BYTES: usize = 1_400;
+
+/// Octets of a flow that is replayed alone in a datagram, as UDP over IPv4 has room.
+pub const REPLAY_RECORD_BYTES_MAX: usize = 60_000;
+
+/// Datagrams of one observation domain after which a template is sent again with the next
+/// record that needs it: a collector that was started late waits for seconds.
+pub const REPLAY_TEMPLATE_DATAGRAMS: u64 = 100;
+
+/// Templates of one observation domain; each is a set of columns that a flow has. With more
+/// all are forgotten and begin anew: files of ours have a few, hostile ones any number.
+pub const REPLAY_TEMPLATES_MAX: usize = 1_024;
+
+/// Observation domains flows are replayed for; what is beyond goes to the one that is the
+/// remainder of its number.
+pub const REPLAY_DOMAINS_MAX: usize = 4_096;
+
+/// Flows a second that are replayed where nothing else is said: collectors of all kinds take
+/// so many without loss.
+pub const REPLAY_FLOWS_PER_SEC_DEFAULT: u64 = 20_000;
+
+/// Longest sleep between two flows replayed at the pace they were recorded, seconds, before
+/// what is gathered is sent: datagrams are not held back for hours.
+pub const REPLAY_HOLD_MS_MAX: u64 = 100;
+
 const _: () = assert!(INTERRUPT_GRACE_MS < 200);

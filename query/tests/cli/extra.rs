@@ -11,10 +11,10 @@ use flow_common::element::AbstractDataType as T;
 
 use crate::support::{Bench, Fixture, Row, T0_SECS, sample, write};
 
-type Extra = (&'static str, T, ArrayRef);
+pub(crate) type Extra = (&'static str, T, ArrayRef);
 
 /// One column of every kind, for three rows; the last is NULL.
-fn every_kind() -> Vec<Extra> {
+pub(crate) fn every_kind() -> Vec<Extra> {
     let address = [Addr16::from_v4([192, 0, 2, 7]).0, Addr16::from_v4([10, 0, 0, 1]).0];
     let fixed = |values: Vec<Option<Vec<u8>>>, width| {
         let values = values.iter().map(|value| value.as_deref());
@@ -66,7 +66,7 @@ fn check(bench: &Bench, filter: &str, expected: &str) {
 }
 
 #[test]
-fn every_kind_of_value_can_be_compared() {
+pub(crate) fn every_kind_of_value_can_be_compared() {
     let bench = bench();
     check(&bench, "my_rtt 250", "1");
     check(&bench, "my_rtt > 500", "42");

@@ -139,6 +139,8 @@ pub(crate) struct Fixture<'a> {
     /// Parts whose rows it holds.
     pub(crate) replaces: &'a [&'a str],
     pub(crate) has_footer: bool,
+    /// Rows whose totals the metadata has, where those are not the file's.
+    pub(crate) totals_of: Option<Vec<Row>>,
     pub(crate) group_rows: usize,
     /// Export packets that 192.0.2.1 sent and that did not arrive.
     pub(crate) lost: i64,
@@ -153,6 +155,7 @@ impl Default for Fixture<'_> {
             ident: "edge1",
             replaces: &[],
             has_footer: true,
+            totals_of: None,
             group_rows: 1 << 20,
             lost: 0,
             kernel_dropped: 0,
@@ -186,7 +189,7 @@ pub(crate) fn write(path: &Path, rows: &[Row], fixture: &Fixture<'_>) {
 
 fn footer(rows: &[Row], fixture: &Fixture<'_>) -> Footer {
     let mut totals = Totals::default();
-    for row in rows {
+    for row in fixture.totals_of.as_deref().unwrap_or(rows) {
         let known = |id| row.get_int(id).and_then(|value| u64::try_from(value).ok());
         let count = |id| known(id).unwrap_or(0);
         let flows = known(ColumnId::FlowCount).unwrap_or(1);

@@ -1,6 +1,7 @@
 //! Names and sampling rates of the side tables beside the files, and scaling.
 
 use std::fs::File;
+use std::path::Path;
 
 use flow_common::addr::Addr16;
 use flow_common::column::ColumnId;
@@ -44,8 +45,13 @@ fn rate(scope: RateScope, scope_id: i64, after_secs: i64, rate: i64) -> RateRow 
 }
 
 fn put<R: flow_common::tables::Row>(bench: &Bench, rows: &[R]) {
-    std::fs::create_dir_all(bench.path(".flowcap")).unwrap();
-    let file = File::create(bench.path(".flowcap").join(R::FILE)).unwrap();
+    put_into(bench.directory.path(), rows);
+}
+
+/// Writes a side table of the tree below `root`.
+pub(crate) fn put_into<R: flow_common::tables::Row>(root: &Path, rows: &[R]) {
+    std::fs::create_dir_all(root.join(".flowcap")).unwrap();
+    let file = File::create(root.join(".flowcap").join(R::FILE)).unwrap();
     let mut writer = ArrowWriter::try_new(file, R::schema(), None).unwrap();
     writer.write(&R::to_batch(rows).unwrap()).unwrap();
     writer.close().unwrap();

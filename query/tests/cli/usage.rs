@@ -76,7 +76,7 @@ fn usage() {
     exit: 2
     --- stderr
     error: unknown output format `pipe`
-    hint: one of line, long, extended, raw, csv, csv-fast, json, ndjson, null
+    hint: one of line, long, extended, raw, csv, csv-fast, json, ndjson, null, parquet
 
     $ flowdump -o jsn
     exit: 2
