@@ -11,8 +11,7 @@ use flow_common::usage::in_our_words;
 
 use crate::live::Asked;
 use crate::message::Failure;
-use crate::output::Format;
-use crate::{filter, statistic};
+use crate::{filter, output, statistic};
 
 /// Lists, filters and sums up the flow records flowcapd wrote.
 #[derive(Debug, Parser)]
@@ -249,7 +248,7 @@ fn after_help() -> String {
     let mut nouns: Vec<String> = filter::nouns().iter().map(|noun| noun.words.join(" ")).collect();
     nouns.extend(["port", "ip", "net", "if", "as"].map(str::to_owned));
     nouns.sort();
-    let formats: Vec<_> = Format::ALL.into_iter().map(Format::word).collect();
+    let formats: Vec<_> = output::words().collect();
     let orders: Vec<_> = statistic::order_words().collect();
     format!(
         "\
@@ -264,7 +263,7 @@ Examples:
   flowdump --follow 'proto icmp'              flows as they come, like `tail -f`
   flowdump top -s dstport/flows 'proto udp'   a screen of who talks most; `flowdump top --help`
 
-Formats of -o, or `fmt:` and text with tags such as `fmt:%ts %sap -> %dap %byt %inam %nbnam`:
+Formats of -o; tags such as `fmt:%ts %sap -> %dap %byt %inam` or `csv:%ts,%sa,%byt` follow a colon:
 {}
 Words of -s, then orders ({}):
 {}

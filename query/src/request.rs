@@ -17,8 +17,8 @@ use crate::catalog::Source;
 use crate::cli::Args;
 use crate::columns::{Columns, Discovery};
 use crate::filter::{self, Predicate, Test};
-use crate::message::{Failure, NameError, nearest, reason};
-use crate::output::{Format, Layout, Style};
+use crate::message::{Failure, NameError, reason};
+use crate::output::{Chosen, Format, Style};
 use crate::statistic::{Key, Ranking, Statistic};
 use crate::time_range::{self, TimeRange};
 use crate::{Env, Zone};
@@ -81,19 +81,17 @@ impl Request {
     /// What `args` mean at the time and in the zone of `env`.
     pub(crate) fn new(args: Box<Args>, env: Env) -> Result<Self, Failure> {
         let env = if args.utc { Env { zone: Zone::Utc, ..env } } else { env };
-        let output = args.output.as_deref().unwrap_or("line");
-        let layout = output.strip_prefix("fmt:").map(layout).transpose()?;
-        let (format, is_full) = match layout {
-            Some(_) => (Format::Custom, false),
-            None => format(output)?,
-        };
+        let chosen = chosen(args.output.as_deref().unwrap_or("line"))?;
+        let format = chosen.format;
         let is_scaled = !args.no_scale;
         let style = Style {
             format,
-            layout: Arc::new(layout.unwrap_or_default()),
-            is_ipv6_full: args.ipv6 || is_full,
+            layout: Arc::new(chosen.layout),
+            is_own: chosen.is_own,
+            is_ipv6_full: args.ipv6 || chosen.is_ipv6_full,
             is_plain: args.plain,
             is_quiet: args.quiet,
+            is_coloured: false,
             zone: env.zone,
         };
         let text = filter_text(&args)?;
@@ -113,7 +111,7 @@ impl Request {
         };
         let limit = args.count.as_deref().map(|text| number("-c", text)).transpose()?;
         let question = question(&args, &text, (statistics, aggregation), format)?;
-        if matches!(question, Question::Rows | Question::Sorted { .. }) && format == Format::Csv {
+        if matches!(question, Question::Rows | Question::Sorted { .. }) && format.has_extra_in_header() {
             // The header comes before the first file.
             discovery.all(&mut columns);
         }
@@ -308,33 +306,9 @@ fn question(
     Ok(Question::Statistics { statistics, top })
 }
 
-/// What stands behind `fmt:`.
-fn layout(text: &str) -> Result<Layout, Failure> {
-    Layout::parse(text).map_err(|(tag, likely)| {
-        let hint = match likely {
-            Some(likely) => format!("did you mean `{likely}`?"),
-            None => "for example `-o 'fmt:%ts %sap -> %dap %pkt %byt %inam'`".to_owned(),
-        };
-        Failure::usage_hint(format!("unknown tag `{tag}` in `fmt:`"), hint)
-    })
-}
-
-/// The format a word names, and whether it ends in the 6 that shows IPv6 in full.
-fn format(word: &str) -> Result<(Format, bool), Failure> {
-    let known = |word: &str| Format::ALL.into_iter().find(|format| format.word() == word);
-    let stem = word.strip_suffix('6');
-    if let Some(format) = known(word) {
-        return Ok((format, false));
-    }
-    if let Some(format) = stem.and_then(known) {
-        return Ok((format, true));
-    }
-    let words = Format::ALL.into_iter().map(Format::word);
-    let hint = match nearest(&word.to_ascii_lowercase(), words.clone()) {
-        Some(meant) => format!("did you mean `-o {meant}`?"),
-        None => format!("one of {}", words.collect::<Vec<_>>().join(", ")),
-    };
-    Err(Failure::usage_hint(format!("unknown output format `{word}`"), hint))
+/// The format `-o` names.
+fn chosen(text: &str) -> Result<Chosen, Failure> {
+    Chosen::parse(text)?.ok_or_else(|| Chosen::unknown(text, std::iter::empty()))
 }
 
 fn anonymizer(args: &Args) -> Result<Option<Arc<Anonymizer>>, Failure> {

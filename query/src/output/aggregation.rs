@@ -5,11 +5,13 @@ use std::io::{self, Write};
 use flow_common::column::Kind;
 
 use super::json::JsonList;
+use super::markdown::{self, ROW, cell};
+use super::paint::{Paint, painted};
 use super::statistics::{bare, json_value, shown, write_rows};
 use super::text::{ADDRESS_WIDTH, ADDRESS_WIDTH_FULL, Text, TimeText};
-use super::{Format, Style, write_if_empty};
+use super::{Format, Style, arrow_tables, grouped, write_if_empty};
 use crate::aggregate::{Group, Value};
-use crate::aggregation::{Aggregation, Key};
+use crate::aggregation::{Aggregation, Directions, Key};
 
 /// Writes the groups.
 pub(crate) fn write_groups(
@@ -22,10 +24,24 @@ pub(crate) fn write_groups(
         Format::Null => Ok(()),
         Format::Csv | Format::CsvFast => write_csv(out, style, aggregation, groups),
         Format::Json | Format::Ndjson => write_json(out, style, aggregation, groups),
-        Format::Line | Format::Long | Format::Extended | Format::Raw | Format::Custom => {
+        Format::Arrow if !style.is_own => arrow_tables::write_groups(out, aggregation, groups),
+        Format::Markdown if !style.is_own => write_markdown(out, style, aggregation, groups),
+        // Flows of one 5-tuple look like flows; other groups have columns of their own.
+        Format::Text if !style.is_own && !is_five_tuple(aggregation) => {
             write_table(out, style, aggregation, groups)
         }
+        Format::Raw => write_table(out, style, aggregation, groups),
+        Format::Text
+        | Format::CsvList
+        | Format::Markdown
+        | Format::NfJson
+        | Format::NfNdjson
+        | Format::Arrow => grouped::write_groups(out, style, aggregation, groups),
     }
+}
+
+fn is_five_tuple(aggregation: &Aggregation) -> bool {
+    Aggregation::five_tuple(None, Directions::Apart).is_ok_and(|flows| flows.keys == aggregation.keys)
 }
 
 /// Characters of a key's column.
@@ -35,6 +51,7 @@ fn width(style: &Style, key: &Key, groups: &[Group], at: usize) -> usize {
         Some(Value::Address(_)) if style.is_ipv6_full => ADDRESS_WIDTH_FULL.max(least),
         Some(Value::Address(_)) => ADDRESS_WIDTH.max(least),
         Some(Value::Mac(_)) => 17.max(least),
+        Some(Value::Int(_)) if is_time(key) => 23.max(least),
         Some(Value::Int(_)) => 6.max(least),
         _ => 16.max(least),
     }
@@ -49,11 +66,12 @@ fn write_table(
     let widths: Vec<usize> =
         aggregation.keys.iter().enumerate().map(|(at, key)| width(style, key, groups, at)).collect();
     if !style.is_quiet {
-        write!(out, "{:<23} {:<16}", "Date first seen", "Duration")?;
+        let mut line = format!("{:<23} {:<16}", "Date first seen", "Duration");
         for (key, width) in aggregation.keys.iter().zip(&widths) {
-            write!(out, " {:>width$}", key.title)?;
+            line += &format!(" {:>width$}", key.title);
         }
-        writeln!(out, " {:>8} {:>8} {:>8} {:>6} {:>5}", "Packets", "Bytes", "bps", "Bpp", "Flows")?;
+        line += &format!(" {:>8} {:>8} {:>8} {:>6} {:>5}", "Packets", "Bytes", "bps", "Bpp", "Flows");
+        painted(out, style, Paint::Title, line.as_bytes())?;
     }
     let mut times = TimeText::new(style.zone);
     let is_plain = style.is_plain;
@@ -67,11 +85,7 @@ fn write_table(
         for ((key, width), value) in aggregation.keys.iter().zip(&widths).zip(&group.key) {
             text.byte(b' ');
             let mark = text.mark();
-            match value {
-                Some(Value::Int(number)) if key.name == "protocol" => text.protocol(Some(*number), is_plain),
-                Some(value) => shown(text, value, key.column.table(), style.is_ipv6_full),
-                None => text.byte(b'-'),
-            }
+            shown_key(text, &mut times, (key, value.as_ref()), is_plain, style.is_ipv6_full);
             text.right(mark, *width);
         }
         for (count, width) in [(counters.packets, 8), (counters.bytes, 8), (counters.bps(), 8)] {
@@ -85,6 +99,53 @@ fn write_table(
         text.byte(b'\n');
     })?;
     write_if_empty(groups.len() as u64, style, out)
+}
+
+/// A part of the key for people.
+fn shown_key(
+    text: &mut Text<'_>,
+    times: &mut TimeText,
+    (key, value): (&Key, Option<&Value>),
+    is_plain: bool,
+    is_full: bool,
+) {
+    match value {
+        Some(Value::Int(micros)) if is_time(key) => times.table(Some(*micros), text),
+        Some(Value::Int(number)) if key.name == "protocol" => text.protocol(Some(*number), is_plain),
+        Some(value) => shown(text, value, key.column.table(), is_full),
+        None => text.byte(b'-'),
+    }
+}
+
+fn write_markdown(
+    out: &mut dyn Write,
+    style: &Style,
+    aggregation: &Aggregation,
+    groups: &[Group],
+) -> io::Result<()> {
+    let titles = aggregation.keys.iter().map(|key| (key.title.as_str(), true));
+    let counted = ["Packets", "Bytes", "bps", "Bpp", "Flows"].map(|title| (title, true));
+    markdown::write_header(
+        out,
+        [("Date first seen", false), ("Duration", true)].into_iter().chain(titles).chain(counted),
+    )?;
+    let mut times = TimeText::new(style.zone);
+    write_rows(out, groups, |text, group| {
+        let counters = &group.counters;
+        cell(text, |text| times.table(counters.first, text));
+        cell(text, |text| text.duration(counters.duration_ms(), style.is_plain));
+        for (key, value) in aggregation.keys.iter().zip(&group.key) {
+            let value = value.as_ref();
+            cell(text, |text| shown_key(text, &mut times, (key, value), style.is_plain, true));
+        }
+        for count in [counters.packets, counters.bytes, counters.bps()] {
+            cell(text, |text| text.scaled(count, style.is_plain, 0));
+        }
+        for count in [counters.bpp(), counters.flows] {
+            cell(text, |text| text.uint(count));
+        }
+        text.literal(ROW);
+    })
 }
 
 fn write_csv(

@@ -7,6 +7,7 @@ mod errors;
 mod extra;
 mod files;
 mod follow;
+mod formats;
 mod hostile;
 mod info;
 mod orders;
