@@ -144,6 +144,16 @@ pub(crate) struct Args {
     #[arg(short = 'o', long, value_name = "FORMAT", help_heading = "How to print")]
     pub(crate) output: Option<String>,
 
+    /// File with names for formats, `[formats]` and below it `short = "fmt:%ts %sap -> %dap"`
+    /// [default: $FLOWDUMP_CONFIG, else ~/.config/flowdump.toml, else /etc/flowcap/flowdump.toml]
+    #[arg(long, value_name = "FILE", help_heading = "How to print")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Colours in what is for people: auto, always or never [default: auto, where a terminal shows
+    /// it and NO_COLOR is not set]
+    #[arg(long, value_name = "WHEN", help_heading = "How to print")]
+    pub(crate) color: Option<String>,
+
     /// Packets and bytes as exported, not multiplied by sampling rates
     #[arg(long = "no-scale", help_heading = "How to print")]
     pub(crate) no_scale: bool,

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flow_common::limits::{
@@ -16,9 +16,10 @@ use crate::anonymize::Anonymizer;
 use crate::catalog::Source;
 use crate::cli::Args;
 use crate::columns::{Columns, Discovery};
+use crate::config::{self, Config};
 use crate::filter::{self, Predicate, Test};
 use crate::message::{Failure, NameError, reason};
-use crate::output::{Chosen, Format, Style};
+use crate::output::{self, Chosen, Format, Style};
 use crate::statistic::{Key, Ranking, Statistic};
 use crate::time_range::{self, TimeRange};
 use crate::{Env, Zone};
@@ -55,6 +56,7 @@ pub(crate) struct Request {
     pub(crate) has_progress: bool,
     /// Whether the summary is for a program, on stderr.
     pub(crate) has_json_summary: bool,
+    colour: Colour,
 }
 
 /// What is asked about the matching records.
@@ -81,7 +83,8 @@ impl Request {
     /// What `args` mean at the time and in the zone of `env`.
     pub(crate) fn new(args: Box<Args>, env: Env) -> Result<Self, Failure> {
         let env = if args.utc { Env { zone: Zone::Utc, ..env } } else { env };
-        let chosen = chosen(args.output.as_deref().unwrap_or("line"))?;
+        let chosen = chosen(args.output.as_deref().unwrap_or("line"), args.config.as_deref())?;
+        let colour = args.color.as_deref().map(colour).transpose()?.unwrap_or_default();
         let format = chosen.format;
         let is_scaled = !args.no_scale;
         let style = Style {
@@ -91,7 +94,7 @@ impl Request {
             is_ipv6_full: args.ipv6 || chosen.is_ipv6_full,
             is_plain: args.plain,
             is_quiet: args.quiet,
-            is_coloured: false,
+            is_coloured: colour == Colour::Always,
             zone: env.zone,
         };
         let text = filter_text(&args)?;
@@ -138,7 +141,14 @@ impl Request {
             since,
             has_progress: !args.no_progress,
             has_json_summary: is_json_summary(args.summary.as_deref())?,
+            colour,
         })
+    }
+
+    /// With colours where they are left to what shows the answer, which has them or not.
+    pub(crate) fn shown(mut self, has_colours: bool) -> Self {
+        self.style.is_coloured |= self.colour == Colour::Auto && has_colours;
+        self
     }
 }
 
@@ -306,9 +316,48 @@ fn question(
     Ok(Question::Statistics { statistics, top })
 }
 
-/// The format `-o` names.
-fn chosen(text: &str) -> Result<Chosen, Failure> {
-    Chosen::parse(text)?.ok_or_else(|| Chosen::unknown(text, std::iter::empty()))
+/// The format `-o` names: one of ours, else one of the configuration file.
+fn chosen(text: &str, config: Option<&Path>) -> Result<Chosen, Failure> {
+    let own = Chosen::parse(text)?;
+    if let Some(own) = own.clone().filter(|_| config.is_none() && !config::is_named_by_environment()) {
+        return Ok(own);
+    }
+    let Config { formats, name: file } = Config::load(config)?;
+    if let Some(name) = formats.keys().find(|name| output::words().any(|word| word == *name)) {
+        let message = format!("`{file}` calls a format `{name}`, which there is already");
+        return Err(Failure::usage_hint(message, "give it another name"));
+    }
+    if let Some(own) = own {
+        return Ok(own);
+    }
+    let full = || text.strip_suffix('6').and_then(|name| formats.get(name));
+    let found =
+        formats.get(text).map(|format| (format, false)).or_else(|| full().map(|format| (format, true)));
+    let Some((format, is_full)) = found else {
+        return Err(Chosen::unknown(text, formats.keys().map(String::as_str)));
+    };
+    let named = Chosen::parse(format)
+        .and_then(|chosen| chosen.ok_or_else(|| Chosen::unknown(format, std::iter::empty())));
+    let chosen = named.map_err(|failure| failure.of(&format!("format `{text}` of `{file}`")))?;
+    Ok(Chosen { is_ipv6_full: chosen.is_ipv6_full || is_full, ..chosen })
+}
+
+/// When there are colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Colour {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+fn colour(text: &str) -> Result<Colour, Failure> {
+    match text {
+        "auto" => Ok(Colour::Auto),
+        "always" => Ok(Colour::Always),
+        "never" => Ok(Colour::Never),
+        _ => Err(Failure::usage_hint(format!("unknown `--color {text}`"), "one of auto, always, never")),
+    }
 }
 
 fn anonymizer(args: &Args) -> Result<Option<Arc<Anonymizer>>, Failure> {

@@ -3,6 +3,7 @@
 
 mod anonymized;
 mod completeness;
+mod config;
 mod errors;
 mod extra;
 mod files;
