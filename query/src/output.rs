@@ -13,6 +13,8 @@ mod csv;
 mod csv_fast;
 mod csv_list;
 mod entries;
+#[cfg(test)]
+mod fields;
 mod format;
 mod geo;
 mod grouped;
