@@ -140,7 +140,7 @@ pub(crate) struct Args {
     #[arg(short = 'Z', long, help_heading = "What to answer")]
     pub(crate) check: bool,
 
-    /// How rows are printed; a 6 at the end shows IPv6 in full [default: line]
+    /// How rows are printed; a 6 at the end shows IPv6 in full [default: line, of -b and -B biline]
     #[arg(short = 'o', long, value_name = "FORMAT", help_heading = "How to print")]
     pub(crate) output: Option<String>,
 

@@ -83,7 +83,7 @@ impl Request {
     /// What `args` mean at the time and in the zone of `env`.
     pub(crate) fn new(args: Box<Args>, env: Env) -> Result<Self, Failure> {
         let env = if args.utc { Env { zone: Zone::Utc, ..env } } else { env };
-        let chosen = chosen(args.output.as_deref().unwrap_or("line"), args.config.as_deref())?;
+        let chosen = chosen(args.output.as_deref().unwrap_or(default_format(&args)), args.config.as_deref())?;
         let colour = args.color.as_deref().map(colour).transpose()?.unwrap_or_default();
         let format = chosen.format;
         let is_scaled = !args.no_scale;
@@ -314,6 +314,11 @@ fn question(
         return Err(Failure::usage_hint(message, "ask for it alone and with one order, or use `-o ndjson`"));
     }
     Ok(Question::Statistics { statistics, top })
+}
+
+/// The format where `-o` names none.
+fn default_format(args: &Args) -> &'static str {
+    if args.bidirectional || args.guess_direction { "biline" } else { "line" }
 }
 
 /// The format `-o` names: one of ours, else one of the configuration file.

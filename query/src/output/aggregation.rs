@@ -11,7 +11,8 @@ use super::statistics::{bare, json_value, shown, write_rows};
 use super::text::{ADDRESS_WIDTH, ADDRESS_WIDTH_FULL, Text, TimeText};
 use super::{Format, Style, arrow_tables, grouped, write_if_empty};
 use crate::aggregate::{Group, Value};
-use crate::aggregation::{Aggregation, Directions, Key};
+use crate::aggregation::{Aggregation, Key};
+use crate::flow::Counters;
 
 /// Writes the groups.
 pub(crate) fn write_groups(
@@ -27,7 +28,7 @@ pub(crate) fn write_groups(
         Format::Arrow if !style.is_own => arrow_tables::write_groups(out, aggregation, groups),
         Format::Markdown if !style.is_own => write_markdown(out, style, aggregation, groups),
         // Flows of one 5-tuple look like flows; other groups have columns of their own.
-        Format::Text if !style.is_own && !is_five_tuple(aggregation) => {
+        Format::Text if !style.is_own && !aggregation.is_of_flows() => {
             write_table(out, style, aggregation, groups)
         }
         Format::Raw => write_table(out, style, aggregation, groups),
@@ -38,10 +39,6 @@ pub(crate) fn write_groups(
         | Format::NfNdjson
         | Format::Arrow => grouped::write_groups(out, style, aggregation, groups),
     }
-}
-
-fn is_five_tuple(aggregation: &Aggregation) -> bool {
-    Aggregation::five_tuple(None, Directions::Apart).is_ok_and(|flows| flows.keys == aggregation.keys)
 }
 
 /// Characters of a key's column.
@@ -125,10 +122,10 @@ fn write_markdown(
 ) -> io::Result<()> {
     let titles = aggregation.keys.iter().map(|key| (key.title.as_str(), true));
     let counted = ["Packets", "Bytes", "bps", "Bpp", "Flows"].map(|title| (title, true));
-    markdown::write_header(
-        out,
-        [("Date first seen", false), ("Duration", true)].into_iter().chain(titles).chain(counted),
-    )?;
+    let answered = ["Out Pkt", "Out Byte"].map(|title| (title, true));
+    let front = [("Date first seen", false), ("Duration", true)].into_iter();
+    let answered = answered.into_iter().filter(|_| aggregation.has_out());
+    markdown::write_header(out, front.chain(titles).chain(counted).chain(answered))?;
     let mut times = TimeText::new(style.zone);
     write_rows(out, groups, |text, group| {
         let counters = &group.counters;
@@ -144,6 +141,9 @@ fn write_markdown(
         for count in [counters.bpp(), counters.flows] {
             cell(text, |text| text.uint(count));
         }
+        for count in answers(aggregation, counters) {
+            cell(text, |text| text.scaled(count, style.is_plain, 0));
+        }
         text.literal(ROW);
     })
 }
@@ -158,7 +158,8 @@ fn write_csv(
     for key in &aggregation.keys {
         write!(out, ",{}", key.name)?;
     }
-    writeln!(out, ",packets,bytes,bps,bpp,flows")?;
+    write!(out, ",packets,bytes,bps,bpp,flows")?;
+    writeln!(out, "{}", if aggregation.has_out() { ",out_packets,out_bytes" } else { "" })?;
     let mut times = TimeText::new(style.zone);
     write_rows(out, groups, |text, group| {
         let counters = &group.counters;
@@ -175,12 +176,18 @@ fn write_csv(
                 None => {}
             }
         }
-        for count in [counters.packets, counters.bytes, counters.bps(), counters.bpp(), counters.flows] {
+        let counts = [counters.packets, counters.bytes, counters.bps(), counters.bpp(), counters.flows];
+        for count in counts.into_iter().chain(answers(aggregation, counters)) {
             text.byte(b',');
             text.uint(count);
         }
         text.byte(b'\n');
     })
+}
+
+/// Packets and bytes of the other direction, where flows are joined with their answers.
+fn answers(aggregation: &Aggregation, counters: &Counters) -> impl Iterator<Item = u64> {
+    [counters.out_packets, counters.out_bytes].into_iter().filter(|_| aggregation.has_out())
 }
 
 fn is_time(key: &Key) -> bool {
@@ -198,6 +205,8 @@ fn write_json(
     let time_labels = ["first", "last"].map(|name| list.key(name));
     let duration = list.key("duration");
     let counts = ["flows", "packets", "bytes", "pps", "bps", "bpp"].map(|name| list.key(name));
+    let out_labels = ["out_packets", "out_bytes"].map(|name| list.key(name));
+    let detail_labels = ["tcp_flags", "src_tos"].map(|name| list.key(name));
     let mut times = TimeText::new(style.zone);
     out.write_all(list.open().as_bytes())?;
     let mut is_first = true;
@@ -232,6 +241,17 @@ fn write_json(
         for (label, value) in counts.iter().zip(values) {
             text.label(label);
             text.uint(value);
+        }
+        for (label, value) in out_labels.iter().zip(answers(aggregation, counters)) {
+            text.label(label);
+            text.uint(value);
+        }
+        // Kept of flows of one 5-tuple; a part of the key has its key already.
+        for (label, value) in detail_labels.iter().zip([group.tcp_flags, group.src_tos]) {
+            if let Some(value) = value.filter(|_| aggregation.is_of_flows()) {
+                text.label(label);
+                text.int(value);
+            }
         }
         list.end_object(object, text);
     })?;

@@ -87,7 +87,15 @@ pub(super) fn write_groups(
     sheet.counts("flows", counters.clone().map(|counters| counters.flows));
     sheet.counts("packets", counters.clone().map(|counters| counters.packets));
     sheet.counts("bytes", counters.clone().map(|counters| counters.bytes));
-    sheet.rates(counters);
+    sheet.rates(counters.clone());
+    if aggregation.has_out() {
+        sheet.counts("out_packets", counters.clone().map(|counters| counters.out_packets));
+        sheet.counts("out_bytes", counters.map(|counters| counters.out_bytes));
+    }
+    if aggregation.is_of_flows() {
+        sheet.ints("tcp_flags", groups.iter().map(|group| group.tcp_flags));
+        sheet.ints("src_tos", groups.iter().map(|group| group.src_tos));
+    }
     sheet.write(out)
 }
 

@@ -37,6 +37,11 @@ pub(super) fn write_groups(
             batch.set(key.column, column(kind, cells));
         }
         set_details(&mut batch, groups.iter().map(|group| (group.tcp_flags, group.src_tos)));
+        if aggregation.has_out() {
+            let counters = groups.iter().map(|group| &group.counters);
+            set_ints(&mut batch, ColumnId::OutPackets, counters.clone().map(|one| count(one.out_packets)));
+            set_ints(&mut batch, ColumnId::OutBytes, counters.map(|one| count(one.out_bytes)));
+        }
         batch
     })
 }
@@ -84,13 +89,16 @@ fn batch<'a>(
     extra: &Arc<[FileColumn]>,
 ) -> Batch {
     let mut batch = Batch::new(rows, extra);
-    let count = |value: u64| Some(i64::try_from(value).unwrap_or(i64::MAX));
     set_ints(&mut batch, ColumnId::FlowStart, counters.clone().map(|counters| counters.first));
     set_ints(&mut batch, ColumnId::FlowEnd, counters.clone().map(|counters| counters.last));
     set_ints(&mut batch, ColumnId::Packets, counters.clone().map(|counters| count(counters.packets)));
     set_ints(&mut batch, ColumnId::Bytes, counters.clone().map(|counters| count(counters.bytes)));
     set_ints(&mut batch, ColumnId::FlowCount, counters.map(|counters| count(counters.flows)));
     batch
+}
+
+fn count(value: u64) -> Option<i64> {
+    Some(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 fn set_details(batch: &mut Batch, details: impl Iterator<Item = (Option<i64>, Option<i64>)> + Clone) {

@@ -184,6 +184,19 @@ fn groups() {
     );
 }
 
+#[test]
+fn flows_with_their_answers() {
+    let [_, there, back, _, _, udp, _, _] = sample().try_into().unwrap();
+    let bench = Bench::of(&[there, back, udp]);
+    assert_snapshot!("answers_default", bench.query(&["-b"]));
+    let formats =
+        ["line", "bilong", "csv", "ndjson", "nfndjson", "md", "csv:%sa,%da,%ipkt,%opkt,%ibyt,%obyt,%flg"];
+    assert_snapshot!("answers", in_formats(&bench, &formats, &["-q", "-B"]));
+    let batches = arrow(&bench, &["arrow", "-b", "-O", "bytes"]);
+    assert_eq!(ints(&batches, "out_bytes"), [Some(0), Some(1_834_567)]);
+    assert_eq!(ints(&batches, "tcp_flags"), [None, Some(0x1b)]);
+}
+
 /// Whatever comes from the wire, a terminal obeys nothing of it.
 #[test]
 fn nothing_a_terminal_obeys_gets_out() {
