@@ -63,14 +63,25 @@ impl Aggregation {
         Ok(Self { keys: keys.into(), orders: orders(order)?, directions })
     }
 
+    /// Whether the key is that of `-a`: groups are flows of one 5-tuple, and look like flows.
+    pub(crate) fn is_of_flows(&self) -> bool {
+        self.keys.len() == FIVE_TUPLE.len()
+            && self.keys.iter().zip(FIVE_TUPLE).all(|(key, id)| *key == of_column(id, Mask::WHOLE))
+    }
+
+    /// Whether groups have counters of both directions.
+    pub(crate) fn has_out(&self) -> bool {
+        self.directions != Directions::Apart
+    }
+
     pub(crate) fn grouping(&self) -> Grouping {
         Grouping {
             parts: self.keys.iter().map(|key| key.part).collect(),
             other_side: None,
             has_null: true,
             counts_events: false,
-            has_details: self.directions != Directions::Apart,
-            has_out: self.directions != Directions::Apart,
+            has_details: self.is_of_flows(),
+            has_out: self.has_out(),
             rankings: self.orders.iter().take(1).copied().collect(),
             ties: self.orders.iter().skip(1).copied().collect(),
         }

@@ -12,9 +12,8 @@ use flow_common::usage::in_our_words;
 use crate::import;
 use crate::live::Asked;
 use crate::message::Failure;
-use crate::output::Format;
 use crate::request::PARQUET;
-use crate::{filter, replay, statistic, verify};
+use crate::{filter, output, replay, statistic, verify};
 
 /// Lists, filters and sums up the flow records flowcapd wrote.
 #[derive(Debug, Parser)]
@@ -163,7 +162,7 @@ pub(crate) struct Args {
     #[arg(short = 'Z', long, help_heading = "What to answer")]
     pub(crate) check: bool,
 
-    /// How rows are printed; a 6 at the end shows IPv6 in full [default: line]
+    /// How rows are printed; a 6 at the end shows IPv6 in full [default: line, of -b and -B biline]
     #[arg(short = 'o', long, value_name = "FORMAT", help_heading = "How to print")]
     pub(crate) output: Option<String>,
 
@@ -180,6 +179,15 @@ pub(crate) struct Args {
     /// With -w: replace the file if it is there
     #[arg(long, requires = "write", help_heading = "How to print")]
     pub(crate) force: bool,
+    /// File with names for formats, `[formats]` and below it `short = "fmt:%ts %sap -> %dap"`
+    /// [default: $FLOWDUMP_CONFIG, else ~/.config/flowdump.toml, else /etc/flowcap/flowdump.toml]
+    #[arg(long, value_name = "FILE", help_heading = "How to print")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Colours in what is for people: auto, always or never [default: auto, where a terminal shows
+    /// it and NO_COLOR is not set]
+    #[arg(long, value_name = "WHEN", help_heading = "How to print")]
+    pub(crate) color: Option<String>,
 
     /// Packets and bytes as exported, not multiplied by sampling rates
     #[arg(long = "no-scale", help_heading = "How to print")]
@@ -347,7 +355,7 @@ fn after_help() -> String {
     let mut nouns: Vec<String> = filter::nouns().iter().map(|noun| noun.words.join(" ")).collect();
     nouns.extend(["port", "ip", "net", "if", "as"].map(str::to_owned));
     nouns.sort();
-    let formats: Vec<_> = Format::ALL.into_iter().map(Format::word).chain([PARQUET]).collect();
+    let formats: Vec<_> = output::words().chain([PARQUET]).collect();
     let orders: Vec<_> = statistic::order_words().collect();
     format!(
         "\
@@ -366,7 +374,7 @@ Examples:
   flowdump verify flows                       whether all files are sound
   flowdump replay -H 192.0.2.9 -p 2055        flows to a collector; `flowdump replay --help`
 
-Formats of -o, or `fmt:` and text with tags such as `fmt:%ts %sap -> %dap %byt %inam %nbnam`:
+Formats of -o; tags such as `fmt:%ts %sap -> %dap %byt %inam` or `csv:%ts,%sa,%byt` follow a colon:
 {}
 Words of -s, then orders ({}):
 {}

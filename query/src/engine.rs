@@ -192,8 +192,8 @@ fn wants(request: &Request) -> Wants {
             let columns: BTreeSet<ColumnRef> = columns.into_iter().map(ColumnRef::from).collect();
             Wants {
                 columns,
-                has_extra: output::has_extra(style.format),
-                has_fallback_time: output::has_fallback_time(style.format),
+                has_extra: output::has_extra(style),
+                has_fallback_time: output::has_fallback_time(style),
                 has_names: output::has_names(style),
             }
         }

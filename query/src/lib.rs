@@ -9,6 +9,7 @@
 //!
 //! - `cli`: what can be typed; `request`: what it means, complete and checked
 //! - `filter`: text → tokens → syntax tree → predicate → bitmaps over batches
+//! - `config`: the file that names formats
 //! - `time_range`, `zone`: windows and wall time; "now" and the zone are arguments
 //! - `columns`: the columns a question may name, also those an operator defined
 //! - `catalog`: which files; `scan`: their row groups, pruned, as `batch`es of matching rows
@@ -37,6 +38,7 @@ mod catalog;
 mod cli;
 mod columns;
 mod completeness;
+mod config;
 mod counts;
 mod directions;
 mod engine;
@@ -93,24 +95,26 @@ pub fn run(
     env: Env,
 ) -> u8 {
     let clock = Running { now: env.now, started: Instant::now() };
-    run_by(&clock, args, stdout, stderr, env)
+    run_by(&clock, args, stdout, stderr, env, false)
 }
 
-/// As [`run`], with the clock that tells how late it is while rows are followed.
+/// As [`run`], with the clock that tells how late it is while rows are followed;
+/// `has_colours` where `stdout` is shown by a terminal whose user wants them.
 pub fn run_by(
     clock: &dyn Clock,
     args: impl IntoIterator<Item = OsString>,
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
     env: Env,
+    has_colours: bool,
 ) -> u8 {
     let outcome = match cli::parse(args) {
-        Ok(cli::Parsed::Args(args)) => {
-            request::Request::new(args, env).and_then(|request| match request.since {
+        Ok(cli::Parsed::Args(args)) => request::Request::new(args, env)
+            .map(|request| request.shown(has_colours))
+            .and_then(|request| match request.since {
                 Some(since) => live::follow(&request, since, stdout, stderr, clock),
                 None => engine::answer(&request, stdout, stderr),
-            })
-        }
+            }),
         Ok(cli::Parsed::Top(args)) => live::top(*args, env, clock, stderr),
         Ok(cli::Parsed::Import(asked)) => import::import(*asked, stdout, stderr),
         Ok(cli::Parsed::Verify(asked)) => verify::verify(&asked, env, stdout, stderr),

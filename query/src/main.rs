@@ -1,7 +1,7 @@
 //! `flowdump`: see the library. Only the clock and the streams are opened here.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
@@ -24,7 +24,15 @@ fn main() -> ExitCode {
     flow_query::end_on_signals();
     let env = Env { now: SystemClock.now(), zone: Zone::Local };
     let (mut stdout, mut stderr) = (stdout(), std::io::stderr());
-    ExitCode::from(flow_query::run_by(&SystemClock, std::env::args_os(), &mut *stdout, &mut stderr, env))
+    let args = std::env::args_os();
+    ExitCode::from(flow_query::run_by(&SystemClock, args, &mut *stdout, &mut stderr, env, has_colours()))
+}
+
+/// Whether a terminal shows standard output, and its user does not mind (no-color.org).
+fn has_colours() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
 }
 
 /// Standard output without a buffer that looks for line ends: text comes in large

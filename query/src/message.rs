@@ -48,6 +48,14 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
+    /// The same of a question that `what` is about.
+    pub(crate) fn of(self, what: &str) -> Self {
+        match self {
+            Self::Usage { message, hint } => Self::Usage { message: format!("{what}: {message}"), hint },
+            other => other,
+        }
+    }
+
     /// A usage error without a hint.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::Usage { message: message.into(), hint: None }

@@ -16,8 +16,6 @@ use crate::batch::{Batch, Cells};
 pub(crate) struct NameColumn {
     /// Key in JSON.
     pub(crate) name: &'static str,
-    /// Output tag without `%`; nfdump's where it has one.
-    pub(crate) tag: &'static str,
     /// Key in `raw`.
     pub(crate) raw: &'static str,
     pub(crate) kind: NameKind,
@@ -27,44 +25,28 @@ pub(crate) struct NameColumn {
 
 /// Every name that can be joined.
 pub(crate) static NAME_COLUMNS: [NameColumn; 6] = [
-    NameColumn {
-        name: "in_if_name",
-        tag: "inam",
-        raw: "in ifname",
-        kind: NameKind::Interface,
-        number: ColumnId::InIf,
-    },
-    NameColumn {
-        name: "out_if_name",
-        tag: "onam",
-        raw: "out ifname",
-        kind: NameKind::Interface,
-        number: ColumnId::OutIf,
-    },
+    NameColumn { name: "in_if_name", raw: "in ifname", kind: NameKind::Interface, number: ColumnId::InIf },
+    NameColumn { name: "out_if_name", raw: "out ifname", kind: NameKind::Interface, number: ColumnId::OutIf },
     NameColumn {
         name: "ingress_vrf_name",
-        tag: "ivrfnam",
         raw: "in VRF name",
         kind: NameKind::Vrf,
         number: ColumnId::IngressVrf,
     },
     NameColumn {
         name: "egress_vrf_name",
-        tag: "evrfnam",
         raw: "out VRF name",
         kind: NameKind::Vrf,
         number: ColumnId::EgressVrf,
     },
     NameColumn {
         name: "application_name",
-        tag: "nbnam",
         raw: "app name",
         kind: NameKind::Application,
         number: ColumnId::ApplicationId,
     },
     NameColumn {
         name: "sampler_name",
-        tag: "smpnam",
         raw: "sampler name",
         kind: NameKind::Sampler,
         number: ColumnId::Other,

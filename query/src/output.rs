@@ -6,18 +6,35 @@
 //! each thread has its own; one thread joins their texts in order.
 
 mod aggregation;
+mod arrow;
+mod arrow_tables;
 mod cell;
 mod csv;
 mod csv_fast;
-mod custom;
+mod csv_list;
 mod entries;
+#[cfg(test)]
+mod fields;
+mod format;
+mod geo;
+mod grouped;
 mod info;
 mod json;
+mod layout;
+mod lines;
+mod markdown;
+mod meaning;
+mod nf_tables;
+mod nfjson;
+mod numbered;
+mod paint;
 mod raw;
+mod shown;
 mod statistics;
 mod summary;
-mod table;
+mod tag;
 mod text;
+mod value;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -26,115 +43,33 @@ use std::sync::Arc;
 use flow_common::column::{COLUMNS, ColumnId};
 
 pub(crate) use aggregation::write_groups;
-pub(crate) use custom::Layout;
+pub(crate) use format::{Chosen, Format, words};
 pub(crate) use info::{Info, write_info};
+pub(crate) use layout::Layout;
 pub(crate) use statistics::{shown_text, write_tables};
 pub(crate) use summary::{RatesText, Summary, summary_json, write_summary};
 
 use crate::Zone;
 use crate::batch::Batch;
 use crate::columns::Columns;
-use crate::flow::{COUNTER_COLUMNS, KEY_COLUMNS, TIME_COLUMNS};
 use crate::names::Names;
-
-/// How a row looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// One line a flow.
-    Line,
-    /// With TCP flags and type of service.
-    Long,
-    /// With rates too.
-    Extended,
-    /// Everything, one column a line.
-    Raw,
-    Csv,
-    /// nfdump's columns, numbers only.
-    CsvFast,
-    /// One array of objects.
-    Json,
-    /// One object a line.
-    Ndjson,
-    /// No rows, only the summary.
-    Null,
-    /// Tags the user picked: `fmt:%ts %sa`.
-    Custom,
-}
-
-/// What is to be known of a format.
-struct FormatLine {
-    format: Format,
-    /// The word after `-o`.
-    word: &'static str,
-    /// It prints columns beyond the table.
-    has_extra: bool,
-    /// A summary may follow without breaking it.
-    has_summary: bool,
-    rows: fn(&Style, &Columns) -> Box<dyn RowFormat>,
-}
-
-const fn line(
-    format: Format,
-    word: &'static str,
-    (has_extra, has_summary): (bool, bool),
-    rows: fn(&Style, &Columns) -> Box<dyn RowFormat>,
-) -> FormatLine {
-    FormatLine { format, word, has_extra, has_summary, rows }
-}
-
-/// THE table of formats, in the order of [`Format`].
-static FORMATS: [FormatLine; 10] = [
-    line(Format::Line, "line", (false, true), |style, _| Box::new(table::Table::new(style))),
-    line(Format::Long, "long", (false, true), |style, _| Box::new(table::Table::new(style))),
-    line(Format::Extended, "extended", (false, true), |style, _| Box::new(table::Table::new(style))),
-    line(Format::Raw, "raw", (true, false), |style, _| Box::new(raw::Raw::new(style))),
-    line(Format::Csv, "csv", (true, false), |style, columns| Box::new(csv::Csv::new(style, columns))),
-    line(Format::CsvFast, "csv-fast", (false, false), |_, _| Box::new(csv_fast::CsvFast)),
-    line(Format::Json, "json", (true, false), |style, _| Box::new(json::Json::new(style))),
-    line(Format::Ndjson, "ndjson", (true, false), |style, _| Box::new(json::Json::new(style))),
-    line(Format::Null, "null", (false, true), |_, _| Box::new(Null)),
-    line(Format::Custom, "fmt:", (false, true), |style, _| Box::new(custom::Custom::new(style))),
-];
-
-impl Format {
-    /// Every format that is one word, in the order of the help: all but the last.
-    pub(crate) const ALL: [Self; FORMATS.len() - 1] = {
-        let mut all = [Self::Null; FORMATS.len() - 1];
-        let mut index = 0;
-        while index < all.len() {
-            all[index] = FORMATS[index].format;
-            index += 1;
-        }
-        all
-    };
-
-    fn line(self) -> &'static FormatLine {
-        &FORMATS[self as usize]
-    }
-
-    /// Whether statistics are a table of CSV.
-    pub(crate) fn is_csv(self) -> bool {
-        matches!(self, Self::Csv | Self::CsvFast)
-    }
-
-    /// The word after `-o`.
-    pub(crate) fn word(self) -> &'static str {
-        self.line().word
-    }
-}
 
 /// How an answer is printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Style {
     pub(crate) format: Format,
-    /// What `fmt:` prints.
+    /// What a format of tags prints.
     pub(crate) layout: Arc<Layout>,
+    /// The tags are the user's own.
+    pub(crate) is_own: bool,
     /// IPv6 addresses are not abbreviated.
     pub(crate) is_ipv6_full: bool,
     /// Numbers are not scaled.
     pub(crate) is_plain: bool,
     /// No header, no summary.
     pub(crate) is_quiet: bool,
+    /// A terminal shows it, in colours.
+    pub(crate) is_coloured: bool,
     pub(crate) zone: Zone,
 }
 
@@ -180,42 +115,42 @@ pub(crate) trait RowFormatter: Send {
 
 /// The rows of a style.
 pub(crate) fn row_format(style: &Style, columns: &Columns) -> Box<dyn RowFormat> {
-    (style.format.line().rows)(style, columns)
+    style.format.rows(style, columns)
 }
 
-/// Whether a format prints the columns beyond the table.
-pub(crate) fn has_extra(format: Format) -> bool {
-    format.line().has_extra
+/// Whether a style prints the columns beyond the table.
+pub(crate) fn has_extra(style: &Style) -> bool {
+    style.format.has_extra(style.is_own)
 }
 
-/// Whether a format prints when a flow was received only where it tells no time.
-pub(crate) fn has_fallback_time(format: Format) -> bool {
-    matches!(
-        format,
-        Format::Line | Format::Long | Format::Extended | Format::Csv | Format::CsvFast | Format::Null
-    )
+/// Whether a style prints when a flow was received only where it tells no time.
+pub(crate) fn has_fallback_time(style: &Style) -> bool {
+    match style.format {
+        Format::Csv | Format::CsvFast | Format::Null => true,
+        Format::Text | Format::CsvList | Format::Markdown => style.layout.has_fallback_time(),
+        Format::Raw | Format::Json | Format::Ndjson | Format::NfJson | Format::NfNdjson | Format::Arrow => {
+            false
+        }
+    }
 }
 
-/// Columns of the table a format prints.
+/// Columns of the table a style prints.
 pub(crate) fn columns(style: &Style) -> BTreeSet<ColumnId> {
-    let format = style.format;
-    match format {
+    let all = || COLUMNS.iter().map(|column| column.id).collect();
+    match style.format {
         Format::Null => BTreeSet::new(),
-        Format::Custom => style.layout.columns(),
-        Format::Raw | Format::Json | Format::Ndjson => COLUMNS.iter().map(|column| column.id).collect(),
+        Format::Text | Format::CsvList | Format::Markdown => style.layout.columns(),
+        Format::Arrow if style.is_own => style.layout.columns(),
+        Format::Raw | Format::Json | Format::Ndjson | Format::Arrow => all(),
+        Format::NfJson | Format::NfNdjson => nfjson::columns().collect(),
         Format::Csv => csv::COLUMNS.into_iter().collect(),
         Format::CsvFast => csv_fast::columns().collect(),
-        Format::Line | Format::Long | Format::Extended => {
-            let tail = [ColumnId::TcpFlags, ColumnId::SrcTos];
-            let tail = tail.into_iter().filter(|_| format != Format::Line);
-            TIME_COLUMNS.into_iter().chain(KEY_COLUMNS).chain(COUNTER_COLUMNS).chain(tail).collect()
-        }
     }
 }
 
 /// Whether a summary follows: not where it would break the format.
 pub(crate) fn has_summary(style: &Style) -> bool {
-    style.format.line().has_summary && !style.is_quiet
+    matches!(style.format, Format::Text | Format::Null) && !style.is_quiet
 }
 
 /// Says that there are no rows, where a person looks at them.
@@ -227,8 +162,8 @@ fn write_if_empty(rows: u64, style: &Style, out: &mut dyn Write) -> io::Result<(
 pub(crate) fn has_names(style: &Style) -> bool {
     match style.format {
         Format::Raw | Format::Json | Format::Ndjson => true,
-        Format::Custom => style.layout.has_names(),
-        Format::Line | Format::Long | Format::Extended | Format::Csv | Format::CsvFast | Format::Null => {
+        Format::Text | Format::CsvList | Format::Markdown => style.layout.has_names(),
+        Format::Csv | Format::CsvFast | Format::NfJson | Format::NfNdjson | Format::Arrow | Format::Null => {
             false
         }
     }
@@ -245,17 +180,4 @@ impl RowFormat for Null {
 
 impl RowFormatter for Null {
     fn rows(&mut self, _: &Batch, _: &mut Vec<u8>) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_of_formats_is_in_their_order() {
-        for (index, line) in FORMATS.iter().enumerate() {
-            assert_eq!(line.format as usize, index, "{}", line.word);
-            assert_eq!(line.word.ends_with(':'), index == Format::ALL.len(), "{}", line.word);
-        }
-    }
 }

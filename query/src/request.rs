@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flow_common::limits::{
@@ -17,9 +17,10 @@ use crate::anonymize::Anonymizer;
 use crate::catalog::Source;
 use crate::cli::Args;
 use crate::columns::{Columns, Discovery};
+use crate::config::{self, Config};
 use crate::filter::{self, Predicate, Test};
-use crate::message::{Failure, NameError, nearest, reason};
-use crate::output::{Format, Layout, Style};
+use crate::message::{Failure, NameError, reason};
+use crate::output::{self, Chosen, Format, Style};
 use crate::statistic::{Key, Ranking, Statistic};
 use crate::time_range::{self, TimeRange};
 use crate::write::Target;
@@ -59,6 +60,7 @@ pub(crate) struct Request {
     pub(crate) has_progress: bool,
     /// Whether the summary is for a program, on stderr.
     pub(crate) has_json_summary: bool,
+    colour: Colour,
 }
 
 /// What is asked about the matching records.
@@ -93,19 +95,19 @@ impl Request {
     pub(crate) fn new(args: Box<Args>, env: Env) -> Result<Self, Failure> {
         let env = if args.utc { Env { zone: Zone::Utc, ..env } } else { env };
         let write = write_target(&args)?;
-        let output = args.output.as_deref().filter(|_| write.is_none()).unwrap_or("line");
-        let layout = output.strip_prefix("fmt:").map(layout).transpose()?;
-        let (format, is_full) = match layout {
-            Some(_) => (Format::Custom, false),
-            None => format(output)?,
-        };
+        let output = args.output.as_deref().filter(|_| write.is_none());
+        let chosen = chosen(output.unwrap_or(default_format(&args)), args.config.as_deref())?;
+        let colour = args.color.as_deref().map(colour).transpose()?.unwrap_or_default();
+        let format = chosen.format;
         let is_scaled = !args.no_scale;
         let style = Style {
             format,
-            layout: Arc::new(layout.unwrap_or_default()),
-            is_ipv6_full: args.ipv6 || is_full,
+            layout: Arc::new(chosen.layout),
+            is_own: chosen.is_own,
+            is_ipv6_full: args.ipv6 || chosen.is_ipv6_full,
             is_plain: args.plain,
             is_quiet: args.quiet,
+            is_coloured: colour == Colour::Always,
             zone: env.zone,
         };
         let text = filter_text(&args)?;
@@ -126,7 +128,7 @@ impl Request {
         let limit = args.count.as_deref().map(|text| number("-c", text)).transpose()?;
         let question = question(&args, &text, (statistics, aggregation), format)?;
         let is_rows = matches!(question, Question::Rows | Question::Sorted { .. });
-        if is_rows && (format == Format::Csv || write.is_some()) {
+        if is_rows && (format.has_extra_in_header() || write.is_some()) {
             // The header comes before the first file.
             discovery.all(&mut columns);
         }
@@ -154,7 +156,14 @@ impl Request {
             since,
             has_progress: !args.no_progress,
             has_json_summary: is_json_summary(args.summary.as_deref())?,
+            colour,
         })
+    }
+
+    /// With colours where they are left to what shows the answer, which has them or not.
+    pub(crate) fn shown(mut self, has_colours: bool) -> Self {
+        self.style.is_coloured |= self.colour == Colour::Auto && has_colours;
+        self
     }
 }
 
@@ -347,33 +356,53 @@ fn question(
     Ok(Question::Statistics { statistics, top })
 }
 
-/// What stands behind `fmt:`.
-fn layout(text: &str) -> Result<Layout, Failure> {
-    Layout::parse(text).map_err(|(tag, likely)| {
-        let hint = match likely {
-            Some(likely) => format!("did you mean `{likely}`?"),
-            None => "for example `-o 'fmt:%ts %sap -> %dap %pkt %byt %inam'`".to_owned(),
-        };
-        Failure::usage_hint(format!("unknown tag `{tag}` in `fmt:`"), hint)
-    })
+/// The format where `-o` names none.
+fn default_format(args: &Args) -> &'static str {
+    if args.bidirectional || args.guess_direction { "biline" } else { "line" }
 }
 
-/// The format a word names, and whether it ends in the 6 that shows IPv6 in full.
-fn format(word: &str) -> Result<(Format, bool), Failure> {
-    let known = |word: &str| Format::ALL.into_iter().find(|format| format.word() == word);
-    let stem = word.strip_suffix('6');
-    if let Some(format) = known(word) {
-        return Ok((format, false));
+/// The format `-o` names: one of ours, else one of the configuration file.
+fn chosen(text: &str, config: Option<&Path>) -> Result<Chosen, Failure> {
+    let own = Chosen::parse(text)?;
+    if let Some(own) = own.clone().filter(|_| config.is_none() && !config::is_named_by_environment()) {
+        return Ok(own);
     }
-    if let Some(format) = stem.and_then(known) {
-        return Ok((format, true));
+    let Config { formats, name: file } = Config::load(config)?;
+    if let Some(name) = formats.keys().find(|name| output::words().any(|word| word == *name)) {
+        let message = format!("`{file}` calls a format `{name}`, which there is already");
+        return Err(Failure::usage_hint(message, "give it another name"));
     }
-    let words = Format::ALL.into_iter().map(Format::word).chain([PARQUET]);
-    let hint = match nearest(&word.to_ascii_lowercase(), words.clone()) {
-        Some(meant) => format!("did you mean `-o {meant}`?"),
-        None => format!("one of {}", words.collect::<Vec<_>>().join(", ")),
+    if let Some(own) = own {
+        return Ok(own);
+    }
+    let full = || text.strip_suffix('6').and_then(|name| formats.get(name));
+    let found =
+        formats.get(text).map(|format| (format, false)).or_else(|| full().map(|format| (format, true)));
+    let Some((format, is_full)) = found else {
+        return Err(Chosen::unknown(text, formats.keys().map(String::as_str).chain([PARQUET])));
     };
-    Err(Failure::usage_hint(format!("unknown output format `{word}`"), hint))
+    let named = Chosen::parse(format)
+        .and_then(|chosen| chosen.ok_or_else(|| Chosen::unknown(format, std::iter::empty())));
+    let chosen = named.map_err(|failure| failure.of(&format!("format `{text}` of `{file}`")))?;
+    Ok(Chosen { is_ipv6_full: chosen.is_ipv6_full || is_full, ..chosen })
+}
+
+/// When there are colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Colour {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+fn colour(text: &str) -> Result<Colour, Failure> {
+    match text {
+        "auto" => Ok(Colour::Auto),
+        "always" => Ok(Colour::Always),
+        "never" => Ok(Colour::Never),
+        _ => Err(Failure::usage_hint(format!("unknown `--color {text}`"), "one of auto, always, never")),
+    }
 }
 
 fn anonymizer(args: &Args) -> Result<Option<Arc<Anonymizer>>, Failure> {

@@ -32,7 +32,7 @@ pub(crate) fn follow(
     let root = root(&request.source)?;
     let ask = Ask {
         columns: rows_columns(request),
-        has_extra: output::has_extra(request.style.format),
+        has_extra: output::has_extra(&request.style),
         has_names: output::has_names(&request.style),
         predicate: request.predicate.clone(),
         is_scaled: request.is_scaled,

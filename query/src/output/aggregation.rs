@@ -5,11 +5,14 @@ use std::io::{self, Write};
 use flow_common::column::Kind;
 
 use super::json::JsonList;
+use super::markdown::{self, ROW, cell};
+use super::paint::{Paint, painted};
 use super::statistics::{bare, json_value, shown, write_rows};
 use super::text::{ADDRESS_WIDTH, ADDRESS_WIDTH_FULL, Text, TimeText};
-use super::{Format, Style, write_if_empty};
+use super::{Format, Style, arrow_tables, grouped, write_if_empty};
 use crate::aggregate::{Group, Value};
 use crate::aggregation::{Aggregation, Key};
+use crate::flow::Counters;
 
 /// Writes the groups.
 pub(crate) fn write_groups(
@@ -22,9 +25,19 @@ pub(crate) fn write_groups(
         Format::Null => Ok(()),
         Format::Csv | Format::CsvFast => write_csv(out, style, aggregation, groups),
         Format::Json | Format::Ndjson => write_json(out, style, aggregation, groups),
-        Format::Line | Format::Long | Format::Extended | Format::Raw | Format::Custom => {
+        Format::Arrow if !style.is_own => arrow_tables::write_groups(out, aggregation, groups),
+        Format::Markdown if !style.is_own => write_markdown(out, style, aggregation, groups),
+        // Flows of one 5-tuple look like flows; other groups have columns of their own.
+        Format::Text if !style.is_own && !aggregation.is_of_flows() => {
             write_table(out, style, aggregation, groups)
         }
+        Format::Raw => write_table(out, style, aggregation, groups),
+        Format::Text
+        | Format::CsvList
+        | Format::Markdown
+        | Format::NfJson
+        | Format::NfNdjson
+        | Format::Arrow => grouped::write_groups(out, style, aggregation, groups),
     }
 }
 
@@ -35,6 +48,7 @@ fn width(style: &Style, key: &Key, groups: &[Group], at: usize) -> usize {
         Some(Value::Address(_)) if style.is_ipv6_full => ADDRESS_WIDTH_FULL.max(least),
         Some(Value::Address(_)) => ADDRESS_WIDTH.max(least),
         Some(Value::Mac(_)) => 17.max(least),
+        Some(Value::Int(_)) if is_time(key) => 23.max(least),
         Some(Value::Int(_)) => 6.max(least),
         _ => 16.max(least),
     }
@@ -49,11 +63,12 @@ fn write_table(
     let widths: Vec<usize> =
         aggregation.keys.iter().enumerate().map(|(at, key)| width(style, key, groups, at)).collect();
     if !style.is_quiet {
-        write!(out, "{:<23} {:<16}", "Date first seen", "Duration")?;
+        let mut line = format!("{:<23} {:<16}", "Date first seen", "Duration");
         for (key, width) in aggregation.keys.iter().zip(&widths) {
-            write!(out, " {:>width$}", key.title)?;
+            line += &format!(" {:>width$}", key.title);
         }
-        writeln!(out, " {:>8} {:>8} {:>8} {:>6} {:>5}", "Packets", "Bytes", "bps", "Bpp", "Flows")?;
+        line += &format!(" {:>8} {:>8} {:>8} {:>6} {:>5}", "Packets", "Bytes", "bps", "Bpp", "Flows");
+        painted(out, style, Paint::Title, line.as_bytes())?;
     }
     let mut times = TimeText::new(style.zone);
     let is_plain = style.is_plain;
@@ -67,11 +82,7 @@ fn write_table(
         for ((key, width), value) in aggregation.keys.iter().zip(&widths).zip(&group.key) {
             text.byte(b' ');
             let mark = text.mark();
-            match value {
-                Some(Value::Int(number)) if key.name == "protocol" => text.protocol(Some(*number), is_plain),
-                Some(value) => shown(text, value, key.column.table(), style.is_ipv6_full),
-                None => text.byte(b'-'),
-            }
+            shown_key(text, &mut times, (key, value.as_ref()), is_plain, style.is_ipv6_full);
             text.right(mark, *width);
         }
         for (count, width) in [(counters.packets, 8), (counters.bytes, 8), (counters.bps(), 8)] {
@@ -87,6 +98,56 @@ fn write_table(
     write_if_empty(groups.len() as u64, style, out)
 }
 
+/// A part of the key for people.
+fn shown_key(
+    text: &mut Text<'_>,
+    times: &mut TimeText,
+    (key, value): (&Key, Option<&Value>),
+    is_plain: bool,
+    is_full: bool,
+) {
+    match value {
+        Some(Value::Int(micros)) if is_time(key) => times.table(Some(*micros), text),
+        Some(Value::Int(number)) if key.name == "protocol" => text.protocol(Some(*number), is_plain),
+        Some(value) => shown(text, value, key.column.table(), is_full),
+        None => text.byte(b'-'),
+    }
+}
+
+fn write_markdown(
+    out: &mut dyn Write,
+    style: &Style,
+    aggregation: &Aggregation,
+    groups: &[Group],
+) -> io::Result<()> {
+    let titles = aggregation.keys.iter().map(|key| (key.title.as_str(), true));
+    let counted = ["Packets", "Bytes", "bps", "Bpp", "Flows"].map(|title| (title, true));
+    let answered = ["Out Pkt", "Out Byte"].map(|title| (title, true));
+    let front = [("Date first seen", false), ("Duration", true)].into_iter();
+    let answered = answered.into_iter().filter(|_| aggregation.has_out());
+    markdown::write_header(out, front.chain(titles).chain(counted).chain(answered))?;
+    let mut times = TimeText::new(style.zone);
+    write_rows(out, groups, |text, group| {
+        let counters = &group.counters;
+        cell(text, |text| times.table(counters.first, text));
+        cell(text, |text| text.duration(counters.duration_ms(), style.is_plain));
+        for (key, value) in aggregation.keys.iter().zip(&group.key) {
+            let value = value.as_ref();
+            cell(text, |text| shown_key(text, &mut times, (key, value), style.is_plain, true));
+        }
+        for count in [counters.packets, counters.bytes, counters.bps()] {
+            cell(text, |text| text.scaled(count, style.is_plain, 0));
+        }
+        for count in [counters.bpp(), counters.flows] {
+            cell(text, |text| text.uint(count));
+        }
+        for count in answers(aggregation, counters) {
+            cell(text, |text| text.scaled(count, style.is_plain, 0));
+        }
+        text.literal(ROW);
+    })
+}
+
 fn write_csv(
     out: &mut dyn Write,
     style: &Style,
@@ -97,7 +158,8 @@ fn write_csv(
     for key in &aggregation.keys {
         write!(out, ",{}", key.name)?;
     }
-    writeln!(out, ",packets,bytes,bps,bpp,flows")?;
+    write!(out, ",packets,bytes,bps,bpp,flows")?;
+    writeln!(out, "{}", if aggregation.has_out() { ",out_packets,out_bytes" } else { "" })?;
     let mut times = TimeText::new(style.zone);
     write_rows(out, groups, |text, group| {
         let counters = &group.counters;
@@ -114,12 +176,18 @@ fn write_csv(
                 None => {}
             }
         }
-        for count in [counters.packets, counters.bytes, counters.bps(), counters.bpp(), counters.flows] {
+        let counts = [counters.packets, counters.bytes, counters.bps(), counters.bpp(), counters.flows];
+        for count in counts.into_iter().chain(answers(aggregation, counters)) {
             text.byte(b',');
             text.uint(count);
         }
         text.byte(b'\n');
     })
+}
+
+/// Packets and bytes of the other direction, where flows are joined with their answers.
+fn answers(aggregation: &Aggregation, counters: &Counters) -> impl Iterator<Item = u64> {
+    [counters.out_packets, counters.out_bytes].into_iter().filter(|_| aggregation.has_out())
 }
 
 fn is_time(key: &Key) -> bool {
@@ -137,6 +205,8 @@ fn write_json(
     let time_labels = ["first", "last"].map(|name| list.key(name));
     let duration = list.key("duration");
     let counts = ["flows", "packets", "bytes", "pps", "bps", "bpp"].map(|name| list.key(name));
+    let out_labels = ["out_packets", "out_bytes"].map(|name| list.key(name));
+    let detail_labels = ["tcp_flags", "src_tos"].map(|name| list.key(name));
     let mut times = TimeText::new(style.zone);
     out.write_all(list.open().as_bytes())?;
     let mut is_first = true;
@@ -171,6 +241,17 @@ fn write_json(
         for (label, value) in counts.iter().zip(values) {
             text.label(label);
             text.uint(value);
+        }
+        for (label, value) in out_labels.iter().zip(answers(aggregation, counters)) {
+            text.label(label);
+            text.uint(value);
+        }
+        // Kept of flows of one 5-tuple; a part of the key has its key already.
+        for (label, value) in detail_labels.iter().zip([group.tcp_flags, group.src_tos]) {
+            if let Some(value) = value.filter(|_| aggregation.is_of_flows()) {
+                text.label(label);
+                text.int(value);
+            }
         }
         list.end_object(object, text);
     })?;

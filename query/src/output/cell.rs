@@ -13,6 +13,8 @@ use crate::batch::Cells;
 pub(super) enum Form {
     /// A comma before it, which is all there is of NULL.
     Csv,
+    /// As CSV, without the comma.
+    Bare,
     /// Its key before it, text in quotes; nothing of NULL.
     Json(Label),
 }
@@ -64,7 +66,7 @@ impl ColumnText {
                 text.bytes(octets);
             }
             EntryText::None if self.is_json() => {}
-            EntryText::None => text.byte(b','),
+            EntryText::None => self.before(text),
             EntryText::Unmade => {
                 let mark = text.mark();
                 self.before(text);
@@ -81,6 +83,7 @@ impl ColumnText {
     fn before(&self, text: &mut Text<'_>) {
         match &self.form {
             Form::Csv => text.byte(b','),
+            Form::Bare => {}
             Form::Json(key) => text.label(key),
         }
     }
@@ -90,7 +93,7 @@ impl ColumnText {
         match self.kind {
             Kind::Int32 | Kind::Int64 => self.value(text, cells.int(row), |text, value| text.int(value)),
             Kind::Timestamp => self.value(text, cells.int(row), |text, micros| match self.form {
-                Form::Csv => times.rfc3339(micros, text),
+                Form::Csv | Form::Bare => times.rfc3339(micros, text),
                 Form::Json(_) => times.json(micros, text),
             }),
             Kind::Address => self.value(text, cells.octets(row), |text, octets| {
@@ -108,7 +111,7 @@ impl ColumnText {
                 self.quoted(text, |text| text.mac(Mac(octets)));
             }),
             Kind::Text => self.value(text, cells.text(row), |text, value| match self.form {
-                Form::Csv => text.csv_field(value),
+                Form::Csv | Form::Bare => text.csv_field(value),
                 Form::Json(_) => text.json_string(value),
             }),
             Kind::Binary => self.value(text, cells.binary(row), |text, octets| {
@@ -118,7 +121,7 @@ impl ColumnText {
                 text.bool(value == 1);
             }),
             Kind::Float64 => self.value(text, cells.float(row), |text, value| match self.form {
-                Form::Csv => text.formatted(format_args!("{value}")),
+                Form::Csv | Form::Bare => text.formatted(format_args!("{value}")),
                 Form::Json(_) => text.json_float(value),
             }),
             Kind::Labels => {

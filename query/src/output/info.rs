@@ -8,8 +8,9 @@ use flow_common::element::ELEMENTS;
 use flow_common::footer::{Counts, Totals};
 use flow_common::tables::{Report, ReportRow};
 
+use super::arrow_tables::Sheet;
 use super::text::{Text, TimeText};
-use super::{Format, Style};
+use super::{Format, Style, markdown};
 
 /// The totals of files.
 #[derive(Debug, Default)]
@@ -53,11 +54,13 @@ pub(crate) fn write_info(out: &mut dyn Write, style: &Style, info: &Info) -> io:
     let mut octets = Vec::new();
     let mut text = Text::new(&mut octets);
     match style.format {
-        Format::Csv | Format::CsvFast => make_csv(&mut text, style, info)?,
-        Format::Json | Format::Ndjson => make_json(&mut text, style, info)?,
-        Format::Line | Format::Long | Format::Extended | Format::Raw | Format::Custom | Format::Null => {
-            make_lines(&mut text, info)?;
+        Format::Csv | Format::CsvFast | Format::CsvList => make_csv(&mut text, style, info)?,
+        Format::Json | Format::Ndjson | Format::NfJson | Format::NfNdjson => {
+            make_json(&mut text, style, info)?
         }
+        Format::Text | Format::Raw | Format::Null => make_lines(&mut text, info)?,
+        Format::Markdown => make_markdown(&mut text, info)?,
+        Format::Arrow => return write_arrow(out, info),
     }
     drop(text);
     out.write_all(&octets)
@@ -85,7 +88,7 @@ fn make_lines(out: &mut Text<'_>, info: &Info) -> io::Result<()> {
 
 /// One object; what the files do not tell has no key.
 fn make_json(out: &mut Text<'_>, style: &Style, info: &Info) -> io::Result<()> {
-    let is_pretty = style.format == Format::Json;
+    let is_pretty = matches!(style.format, Format::Json | Format::NfJson);
     let (indent, colon, end) = if is_pretty { ("\n ", ": ", "\n}\n") } else { ("", ":", "}\n") };
     let mut separator = "{";
     let mut key = |out: &mut Text<'_>, name: &str| {
@@ -168,6 +171,34 @@ fn make_json_reports(out: &mut Text<'_>, times: &mut TimeText, rows: &[ReportRow
         write!(out, "}}")?;
     }
     write!(out, "]")
+}
+
+/// The lines as a table.
+fn make_markdown(out: &mut Text<'_>, info: &Info) -> io::Result<()> {
+    let mut octets = Vec::new();
+    make_lines(&mut Text::new(&mut octets), info)?;
+    writeln!(out, "| Total | Value |\n|---|--:|")?;
+    for line in String::from_utf8_lossy(&octets).lines() {
+        let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+        [name, value].into_iter().for_each(|word| markdown::cell(out, |text| text.str(word)));
+        out.literal(markdown::ROW);
+    }
+    Ok(())
+}
+
+/// One row, with the names CSV has.
+fn write_arrow(out: &mut dyn Write, info: &Info) -> io::Result<()> {
+    let mut sheet = Sheet::default();
+    sheet.texts("ident", std::iter::once(info.ident()));
+    for (name, count) in info.counters() {
+        sheet.counts(&name.to_ascii_lowercase(), std::iter::once(count));
+    }
+    sheet.times("first", std::iter::once(info.totals.first));
+    sheet.times("last", std::iter::once(info.totals.last));
+    let gaps = info.sequence_gaps.map(|gaps| i64::try_from(gaps).unwrap_or(i64::MAX));
+    sheet.ints("sequence_failures", std::iter::once(gaps));
+    sheet.counts("events", std::iter::once(info.totals.events));
+    sheet.write(out)
 }
 
 /// A header and one row; what the files do not tell is empty.

@@ -120,7 +120,11 @@ pub(super) struct JsonList {
 
 impl JsonList {
     pub(super) fn new(format: Format) -> Self {
-        Self { is_array: format == Format::Json }
+        Self { is_array: matches!(format, Format::Json | Format::NfJson) }
+    }
+
+    pub(super) fn is_array(self) -> bool {
+        self.is_array
     }
 
     /// Before the first object.

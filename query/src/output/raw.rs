@@ -9,6 +9,7 @@ use flow_common::element::{AbstractDataType, ElementKey};
 use flow_common::proto::{Protocol, TcpFlags};
 use ipnet::IpNet;
 
+use super::meaning;
 use super::text::{Text, TimeText};
 use super::{FileInfo, RowFormat, RowFormatter, Style};
 use crate::Zone;
@@ -271,7 +272,7 @@ fn number(text: &mut Text<'_>, column: &Column, number: i64, cells: &Record<'_>,
             u8::try_from(number).ok().and_then(|number| Protocol(number).name())
         }
         _ if column.unit == Unit::Microseconds => Some("ms"),
-        id => meaning(id, number),
+        id => meaning::long(id, number),
     };
     if let Some(word) = word {
         text.byte(b' ');
@@ -297,19 +298,6 @@ fn number(text: &mut Text<'_>, column: &Column, number: i64, cells: &Record<'_>,
         _ => {}
     }
     text.byte(b'\n');
-}
-
-fn meaning(column: ColumnId, value: i64) -> Option<&'static str> {
-    let names: &[&str] = match column {
-        ColumnId::Direction => &["ingress", "egress"],
-        ColumnId::BiflowDirection => &["arbitrary", "initiator", "reverse initiator", "perimeter"],
-        ColumnId::EndReason => {
-            &["", "idle timeout", "active timeout", "end of Flow detected", "forced end", "lack of resources"]
-        }
-        ColumnId::FirewallEvent => &["IGNORE", "CREATE", "DELETE", "DENIED", "ALERT", "UPDATE"],
-        _ => &[],
-    };
-    names.get(usize::try_from(value).ok()?).copied().filter(|name| !name.is_empty())
 }
 
 /// Three ids of four octets: `0xA/0xB/0xC`; any other length as hex.

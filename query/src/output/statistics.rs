@@ -8,9 +8,10 @@ use flow_common::proto::TcpFlags;
 
 use super::csv;
 use super::json::JsonList;
-use super::table::{self, TableRow};
+use super::markdown::{self, ROW, cell};
+use super::paint::{Paint, painted};
 use super::text::{ADDRESS_WIDTH_FULL, Label, Text, TimeText};
-use super::{Format, Style, write_if_empty};
+use super::{Chosen, Format, Style, arrow_tables, grouped, nf_tables, write_if_empty};
 use crate::aggregate::{Float, Record, Table, TableRows, Value};
 use crate::flow::{Counters, FiveTuple};
 use crate::statistic::{Key, Statistic};
@@ -25,9 +26,12 @@ pub(crate) fn write_tables(
 ) -> io::Result<()> {
     match style.format {
         Format::Null => Ok(()),
-        Format::Csv | Format::CsvFast => write_csv(out, style, tables, total),
+        Format::Csv | Format::CsvFast | Format::CsvList => write_csv(out, style, tables, total),
         Format::Json | Format::Ndjson => write_json(out, style, tables, total),
-        Format::Line | Format::Long | Format::Extended | Format::Raw | Format::Custom => {
+        Format::NfJson | Format::NfNdjson => nf_tables::write_tables(out, style, tables),
+        Format::Arrow => arrow_tables::write_tables(out, tables, total),
+        Format::Markdown => write_markdown(out, style, top, tables, total),
+        Format::Text | Format::Raw => {
             for (index, table) in tables.iter().enumerate() {
                 write_table(out, style, top, table, total)?;
                 let is_last = index + 1 == tables.len();
@@ -66,31 +70,19 @@ fn write_table(
     total: &Counters,
 ) -> io::Result<()> {
     if !style.is_quiet {
-        let count = if top == 0 { String::new() } else { format!("{top} ") };
-        let (title, order) = (&table.statistic.title, table.ranking.order.word());
-        writeln!(out, "Top {count}{title} ordered by {order}:")?;
+        painted(out, style, Paint::Title, heading(top, table).as_bytes())?;
     }
-    let row_count = match &table.rows {
-        TableRows::Records(rows) => {
-            // `raw` and `fmt:` have nothing to show of many flows in one.
-            let is_of_flows = matches!(style.format, Format::Raw | Format::Custom);
-            let format = if is_of_flows { Format::Line } else { style.format };
-            let table = table::Table::new(&Style { format, ..style.clone() });
-            table.header(out)?;
-            let mut lines = table.table_rows();
-            write_rows(out, rows, |text, (tuple, record)| lines.row(&table_row(tuple, record), text))?;
-            rows.len()
-        }
+    match &table.rows {
+        TableRows::Records(rows) => grouped::write_records(out, &of_flows(style), rows),
         TableRows::Elements(rows) => {
             let whole = table.statistic.whole(total);
             let width = value_width(style, table.statistic);
             if !style.is_quiet {
-                write!(
-                    out,
-                    "{:<23} {:>12}     Proto {:>width$}",
+                let line = format!(
+                    "{:<23} {:>12}     Proto {:>width$}    Flows(%)     Packets(%)       Bytes(%)         pps      bps   bpp",
                     "Date first seen", "Duration", table.statistic.title
-                )?;
-                writeln!(out, "    Flows(%)     Packets(%)       Bytes(%)         pps      bps   bpp")?;
+                );
+                painted(out, style, Paint::Title, line.as_bytes())?;
             }
             let mut times = TimeText::new(style.zone);
             write_rows(out, rows, |text, ((protocol, value), counters)| {
@@ -98,19 +90,98 @@ fn write_table(
                 times.table(counters.first, text);
                 element(text, style, (protocol, value), counters, &whole, table.statistic);
             })?;
-            rows.len()
+            write_if_empty(rows.len() as u64, style, out)
         }
-    };
-    write_if_empty(row_count as u64, style, out)
+    }
 }
 
-fn table_row(tuple: &FiveTuple, record: &Record) -> TableRow {
-    let Record { counters, tcp_flags, src_tos } = *record;
-    TableRow { tuple: *tuple, counters, tcp_flags, src_tos }
+/// `Top 10 Src IP Addr ordered by bytes:`
+fn heading(top: usize, table: &Table<'_>) -> String {
+    let count = if top == 0 { String::new() } else { format!("{top} ") };
+    let (title, order) = (&table.statistic.title, table.ranking.order.word());
+    format!("Top {count}{title} ordered by {order}:")
+}
+
+/// How flows of one 5-tuple are printed: `raw` has nothing to show of many in one.
+fn of_flows(style: &Style) -> Style {
+    let line = match style.format {
+        Format::Raw => Chosen::parse("line").ok().flatten(),
+        _ => None,
+    };
+    match line {
+        Some(line) => Style { format: line.format, layout: line.layout.into(), ..style.clone() },
+        None => style.clone(),
+    }
+}
+
+fn write_markdown(
+    out: &mut dyn Write,
+    style: &Style,
+    top: usize,
+    tables: &[Table<'_>],
+    total: &Counters,
+) -> io::Result<()> {
+    for (index, table) in tables.iter().enumerate() {
+        if !style.is_quiet {
+            let gap = if index > 0 { "\n" } else { "" };
+            writeln!(out, "{gap}{}\n", heading(top, table))?;
+        } else if index > 0 {
+            writeln!(out)?;
+        }
+        let rows = match &table.rows {
+            TableRows::Records(rows) => {
+                grouped::write_records(out, style, rows)?;
+                continue;
+            }
+            TableRows::Elements(rows) => rows,
+        };
+        let whole = table.statistic.whole(total);
+        let counted = ["Flows(%)", "Packets(%)", "Bytes(%)", "pps", "bps", "bpp"].map(|title| (title, true));
+        let front = [
+            ("Date first seen", false),
+            ("Duration", true),
+            ("Proto", false),
+            (&*table.statistic.title, true),
+        ];
+        markdown::write_header(out, front.into_iter().chain(counted))?;
+        let mut times = TimeText::new(style.zone);
+        write_rows(out, rows, |text, ((split, value), counters)| {
+            cell(text, |text| times.table(counters.first, text));
+            cell(text, |text| text.duration(counters.duration_ms(), style.is_plain));
+            cell(text, |text| protocol(text, row_protocol(table.statistic, *split, value), style));
+            cell(text, |text| shown(text, value, column_of(table.statistic), true));
+            for (count, of) in shares(counters, &whole) {
+                cell(text, |text| {
+                    text.scaled(count, style.is_plain, 0);
+                    text.byte(b'(');
+                    text.tenths(percent(count, of));
+                    text.byte(b')');
+                });
+            }
+            for count in [counters.pps(), counters.bps(), counters.bpp()] {
+                cell(text, |text| text.scaled(count, style.is_plain, 0));
+            }
+            text.literal(ROW);
+        })?;
+    }
+    Ok(())
+}
+
+/// The protocol of a row; `any` where rows are not by protocol.
+fn protocol(text: &mut Text<'_>, protocol: Option<Option<i64>>, style: &Style) {
+    match protocol {
+        Some(Some(number)) => text.protocol(Some(number), style.is_plain),
+        Some(None) => text.byte(b'-'),
+        None => text.literal(b"any"),
+    }
 }
 
 /// The protocol a row is about: with `:p` its own, and of `proto` the value.
-fn row_protocol(statistic: &Statistic, split: Option<Option<i64>>, value: &Value) -> Option<Option<i64>> {
+pub(super) fn row_protocol(
+    statistic: &Statistic,
+    split: Option<Option<i64>>,
+    value: &Value,
+) -> Option<Option<i64>> {
     match value {
         Value::Int(number) if is_about(statistic, ColumnId::Protocol) => Some(Some(*number)),
         _ => split,
@@ -145,7 +216,7 @@ fn value_width(style: &Style, statistic: &Statistic) -> usize {
 fn element(
     text: &mut Text<'_>,
     style: &Style,
-    (protocol, value): (Option<Option<i64>>, &Value),
+    (split, value): (Option<Option<i64>>, &Value),
     counters: &Counters,
     total: &Counters,
     statistic: &Statistic,
@@ -157,11 +228,7 @@ fn element(
     text.right(mark, 16);
     text.byte(b' ');
     let mark = text.mark();
-    match protocol {
-        Some(Some(number)) => text.protocol(Some(number), is_plain),
-        Some(None) => text.byte(b'-'),
-        None => text.literal(b"any"),
-    }
+    protocol(text, split, style);
     text.left(mark, 5);
     text.byte(b' ');
     let mark = text.mark();
@@ -186,7 +253,7 @@ fn element(
 }
 
 /// Every counter, and what it is a part of.
-fn shares(counters: &Counters, total: &Counters) -> [(u64, u64); 3] {
+pub(super) fn shares(counters: &Counters, total: &Counters) -> [(u64, u64); 3] {
     [(counters.flows, total.flows), (counters.packets, total.packets), (counters.bytes, total.bytes)]
 }
 
@@ -231,7 +298,7 @@ pub(super) fn json_value(text: &mut Text<'_>, value: &Value) {
     }
 }
 
-fn percent(count: u64, of: u64) -> f64 {
+pub(super) fn percent(count: u64, of: u64) -> f64 {
     if of == 0 { 0.0 } else { 100.0 * count as f64 / of as f64 }
 }
 
@@ -239,6 +306,9 @@ fn percent(count: u64, of: u64) -> f64 {
 fn write_csv(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &Counters) -> io::Result<()> {
     let mut times = TimeText::new(style.zone);
     if let [Table { rows: TableRows::Records(rows), .. }] = tables {
+        if style.format == Format::CsvList {
+            return grouped::write_records(out, style, rows);
+        }
         csv::write_header(out, &[])?;
         return write_rows(out, rows, |text, (tuple, record)| csv_record(text, &mut times, tuple, record));
     }

@@ -9,6 +9,7 @@ use flow_common::time::Timestamp;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
+use super::paint::{Paint, painted};
 use super::text::{Text, TimeText};
 use super::{Style, has_summary};
 use crate::completeness::Losses;
@@ -94,7 +95,8 @@ pub(crate) fn write_summary(out: &mut dyn Write, style: &Style, summary: &Summar
     }
     let mut lines = Vec::new();
     make_summary(&mut Text::new(&mut lines), style, summary)?;
-    out.write_all(&lines)
+    let lines = lines.split(|&octet| octet == b'\n').filter(|line| !line.is_empty());
+    lines.into_iter().try_for_each(|line| painted(out, style, Paint::Aside, line))
 }
 
 fn make_summary(text: &mut Text<'_>, style: &Style, summary: &Summary) -> io::Result<()> {

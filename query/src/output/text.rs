@@ -306,10 +306,16 @@ impl<'a> Text<'a> {
 
     /// A number in lower-case hex behind `0x`, two digits at least where `is_octet`.
     pub(super) fn hex_number(&mut self, value: u64, is_octet: bool) {
+        self.hex_padded(value, if is_octet { 2 } else { 1 });
+    }
+
+    /// A number in lower-case hex behind `0x`, of `digits` digits at least.
+    pub(super) fn hex_padded(&mut self, value: u64, digits: u8) {
         self.literal(b"0x");
-        let digits = (64 - (value | 1).leading_zeros()).div_ceil(4).max(if is_octet { 2 } else { 1 });
+        let digits = (64 - (value | 1).leading_zeros()).div_ceil(4).max(digits.into());
         for digit in (0..digits).rev() {
-            self.byte(hex_digits((value >> (4 * digit)) as u32 & 15) as u8);
+            let nibble = value.checked_shr(4 * digit).unwrap_or(0);
+            self.byte(hex_digits(nibble as u32 & 15) as u8);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array,
+    Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array,
     StringArray, TimestampMicrosecondArray,
 };
 use flow_common::addr::Addr16;
@@ -103,6 +103,30 @@ fn rows_show_them_in_every_machine_format() {
     insta::assert_snapshot!("raw", bench.query(&["-o", "raw", "my_rtt > 0"]));
     // What a person reads stays as wide as it was.
     insta::assert_snapshot!("line", bench.query(&["-q", "my_rtt > 0"]));
+}
+
+#[test]
+fn arrow_has_them_as_they_are_stored() {
+    let bench = bench();
+    let batches = crate::formats::arrow(&bench, &["arrow"]);
+    for (name, _, expected) in every_kind() {
+        let found = batches[1].column_by_name(name).unwrap();
+        // Whole numbers are as wide as any file may have them.
+        let expected = match expected.as_any().downcast_ref::<Int32Array>() {
+            Some(narrow) => Arc::new(narrow.iter().map(|n| n.map(i64::from)).collect::<Int64Array>()),
+            None => expected,
+        };
+        assert_eq!(found, &expected, "{name}");
+    }
+    let keys = every_kind().iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(",");
+    let groups = crate::formats::arrow(&bench, &["arrow", "-A", &keys, "-O", "bytes"]);
+    for (name, _, expected) in every_kind() {
+        let found = groups[1].column_by_name(name).unwrap();
+        assert_eq!((found.len(), found.null_count()), (3, expected.null_count()), "{name}");
+    }
+    let shown = ["md", "fmt:%byt %fl", "csv:%byt,%fl", "nfndjson"];
+    let shown = shown.map(|format| bench.query(&["-q", "-o", format, "-A", &keys, "-O", "bytes"]));
+    insta::assert_snapshot!("groups", shown.join("\n"));
 }
 
 #[test]

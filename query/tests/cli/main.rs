@@ -3,10 +3,12 @@
 
 mod anonymized;
 mod completeness;
+mod config;
 mod errors;
 mod extra;
 mod files;
 mod follow;
+mod formats;
 mod hostile;
 mod imported;
 mod info;

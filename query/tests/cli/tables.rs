@@ -293,9 +293,9 @@ Flow Record:
         bench.query(&["-q", "-o", "fmt:%in=%inam %out=%onam %ivrfnam %evrfnam %nbid=%nbnam %smpnam"]), @r#"
 exit: 0
 --- stdout
-     1=                eth0      2=            up�link��              red                -  13..479=             ssl       one in ten
-     0=                   -      0=                    -                -                -  13..479=         its own                -
-     1=                eth0      0=                    -                -                -     0..0=               -                -
+     1=                 eth0      2=            up�link��              red                - 13..479=             ssl       one in ten
+     0=                    -      0=                    -                -                - 13..479=         its own                -
+     1=                 eth0      0=                    -                -                -    0..0=               -                -
 "#);
 }
 
@@ -305,7 +305,7 @@ fn a_format_of_tags() {
     assert_snapshot!(bench.query(&["-c", "4", "-o", "fmt:%ts %td %pr %sap -> %dap %flg %tos %pkt %byt %fl"]), @r#"
 exit: 0
 --- stdout
-Date first seen                 Duration Proto       Src IP Addr:Port ->       Dst IP Addr:Port    Flags  Tos  Packets    Bytes Flows
+Date first seen         Duration         Proto      Src IP Addr:Port          Dst IP Addr:Port     Flags  Tos  Packets    Bytes Flows
 2026-05-28 20:26:40.000     00:00:00.000 UDP       192.168.1.10:51000 ->          8.8.8.8:53    ........    0        1       72     1
 2026-05-28 20:26:40.100     00:01:01.134 TCP       192.168.1.10:52344 ->    93.184.216.34:443   ...AP.SF    0       42    15234     1
 2026-05-28 20:26:40.120     00:01:01.110 TCP      93.184.216.34:443   ->     192.168.1.10:52344 ...AP.S.   72     1290    1.8 M     1
@@ -354,9 +354,9 @@ fn a_damaged_side_table_is_named_and_left_out() {
     assert_snapshot!(bench.query(&args[2..]), @r#"
 exit: 3
 --- stdout
-                   -
-                   -
-                   -
+                    -
+                    -
+                    -
 --- stderr
 error: can't read `[DIR]/.flowcap/names.table`: it is no Parquet file, or cut short
 "#);
@@ -365,9 +365,9 @@ error: can't read `[DIR]/.flowcap/names.table`: it is no Parquet file, or cut sh
     assert_snapshot!(bench.query(&args[2..]), @r#"
 exit: 3
 --- stdout
-                   -
-                   -
-                   -
+                    -
+                    -
+                    -
 --- stderr
 error: can't read `[DIR]/.flowcap/names.table`: it is damaged: it is no `names.table`
 "#);

@@ -76,7 +76,7 @@ fn usage() {
     exit: 2
     --- stderr
     error: unknown output format `pipe`
-    hint: one of line, long, extended, raw, csv, csv-fast, json, ndjson, null, parquet
+    hint: one of line, gline, long, glong, extended, biline, bilong, nsel, nat, raw, csv, csv-fast, json, ndjson, nfjson, nfndjson, md, arrow, null, fmt:, csv:, md:, arrow:, parquet
 
     $ flowdump -o jsn
     exit: 2

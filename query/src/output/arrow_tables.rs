@@ -1,0 +1,167 @@
+//! Statistics and groups as a stream of Arrow IPC, with the names JSON has.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_schema::{Field, Schema};
+use flow_common::column::Kind;
+
+use super::arrow::{of_cells, write_batch};
+use super::grouped;
+use super::statistics::{percent, row_protocol, shares};
+use crate::aggregate::{Group, Table, TableRows, Value};
+use crate::aggregation::Aggregation;
+use crate::batch::Batch;
+use crate::flow::{Counters, FiveTuple};
+
+/// Columns of a table.
+#[derive(Default)]
+pub(super) struct Sheet {
+    fields: Vec<Field>,
+    arrays: Vec<ArrayRef>,
+}
+
+impl Sheet {
+    fn put(&mut self, name: &str, array: ArrayRef) {
+        self.fields.push(Field::new(name, array.data_type().clone(), true));
+        self.arrays.push(array);
+    }
+
+    pub(super) fn ints(&mut self, name: &str, values: impl Iterator<Item = Option<i64>>) {
+        self.put(name, Arc::new(Int64Array::from_iter(values)));
+    }
+
+    pub(super) fn counts(&mut self, name: &str, values: impl Iterator<Item = u64>) {
+        self.ints(name, values.map(|value| Some(i64::try_from(value).unwrap_or(i64::MAX))));
+    }
+
+    pub(super) fn texts(&mut self, name: &str, values: impl Iterator<Item = Option<String>>) {
+        self.put(name, Arc::new(StringArray::from_iter(values)));
+    }
+
+    pub(super) fn times(&mut self, name: &str, values: impl Iterator<Item = Option<i64>>) {
+        self.put(name, Arc::new(TimestampMicrosecondArray::from_iter(values).with_timezone("UTC")));
+    }
+
+    fn floats(&mut self, name: &str, values: impl Iterator<Item = f64>) {
+        self.put(name, Arc::new(Float64Array::from_iter_values(values)));
+    }
+
+    fn span<'a>(&mut self, counters: impl Iterator<Item = &'a Counters> + Clone) {
+        self.times("first", counters.clone().map(|counters| counters.first));
+        self.times("last", counters.clone().map(|counters| counters.last));
+        self.floats("duration", counters.map(|counters| counters.duration_ms() as f64 / 1_000.0));
+    }
+
+    fn rates<'a>(&mut self, counters: impl Iterator<Item = &'a Counters> + Clone) {
+        self.counts("pps", counters.clone().map(Counters::pps));
+        self.counts("bps", counters.clone().map(Counters::bps));
+        self.counts("bpp", counters.map(Counters::bpp));
+    }
+
+    pub(super) fn write(self, out: &mut dyn Write) -> io::Result<()> {
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(self.fields)), self.arrays);
+        write_batch(&batch.map_err(io::Error::other)?, out)
+    }
+}
+
+/// Writes groups; parts of the key have the types of their columns.
+pub(super) fn write_groups(
+    out: &mut dyn Write,
+    aggregation: &Aggregation,
+    groups: &[Group],
+) -> io::Result<()> {
+    let mut sheet = Sheet::default();
+    for (at, key) in aggregation.keys.iter().enumerate() {
+        let cells = groups.iter().map(|group| group.key.get(at).and_then(Option::as_ref));
+        let of_value = || cells.clone().flatten().next().map(grouped::kind);
+        let kind = key.column.table().map(|column| column.kind).or_else(of_value).unwrap_or(Kind::Int64);
+        let mut batch = Batch::new(groups.len(), &Arc::from([]));
+        let place = flow_common::column::ColumnId::SrcAddr;
+        batch.set(place.into(), grouped::column(kind, cells));
+        sheet.put(&key.name, of_cells(kind, batch.cells(place), groups.len()));
+    }
+    let counters = groups.iter().map(|group| &group.counters);
+    sheet.span(counters.clone());
+    sheet.counts("flows", counters.clone().map(|counters| counters.flows));
+    sheet.counts("packets", counters.clone().map(|counters| counters.packets));
+    sheet.counts("bytes", counters.clone().map(|counters| counters.bytes));
+    sheet.rates(counters.clone());
+    if aggregation.has_out() {
+        sheet.counts("out_packets", counters.clone().map(|counters| counters.out_packets));
+        sheet.counts("out_bytes", counters.map(|counters| counters.out_bytes));
+    }
+    if aggregation.is_of_flows() {
+        sheet.ints("tcp_flags", groups.iter().map(|group| group.tcp_flags));
+        sheet.ints("src_tos", groups.iter().map(|group| group.src_tos));
+    }
+    sheet.write(out)
+}
+
+/// One row of a statistic.
+struct Row<'a> {
+    table: &'a Table<'a>,
+    value: Option<&'a Value>,
+    protocol: Option<i64>,
+    tuple: Option<&'a FiveTuple>,
+    counters: &'a Counters,
+    whole: Counters,
+}
+
+/// Writes every table as one. Values of statistics are text, as those of several are of
+/// several types; the columns of `record` are there where it was asked for.
+pub(super) fn write_tables(out: &mut dyn Write, tables: &[Table<'_>], total: &Counters) -> io::Result<()> {
+    let rows: Vec<Row<'_>> = tables.iter().flat_map(|table| rows_of(table, total)).collect();
+    let mut sheet = Sheet::default();
+    sheet.texts("statistic", rows.iter().map(|row| Some(row.table.statistic.word.clone())));
+    sheet.texts("order", rows.iter().map(|row| Some(row.table.ranking.order.word().to_owned())));
+    sheet.texts("value", rows.iter().map(|row| row.value.map(ToString::to_string)));
+    if tables.iter().any(|table| matches!(table.rows, TableRows::Records(_))) {
+        let tuples = || rows.iter().map(|row| row.tuple);
+        let addr = |addr: Option<flow_common::addr::Addr16>| addr.map(|addr| addr.to_string());
+        sheet.texts("src_addr", tuples().map(|tuple| addr(tuple?.src_addr)));
+        sheet.texts("dst_addr", tuples().map(|tuple| addr(tuple?.dst_addr)));
+        sheet.ints("src_port", tuples().map(|tuple| tuple?.src_port.map(i64::from)));
+        sheet.ints("dst_port", tuples().map(|tuple| tuple?.dst_port.map(i64::from)));
+    }
+    sheet.ints("protocol", rows.iter().map(|row| row.protocol));
+    sheet.span(rows.iter().map(|row| row.counters));
+    for (at, name) in ["flows", "packets", "bytes"].into_iter().enumerate() {
+        sheet.counts(name, rows.iter().map(|row| shares(row.counters, &row.whole)[at].0));
+        let part = |row: &Row<'_>| {
+            let (count, of) = shares(row.counters, &row.whole)[at];
+            percent(count, of)
+        };
+        sheet.floats(&format!("{name}_percent"), rows.iter().map(part));
+    }
+    sheet.rates(rows.iter().map(|row| row.counters));
+    sheet.write(out)
+}
+
+fn rows_of<'a>(table: &'a Table<'a>, total: &Counters) -> Vec<Row<'a>> {
+    let whole = table.statistic.whole(total);
+    match &table.rows {
+        TableRows::Elements(rows) => rows
+            .iter()
+            .map(|((split, value), counters)| {
+                let protocol = row_protocol(table.statistic, *split, value).flatten();
+                Row { table, value: Some(value), protocol, tuple: None, counters, whole }
+            })
+            .collect(),
+        TableRows::Records(rows) => rows
+            .iter()
+            .map(|(tuple, record)| {
+                let protocol = tuple.protocol.map(i64::from);
+                Row {
+                    table,
+                    value: None,
+                    protocol,
+                    tuple: Some(tuple),
+                    counters: &record.counters,
+                    whole: *total,
+                }
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,188 @@
+//! Groups as rows: what flows share are their columns, so that a format of rows prints
+//! them like flows.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use flow_common::column::{ColumnId, Kind};
+use flow_common::limits::SCAN_BATCH_ROWS;
+
+use super::{Style, row_format};
+use crate::aggregate::{Group, Record, Value};
+use crate::aggregation::Aggregation;
+use crate::batch::{Batch, FileColumn};
+use crate::columns::Columns;
+use crate::flow::{Counters, FiveTuple, KEY_COLUMNS};
+use crate::values::{self, Bytes, Values};
+
+/// Writes groups of `-a` and `-A` in a format of rows.
+pub(super) fn write_groups(
+    out: &mut dyn Write,
+    style: &Style,
+    aggregation: &Aggregation,
+    groups: &[Group],
+) -> io::Result<()> {
+    let extra: Arc<[FileColumn]> = aggregation
+        .keys
+        .iter()
+        .enumerate()
+        .filter(|(_, key)| key.column.table().is_none())
+        .map(|(at, key)| FileColumn { name: key.name.clone(), kind: kind_of(groups, at), column: key.column })
+        .collect();
+    write(out, style, groups, |groups| {
+        let mut batch = batch(groups.iter().map(|group| &group.counters), groups.len(), &extra);
+        for (at, key) in aggregation.keys.iter().enumerate() {
+            let kind = key.column.table().map_or_else(|| kind_of(groups, at), |column| column.kind);
+            let cells = groups.iter().map(|group| group.key.get(at).and_then(Option::as_ref));
+            batch.set(key.column, column(kind, cells));
+        }
+        set_details(&mut batch, groups.iter().map(|group| (group.tcp_flags, group.src_tos)));
+        if aggregation.has_out() {
+            let counters = groups.iter().map(|group| &group.counters);
+            set_ints(&mut batch, ColumnId::OutPackets, counters.clone().map(|one| count(one.out_packets)));
+            set_ints(&mut batch, ColumnId::OutBytes, counters.map(|one| count(one.out_bytes)));
+        }
+        batch
+    })
+}
+
+/// Writes flows of one 5-tuple each in a format of rows.
+pub(super) fn write_records(
+    out: &mut dyn Write,
+    style: &Style,
+    records: &[(FiveTuple, Record)],
+) -> io::Result<()> {
+    let none: Arc<[FileColumn]> = Arc::new([]);
+    write(out, style, records, |records| {
+        let mut batch = batch(records.iter().map(|(_, record)| &record.counters), records.len(), &none);
+        let tuples = || records.iter().map(|(tuple, _)| tuple);
+        let [protocol, src_addr, dst_addr, src_port, dst_port, ..] = KEY_COLUMNS;
+        set_ints(&mut batch, protocol, tuples().map(|tuple| tuple.protocol.map(i64::from)));
+        set_ints(&mut batch, src_port, tuples().map(|tuple| tuple.src_port.map(i64::from)));
+        set_ints(&mut batch, dst_port, tuples().map(|tuple| tuple.dst_port.map(i64::from)));
+        let fixed = |addr: Option<flow_common::addr::Addr16>| addr.map(|addr| u128::from_be_bytes(addr.0));
+        batch.set(src_addr.into(), fixed_column(tuples().map(|tuple| fixed(tuple.src_addr))));
+        batch.set(dst_addr.into(), fixed_column(tuples().map(|tuple| fixed(tuple.dst_addr))));
+        set_details(&mut batch, records.iter().map(|(_, record)| (record.tcp_flags, record.src_tos)));
+        batch
+    })
+}
+
+fn write<T>(out: &mut dyn Write, style: &Style, rows: &[T], make: impl Fn(&[T]) -> Batch) -> io::Result<()> {
+    let format = row_format(style, &Columns::default());
+    let mut formatter = format.formatter();
+    format.begin(out)?;
+    let (mut before, mut text) = (0, Vec::new());
+    for rows in rows.chunks(SCAN_BATCH_ROWS) {
+        text.clear();
+        formatter.rows(&make(rows), &mut text);
+        format.join(before, &mut text, out)?;
+        before += rows.len() as u64;
+    }
+    format.end(before, out)
+}
+
+/// Rows with what is counted of each.
+fn batch<'a>(
+    counters: impl Iterator<Item = &'a Counters> + Clone,
+    rows: usize,
+    extra: &Arc<[FileColumn]>,
+) -> Batch {
+    let mut batch = Batch::new(rows, extra);
+    set_ints(&mut batch, ColumnId::FlowStart, counters.clone().map(|counters| counters.first));
+    set_ints(&mut batch, ColumnId::FlowEnd, counters.clone().map(|counters| counters.last));
+    set_ints(&mut batch, ColumnId::Packets, counters.clone().map(|counters| count(counters.packets)));
+    set_ints(&mut batch, ColumnId::Bytes, counters.clone().map(|counters| count(counters.bytes)));
+    set_ints(&mut batch, ColumnId::FlowCount, counters.map(|counters| count(counters.flows)));
+    batch
+}
+
+fn count(value: u64) -> Option<i64> {
+    Some(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn set_details(batch: &mut Batch, details: impl Iterator<Item = (Option<i64>, Option<i64>)> + Clone) {
+    for (id, values) in [
+        (ColumnId::TcpFlags, details.clone().map(|(flags, _)| flags).collect::<Vec<_>>()),
+        (ColumnId::SrcTos, details.map(|(_, tos)| tos).collect()),
+    ] {
+        // A part of the key is there already.
+        if batch.column(id.into()).is_none() {
+            set_ints(batch, id, values.into_iter());
+        }
+    }
+}
+
+fn set_ints(batch: &mut Batch, id: ColumnId, cells: impl Iterator<Item = Option<i64>>) {
+    batch.set(id.into(), int_column(cells));
+}
+
+fn int_column(cells: impl Iterator<Item = Option<i64>>) -> values::Column {
+    let (values, nulls) = cells.map(|cell| (cell.unwrap_or(0), cell.is_none())).unzip();
+    values::Column::Plain { values: Values::Ints(values), nulls: Some(nulls) }
+}
+
+fn fixed_column(cells: impl Iterator<Item = Option<u128>>) -> values::Column {
+    let (values, nulls) = cells.map(|cell| (cell.unwrap_or(0), cell.is_none())).unzip();
+    values::Column::Plain { values: Values::Fixed(values), nulls: Some(nulls) }
+}
+
+/// The kind of values of a part of the key; of no value any will do.
+fn kind_of(groups: &[Group], at: usize) -> Kind {
+    let value = groups.iter().find_map(|group| group.key.get(at)?.as_ref());
+    value.map_or(Kind::Int64, kind)
+}
+
+/// The kind a value is of.
+pub(super) fn kind(value: &Value) -> Kind {
+    match value {
+        Value::Int(_) => Kind::Int64,
+        Value::Address(_) => Kind::Address,
+        Value::Mac(_) => Kind::Mac,
+        Value::Text(_) => Kind::Text,
+        Value::Binary(_) => Kind::Binary,
+        Value::Float(_) => Kind::Float64,
+        Value::Boolean(_) => Kind::Boolean,
+    }
+}
+
+/// The values of a part of the key.
+pub(super) fn column<'a>(
+    kind: Kind,
+    cells: impl Iterator<Item = Option<&'a Value>> + Clone,
+) -> values::Column {
+    match kind {
+        Kind::Address | Kind::Mac => fixed_column(cells.map(|cell| match cell? {
+            Value::Address(addr) => Some(u128::from_be_bytes(addr.0)),
+            Value::Mac(mac) => Some(mac.0.iter().fold(0, |sum, octet| sum << 8 | u128::from(*octet))),
+            _ => None,
+        })),
+        Kind::Text | Kind::Binary => {
+            let (mut values, mut nulls) = (Bytes::default(), Vec::new());
+            for cell in cells {
+                let octets = match cell {
+                    Some(Value::Text(text)) => Some(text.as_bytes()),
+                    Some(Value::Binary(octets)) => Some(&**octets),
+                    _ => None,
+                };
+                values.push(octets.unwrap_or_default());
+                nulls.push(octets.is_none());
+            }
+            values::Column::Plain { values: Values::Bytes(values), nulls: Some(nulls) }
+        }
+        Kind::Float64 => {
+            let numbers = cells.map(|cell| match cell? {
+                Value::Float(number) => Some(number.0),
+                _ => None,
+            });
+            values::Column::Array(Arc::new(arrow_array::Float64Array::from_iter(numbers)))
+        }
+        Kind::Int32 | Kind::Int64 | Kind::Timestamp | Kind::Boolean | Kind::Labels | Kind::Other => {
+            int_column(cells.map(|cell| match cell? {
+                Value::Int(number) => Some(*number),
+                Value::Boolean(value) => Some(i64::from(*value)),
+                _ => None,
+            }))
+        }
+    }
+}
