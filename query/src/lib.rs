@@ -8,7 +8,8 @@
 //! ```
 //!
 //! - `cli`: what can be typed; `request`: what it means, complete and checked
-//! - `filter`: text → tokens → syntax tree → predicate → bitmaps over batches
+//! - `filter`: text → tokens → syntax tree → predicate → bitmaps over batches;
+//!   `surroundings`: what it includes, and names it asks for; `explain`: what it means
 //! - `time_range`, `zone`: windows and wall time; "now" and the zone are arguments
 //! - `columns`: the columns a question may name, also those an operator defined
 //! - `catalog`: which files; `scan`: their row groups, pruned, as `batch`es of matching rows
@@ -21,7 +22,7 @@
 //! - `output`: rows, statistics and summary as text
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
-//! Only `catalog`, `scan` and `live` touch files; only `main.rs` reads the clock.
+//! Only `catalog`, `scan`, `surroundings` and `live` touch files; only `main.rs` reads the clock.
 #![forbid(unsafe_code)]
 
 mod aggregate;
@@ -33,6 +34,7 @@ mod columns;
 mod counts;
 mod directions;
 mod engine;
+mod explain;
 mod filter;
 mod flow;
 mod group;
@@ -45,6 +47,7 @@ mod request;
 mod scaling;
 mod scan;
 mod statistic;
+mod surroundings;
 mod tables;
 mod time_range;
 mod values;
@@ -93,12 +96,14 @@ pub fn run_by(
     env: Env,
 ) -> u8 {
     let outcome = match cli::parse(args) {
-        Ok(cli::Parsed::Args(args)) => {
-            request::Request::new(args, env).and_then(|request| match request.since {
+        Ok(cli::Parsed::Args(args)) => request::Request::new(args, env).and_then(|request| {
+            request.notes.iter().for_each(|note| message::say(stderr, "note", note));
+            match request.since {
+                _ if request.is_explained => explain::explain(&request, stdout),
                 Some(since) => live::follow(&request, since, stdout, stderr, clock),
                 None => engine::answer(&request, stdout, stderr),
-            })
-        }
+            }
+        }),
         Ok(cli::Parsed::Top(args)) => live::top(*args, env, clock, stderr),
         Ok(cli::Parsed::Text(text)) => {
             stdout.write_all(text.as_bytes()).map(|()| message::DONE).map_err(Into::into)

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flow_common::limits::{
@@ -14,10 +15,11 @@ use crate::aggregation::{self, Aggregation, Directions};
 use crate::catalog::Source;
 use crate::cli::Args;
 use crate::columns::{Columns, Discovery};
-use crate::filter::{self, Predicate, Test};
+use crate::filter::{self, Meaning, Predicate, Test};
 use crate::message::{Failure, NameError, nearest, reason};
 use crate::output::{Format, Layout, Style};
 use crate::statistic::{Key, Ranking, Statistic};
+use crate::surroundings::World;
 use crate::time_range::{self, TimeRange};
 use crate::{Env, Zone};
 
@@ -49,6 +51,10 @@ pub(crate) struct Request {
     pub(crate) since: Option<Timestamp>,
     /// Whether a terminal may show how far it is.
     pub(crate) has_progress: bool,
+    /// What is to be said about the filter.
+    pub(crate) notes: Vec<String>,
+    /// Only how it would be answered is asked.
+    pub(crate) is_explained: bool,
 }
 
 /// What is asked about the matching records.
@@ -98,7 +104,10 @@ impl Request {
         };
         let mut columns = Columns::default();
         let mut discovery = Discovery::new(&source, env.now);
-        let (predicate, statistics) = meaning(&args.stat, &text, env, &mut columns, &mut discovery)?;
+        let directory = args.filter_file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let mut world = World::new(&source, env.now, directory.to_owned());
+        let (Meaning { predicate, notes }, statistics) =
+            noted_meaning(&args.stat, &text, env, &mut columns, &mut discovery, &mut world)?;
         let aggregation = aggregation(&args, &mut columns, &mut discovery)?;
         let since = if args.follow { Some(since(&args, format, env)?) } else { None };
         let predicate = match &args.time {
@@ -132,6 +141,8 @@ impl Request {
             columns,
             since,
             has_progress: !args.no_progress,
+            notes,
+            is_explained: args.explain,
         })
     }
 }
@@ -145,9 +156,27 @@ pub(crate) fn meaning(
     columns: &mut Columns,
     discovery: &mut Discovery<'_>,
 ) -> Result<(Predicate, Vec<Statistic>), Failure> {
+    let (source, now) = discovery.asked();
+    let mut world = World::new(source, now, PathBuf::new());
+    let (meaning, statistics) = noted_meaning(stats, text, env, columns, discovery, &mut world)?;
+    Ok((meaning.predicate, statistics))
+}
+
+/// As [`meaning`], with what there is to say about the filter.
+fn noted_meaning(
+    stats: &[String],
+    text: &str,
+    env: Env,
+    columns: &mut Columns,
+    discovery: &mut Discovery<'_>,
+    world: &mut World<'_>,
+) -> Result<(Meaning, Vec<Statistic>), Failure> {
     loop {
-        match names(stats, text, env, columns) {
-            Ok(meaning) => return Ok(meaning),
+        match names(stats, text, env, columns, world) {
+            Ok((mut meaning, statistics)) => {
+                meaning.notes.append(&mut world.warnings);
+                return Ok((meaning, statistics));
+            }
             Err(error) if error.is_unknown_word && discovery.next(columns) => {}
             Err(error) => return Err(error.failure),
         }
@@ -249,13 +278,14 @@ fn names(
     text: &str,
     env: Env,
     columns: &Columns,
-) -> Result<(Predicate, Vec<Statistic>), NameError> {
-    let predicate = filter::compile(text, env, columns).map_err(|error| NameError {
+    world: &mut World<'_>,
+) -> Result<(Meaning, Vec<Statistic>), NameError> {
+    let meaning = filter::compile(text, env, columns, world).map_err(|error| NameError {
         is_unknown_word: error.is_unknown_word,
-        failure: Failure::Filter(error.render(text)),
+        failure: Failure::Filter(error.text),
     })?;
     let statistics = stats.iter().map(|text| Statistic::parse(text, columns));
-    Ok((predicate, statistics.collect::<Result<_, _>>()?))
+    Ok((meaning, statistics.collect::<Result<_, _>>()?))
 }
 
 fn question(

@@ -4,6 +4,7 @@
 mod errors;
 mod extra;
 mod files;
+mod filters;
 mod follow;
 mod hostile;
 mod info;

@@ -13,7 +13,7 @@ use crate::support::{Bench, Cell, Fixture, Row, T0_SECS, write};
 
 const EXPORTER: Addr16 = Addr16::from_v4([192, 0, 2, 1]);
 
-fn name(kind: NameKind, id: i64, name: &str) -> NameRow {
+pub(crate) fn name(kind: NameKind, id: i64, name: &str) -> NameRow {
     NameRow {
         exporter_addr: EXPORTER,
         export_version: 9,
@@ -43,7 +43,7 @@ fn rate(scope: RateScope, scope_id: i64, after_secs: i64, rate: i64) -> RateRow 
     }
 }
 
-fn put<R: flow_common::tables::Row>(bench: &Bench, rows: &[R]) {
+pub(crate) fn put<R: flow_common::tables::Row>(bench: &Bench, rows: &[R]) {
     std::fs::create_dir_all(bench.path(".flowcap")).unwrap();
     let file = File::create(bench.path(".flowcap").join(R::FILE)).unwrap();
     let mut writer = ArrowWriter::try_new(file, R::schema(), None).unwrap();
