@@ -15,7 +15,7 @@ use crate::interrupt;
 use crate::message::{DONE, Failure};
 use crate::request::Request;
 use crate::scaling::{SCALED_COLUMNS, Scaling};
-use crate::scan::{Plan, ReadError};
+use crate::scan::{Depth, Plan, ReadError};
 use crate::tables::Tables;
 
 /// Says what the filter of `request` means and what it spares reading.
@@ -143,7 +143,7 @@ fn sums(request: &Request) -> Result<Sums, Failure> {
             scaling,
             sieve: None,
         };
-        let opened = found.open().and_then(|mut file| file.bind(&mut columns, &plan).map(|()| file));
+        let opened = found.open(Depth::Rows).and_then(|file| file.bind(&mut columns, &plan));
         match opened {
             Ok(file) => {
                 let left = file.row_groups(&plan);
