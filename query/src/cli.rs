@@ -162,6 +162,10 @@ pub(crate) struct Args {
     #[arg(short = 'Z', long, help_heading = "What to answer")]
     pub(crate) check: bool,
 
+    /// Say what the filter means and what it spares reading, and stop
+    #[arg(long, conflicts_with_all = ["check", "follow"], help_heading = "What to answer")]
+    pub(crate) explain: bool,
+
     /// How rows are printed; a 6 at the end shows IPv6 in full [default: line, of -b and -B biline]
     #[arg(short = 'o', long, value_name = "FORMAT", help_heading = "How to print")]
     pub(crate) output: Option<String>,
@@ -352,7 +356,8 @@ pub fn whole_command() -> clap::Command {
 
 /// Examples, and what the tables know.
 fn after_help() -> String {
-    let mut nouns: Vec<String> = filter::nouns().iter().map(|noun| noun.words.join(" ")).collect();
+    let mut nouns: Vec<String> =
+        filter::nouns().iter().filter(|noun| !noun.is_further()).map(|noun| noun.phrase()).collect();
     nouns.extend(["port", "ip", "net", "if", "as"].map(str::to_owned));
     nouns.sort();
     let formats: Vec<_> = output::words().chain([PARQUET]).collect();
@@ -378,9 +383,10 @@ Formats of -o; tags such as `fmt:%ts %sap -> %dap %byt %inam` or `csv:%ts,%sa,%b
 {}
 Words of -s, then orders ({}):
 {}
-Filters: NOUN [=|!=|<|<=|>|>=] VALUE, NOUN in [VALUE …], joined by and, or, not, ( ).
-Numbers take k, m, g and t; a noun without src or dst means either. Also any, ipv4, ipv6, and the
-names of columns that flowcapd's configuration defined, also for -s. Nouns:
+Filters: NOUN [=|!=|<|<=|>|>=] VALUE, NOUN [not] in [VALUE …], NOUN null, NOUN present, joined by
+and, or, not, ( ). A VALUE may be a range such as 80-90. Numbers take k, m, g and t; a noun without
+src or dst means either. Also any, ipv4, ipv6, sampled, `@include FILE`, and the names of columns,
+also of those that flowcapd's configuration defined. Nouns:
 {}
 Exit status: 0 done, 1 failed, 2 usage or filter, 3 some files could not be read, 130 Ctrl-C
 ",

@@ -121,6 +121,11 @@ impl<'a> Discovery<'a> {
         Self { source, now, files: None }
     }
 
+    /// What is asked about, and when.
+    pub(crate) fn asked(&self) -> (&'a Source, Timestamp) {
+        (self.source, self.now)
+    }
+
     /// Adds those of the next file that has any new; false where none is left.
     ///
     /// What can't be read is passed over: the answer will name it.

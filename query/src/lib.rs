@@ -8,7 +8,8 @@
 //! ```
 //!
 //! - `cli`: what can be typed; `request`: what it means, complete and checked
-//! - `filter`: text → tokens → syntax tree → predicate → bitmaps over batches
+//! - `filter`: text → tokens → syntax tree → predicate → bitmaps over batches;
+//!   `surroundings`: what it includes, and names it asks for; `explain`: what it means
 //! - `config`: the file that names formats
 //! - `time_range`, `zone`: windows and wall time; "now" and the zone are arguments
 //! - `columns`: the columns a question may name, also those an operator defined
@@ -27,7 +28,8 @@
 //! - `replay`: rows as NetFlow or IPFIX to a collector
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
-//! Only `catalog`, `scan`, `live`, `import` and `write` touch files; only `main.rs` reads the clock.
+//! Only `catalog`, `scan`, `surroundings`, `live`, `import` and `write` touch files; only `main.rs`
+//! reads the clock.
 #![forbid(unsafe_code)]
 
 mod aggregate;
@@ -42,6 +44,7 @@ mod config;
 mod counts;
 mod directions;
 mod engine;
+mod explain;
 mod filter;
 mod flow;
 mod group;
@@ -57,6 +60,7 @@ mod request;
 mod scaling;
 mod scan;
 mod statistic;
+mod surroundings;
 mod tables;
 mod time_range;
 mod values;
@@ -109,12 +113,15 @@ pub fn run_by(
     has_colours: bool,
 ) -> u8 {
     let outcome = match cli::parse(args) {
-        Ok(cli::Parsed::Args(args)) => request::Request::new(args, env)
-            .map(|request| request.shown(has_colours))
-            .and_then(|request| match request.since {
+        Ok(cli::Parsed::Args(args)) => request::Request::new(args, env).and_then(|request| {
+            let request = request.shown(has_colours);
+            request.notes.iter().for_each(|note| message::say(stderr, "note", note));
+            match request.since {
+                _ if request.is_explained => explain::explain(&request, stdout),
                 Some(since) => live::follow(&request, since, stdout, stderr, clock),
                 None => engine::answer(&request, stdout, stderr),
-            }),
+            }
+        }),
         Ok(cli::Parsed::Top(args)) => live::top(*args, env, clock, stderr),
         Ok(cli::Parsed::Import(asked)) => import::import(*asked, stdout, stderr),
         Ok(cli::Parsed::Verify(asked)) => verify::verify(&asked, env, stdout, stderr),

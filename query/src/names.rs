@@ -1,7 +1,7 @@
 //! Names exporters gave their numbers, joined to rows: which column each belongs
 //! to, and the side table they come from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use flow_common::addr::Addr16;
 use flow_common::column::ColumnId;
@@ -20,7 +20,7 @@ pub(crate) struct NameColumn {
     pub(crate) raw: &'static str,
     pub(crate) kind: NameKind,
     /// Column with the number; samplers are in `other`.
-    number: ColumnId,
+    pub(crate) number: ColumnId,
 }
 
 /// Every name that can be joined.
@@ -109,6 +109,51 @@ impl Names {
     pub(crate) fn is_empty(&self) -> bool {
         self.of_exporter.is_empty()
     }
+
+    /// Names of a kind, as often as they were told.
+    pub(crate) fn of_kind(&self, kind: NameKind) -> impl Iterator<Item = &str> {
+        let names = self.of_domain.iter().filter(move |(key, _)| key.2 == kind);
+        names.map(|(_, name)| name.as_ref())
+    }
+
+    /// The numbers of a kind whose names pass `is_asked`.
+    pub(crate) fn named(&self, kind: NameKind, is_asked: impl Fn(&str) -> bool) -> Named {
+        let newest = self.of_exporter.iter().filter(|(key, (_, name))| key.1 == kind && is_asked(name));
+        let of_exporter: HashSet<_> = newest.map(|(&(addr, _, id), _)| (addr, id)).collect();
+        let in_domains = self.of_domain.iter().filter(|(key, _)| key.2 == kind);
+        let of_domain = in_domains.filter_map(|(&(addr, domain, _, id), name)| {
+            let (is_asked, is_newest) = (is_asked(name), of_exporter.contains(&(addr, id)));
+            (is_asked != is_newest).then_some(((addr, domain, id), is_asked))
+        });
+        Named { of_domain: of_domain.collect(), of_exporter }
+    }
+}
+
+/// Numbers of exporters, by what their names are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Named {
+    /// Where a domain differs from what holds for its exporter.
+    of_domain: HashMap<(Addr16, i64, i64), bool>,
+    of_exporter: HashSet<(Addr16, i64)>,
+}
+
+impl Named {
+    /// Whether a number of an exporter is among them.
+    pub(crate) fn contains(&self, addr: Addr16, domain: Option<i64>, id: i64) -> bool {
+        let in_domain = domain.and_then(|domain| self.of_domain.get(&(addr, domain, id)));
+        in_domain.copied().unwrap_or_else(|| self.of_exporter.contains(&(addr, id)))
+    }
+
+    /// The numbers, whoever's they are.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = i64> + '_ {
+        let in_domains = self.of_domain.iter().filter(|(_, is_asked)| **is_asked).map(|(key, _)| key.2);
+        self.of_exporter.iter().map(|key| key.1).chain(in_domains)
+    }
+
+    /// How many numbers of exporters.
+    pub(crate) fn len(&self) -> usize {
+        self.of_exporter.len()
+    }
 }
 
 /// The names of a batch.
@@ -138,6 +183,23 @@ impl<'a> NameCells<'a> {
         self.own(index, row).or_else(|| self.joined(index, row))
     }
 
+    /// Whether the number of a row is one of `named`.
+    pub(crate) fn is_named(&self, index: usize, row: usize, named: &[Named]) -> bool {
+        let found = || {
+            let addr = Addr16(self.exporter.octets(row)?);
+            let (domain, id) = (self.domain.int(row), self.number(index, row)?);
+            Some(named.iter().any(|named| named.contains(addr, domain, id)))
+        };
+        found().unwrap_or(false)
+    }
+
+    fn number(&self, index: usize, row: usize) -> Option<i64> {
+        match NAME_COLUMNS[index].kind {
+            NameKind::Sampler => sampler(self.numbers[index], row),
+            _ => self.numbers[index].int(row),
+        }
+    }
+
     /// What the flow itself tells.
     fn own(&self, index: usize, row: usize) -> Option<&'a str> {
         let is_application = NAME_COLUMNS[index].kind == NameKind::Application;
@@ -150,13 +212,9 @@ impl<'a> NameCells<'a> {
         if self.names.is_empty() || self.own(index, row).is_some() {
             return None;
         }
-        let column = &NAME_COLUMNS[index];
-        let id = match column.kind {
-            NameKind::Sampler => sampler(self.numbers[index], row)?,
-            _ => self.numbers[index].int(row)?,
-        };
+        let (kind, id) = (NAME_COLUMNS[index].kind, self.number(index, row)?);
         let addr = Addr16(self.exporter.octets(row)?);
-        self.names.get(addr, self.domain.int(row), column.kind, id)
+        self.names.get(addr, self.domain.int(row), kind, id)
     }
 }
 

@@ -18,10 +18,11 @@ use crate::catalog::Source;
 use crate::cli::Args;
 use crate::columns::{Columns, Discovery};
 use crate::config::{self, Config};
-use crate::filter::{self, Predicate, Test};
+use crate::filter::{self, Meaning, Predicate, Test};
 use crate::message::{Failure, NameError, reason};
 use crate::output::{self, Chosen, Format, Style};
 use crate::statistic::{Key, Ranking, Statistic};
+use crate::surroundings::World;
 use crate::time_range::{self, TimeRange};
 use crate::write::Target;
 use crate::{Env, Zone};
@@ -61,6 +62,10 @@ pub(crate) struct Request {
     /// Whether the summary is for a program, on stderr.
     pub(crate) has_json_summary: bool,
     colour: Colour,
+    /// What is to be said about the filter.
+    pub(crate) notes: Vec<String>,
+    /// Only how it would be answered is asked.
+    pub(crate) is_explained: bool,
 }
 
 /// What is asked about the matching records.
@@ -118,7 +123,10 @@ impl Request {
         };
         let mut columns = Columns::default();
         let mut discovery = Discovery::new(&source, env.now);
-        let (predicate, statistics) = meaning(&args.stat, &text, env, &mut columns, &mut discovery)?;
+        let directory = args.filter_file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let mut world = World::new(&source, env.now, directory.to_owned());
+        let (Meaning { predicate, notes }, statistics) =
+            noted_meaning(&args.stat, &text, env, &mut columns, &mut discovery, &mut world)?;
         let aggregation = aggregation(&args, &mut columns, &mut discovery)?;
         let since = if args.follow { Some(since(&args, format, env)?) } else { None };
         let predicate = match &args.time {
@@ -157,6 +165,8 @@ impl Request {
             has_progress: !args.no_progress,
             has_json_summary: is_json_summary(args.summary.as_deref())?,
             colour,
+            notes,
+            is_explained: args.explain,
         })
     }
 
@@ -195,9 +205,27 @@ pub(crate) fn meaning(
     columns: &mut Columns,
     discovery: &mut Discovery<'_>,
 ) -> Result<(Predicate, Vec<Statistic>), Failure> {
+    let (source, now) = discovery.asked();
+    let mut world = World::new(source, now, PathBuf::new());
+    let (meaning, statistics) = noted_meaning(stats, text, env, columns, discovery, &mut world)?;
+    Ok((meaning.predicate, statistics))
+}
+
+/// As [`meaning`], with what there is to say about the filter.
+fn noted_meaning(
+    stats: &[String],
+    text: &str,
+    env: Env,
+    columns: &mut Columns,
+    discovery: &mut Discovery<'_>,
+    world: &mut World<'_>,
+) -> Result<(Meaning, Vec<Statistic>), Failure> {
     loop {
-        match names(stats, text, env, columns) {
-            Ok(meaning) => return Ok(meaning),
+        match names(stats, text, env, columns, world) {
+            Ok((mut meaning, statistics)) => {
+                meaning.notes.append(&mut world.warnings);
+                return Ok((meaning, statistics));
+            }
             Err(error) if error.is_unknown_word && discovery.next(columns) => {}
             Err(error) => return Err(error.failure),
         }
@@ -299,13 +327,14 @@ fn names(
     text: &str,
     env: Env,
     columns: &Columns,
-) -> Result<(Predicate, Vec<Statistic>), NameError> {
-    let predicate = filter::compile(text, env, columns).map_err(|error| NameError {
+    world: &mut World<'_>,
+) -> Result<(Meaning, Vec<Statistic>), NameError> {
+    let meaning = filter::compile(text, env, columns, world).map_err(|error| NameError {
         is_unknown_word: error.is_unknown_word,
-        failure: Failure::Filter(error.render(text)),
+        failure: Failure::Filter(error.text),
     })?;
     let statistics = stats.iter().map(|text| Statistic::parse(text, columns));
-    Ok((predicate, statistics.collect::<Result<_, _>>()?))
+    Ok((meaning, statistics.collect::<Result<_, _>>()?))
 }
 
 fn question(

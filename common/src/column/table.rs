@@ -27,14 +27,15 @@ columns! {
     Received = 1 "received" Timestamp { is_required: true, filter: &["received"], tags: &["tr"], raw: "received at" }
         "when the datagram reached the collector";
     FlowStart = 2 "flow_start" Timestamp { sources: &[ie(152), ie(154), ie(156), ie(150), ie(158), ie(22)],
-        filter: &["first seen"], tags: &["ts"], raw: "first" }
+        filter: &["first seen", "first", "start"], tags: &["ts"], raw: "first" }
         "first packet of the flow, as wall time";
     FlowEnd = 3 "flow_end" Timestamp { sources: &[ie(153), ie(155), ie(157), ie(151), ie(159), ie(21)],
-        filter: &["last seen"], tags: &["te"], raw: "last" }
+        filter: &["last seen", "last", "end"], tags: &["te"], raw: "last" }
         "last packet of the flow, as wall time";
-    EventTime = 4 "event_time" Timestamp { sources: &[ie(323), ie(324), ie(325), ie(322)], tags: &["tevt"], raw: "Event time" }
+    EventTime = 4 "event_time" Timestamp { sources: &[ie(323), ie(324), ie(325), ie(322)], filter: &["event time", "event seen"],
+        tags: &["tevt"], raw: "Event time" }
         "when the event happened (firewall and NAT logging)";
-    TimeSource = 5 "time_source" Text { raw: "time source" }
+    TimeSource = 5 "time_source" Text { filter: &["time source"], raw: "time source" }
         "whose time flow_start and flow_end are where the flow told neither: event, export or received; NULL is its own";
 
     // key
@@ -50,13 +51,13 @@ columns! {
     DstPort = 13 "dst_port" Int32 { sources: &[ie(11), ie(183), ie(181)], filter: &["dst port"],
         tags: &["dp"], stat: "dstport", stat_both: "port", title: "Dst Port", aggregate: "dstport", raw: "dst port" }
         "destination port; NetFlow v5 and older v9 put ICMP type and code here, type * 256 + code";
-    Protocol = 14 "protocol" Int32 { sources: &[ie(4)], filter: &["proto"],
+    Protocol = 14 "protocol" Int32 { sources: &[ie(4)], filter: &["proto", "protocol"],
         tags: &["pr"], stat: "proto", title: "Protocol", aggregate: "proto", raw: "proto" }
         "IP protocol number";
     TcpFlags = 15 "tcp_flags" Int32 { sources: &[ie(6)], filter: &["flags"],
         tags: &["flg"], stat: "flags", title: "TCP flags", aggregate: "flags", raw: "tcp flags" }
         "TCP control bits of all packets or-ed, 16 bits";
-    SrcTos = 16 "src_tos" Int32 { sources: &[ie(5)], filter: &["src tos"], tags: &["stos"], stat: "srctos", stat_both: "tos",
+    SrcTos = 16 "src_tos" Int32 { sources: &[ie(5)], filter: &["src tos", "tos"], tags: &["stos"], stat: "srctos", stat_both: "tos",
         title: "Src Tos", aggregate: "srctos", raw: "src tos" }
         "type of service, or traffic class, on arrival";
     DstTos = 17 "dst_tos" Int32 { sources: &[ie(55)], filter: &["dst tos"], tags: &["dtos"], stat: "dsttos", stat_both: "tos",
@@ -68,7 +69,7 @@ columns! {
     IcmpCode = 19 "icmp_code" Int32 { sources: &[ie(177), ie(179), part(ie(32), LowOctet), part(ie(139), LowOctet)],
         filter: &["icmp-code", "icmp code"], tags: &["ic"], raw: "ICMP code" }
         "ICMP code, either family";
-    FlowLabel = 20 "flow_label" Int64 { sources: &[ie(31)], raw: "flow label" }
+    FlowLabel = 20 "flow_label" Int64 { sources: &[ie(31)], filter: &["flow label"], raw: "flow label" }
         "IPv6 flow label";
 
     // counters: one family per record, never added together
@@ -86,9 +87,9 @@ columns! {
         "octets of the reverse direction, or after the exporter";
     FlowCount = 34 "flows" Int64 { unit: Flows, sources: &[ie(3)], filter: &["flows"], tags: &["fl"], order: "flows", raw: "aggr flows" }
         "flows the exporter aggregated into this record; NULL is one";
-    Layer2Bytes = 35 "layer2_bytes" Int64 { unit: Bytes, sources: &[ie(352), ie(312)], raw: "layer 2 bytes" }
+    Layer2Bytes = 35 "layer2_bytes" Int64 { unit: Bytes, sources: &[ie(352), ie(312)], filter: &["layer2 bytes"], raw: "layer 2 bytes" }
         "octets including layer 2 headers";
-    CounterKind = 36 "counter_kind" Text { raw: "counter kind" }
+    CounterKind = 36 "counter_kind" Text { filter: &["counter kind"], raw: "counter kind" }
         "what packets and bytes are where they are no deltas (1, 2): post (23, 24), total since the flow began (85, 86), initiator (231, 298)";
 
     // routing
@@ -124,15 +125,15 @@ columns! {
         "next router in the BGP domain";
 
     // how
-    Direction = 60 "direction" Int32 { sources: &[ie(61)], filter: &["flowdir"], tags: &["dir"], stat: "dir", title: "Dir", raw: "direction" }
+    Direction = 60 "direction" Int32 { sources: &[ie(61)], filter: &["flowdir", "flow direction", "direction"], tags: &["dir"], stat: "dir", title: "Dir", raw: "direction" }
         "0 ingress, 1 egress at the observation point";
-    BiflowDirection = 61 "biflow_direction" Int32 { sources: &[ie(239)], tags: &["bfd"], raw: "biFlow Dir" }
+    BiflowDirection = 61 "biflow_direction" Int32 { sources: &[ie(239)], filter: &["biflow direction"], tags: &["bfd"], raw: "biFlow Dir" }
         "how the direction of a biflow was assigned (RFC 5103): 1 initiator, 2 reverse initiator, 3 perimeter";
-    EndReason = 62 "end_reason" Int32 { sources: &[ie(136)], tags: &["end"], raw: "end reason" }
+    EndReason = 62 "end_reason" Int32 { sources: &[ie(136)], filter: &["end reason"], tags: &["end"], raw: "end reason" }
         "why the flow ended: 1 idle, 2 active timeout, 3 end detected, 4 forced, 5 lack of resources";
-    ForwardingStatus = 63 "forwarding_status" Int32 { sources: &[ie(89)], filter: &["fwdstat"], tags: &["fwd"], raw: "fwd status" }
+    ForwardingStatus = 63 "forwarding_status" Int32 { sources: &[ie(89)], filter: &["fwdstat", "forwarding status"], tags: &["fwd"], raw: "fwd status" }
         "forwarded, dropped or consumed, with the reason (element 89)";
-    IpVersion = 64 "ip_version" Int32 { sources: &[ie(60)], raw: "IP version" }
+    IpVersion = 64 "ip_version" Int32 { sources: &[ie(60)], filter: &["ip version"], raw: "IP version" }
         "version field of the IP header";
     MinTtl = 65 "min_ttl" Int32 { unit: Hops, sources: &[ie(52)], filter: &["min ttl"], tags: &["minttl"], stat: "minttl", title: "Min TTL",
         aggregate: "minttl", raw: "IP min TTL" }
@@ -140,7 +141,7 @@ columns! {
     MaxTtl = 66 "max_ttl" Int32 { unit: Hops, sources: &[ie(53)], filter: &["max ttl"], tags: &["maxttl"], stat: "maxttl", title: "Max TTL",
         aggregate: "maxttl", raw: "IP max TTL" }
         "largest TTL or hop limit";
-    FragmentId = 67 "fragment_id" Int64 { sources: &[ie(54)], raw: "fragment id" }
+    FragmentId = 67 "fragment_id" Int64 { sources: &[ie(54)], filter: &["fragment id"], raw: "fragment id" }
         "identification field of the IP header";
 
     // layer 2
@@ -150,9 +151,9 @@ columns! {
     PostVlan = 81 "post_vlan" Int32 { sources: &[ie(59), ie(254)], filter: &["dst vlan"], tags: &["dvln"], stat: "dstvlan", stat_both: "vlan",
         title: "Dst Vlan", aggregate: "dstvlan", raw: "post vlanID" }
         "VLAN on departure";
-    CustomerVlan = 82 "customer_vlan" Int32 { sources: &[ie(245)], raw: "custID" }
+    CustomerVlan = 82 "customer_vlan" Int32 { sources: &[ie(245)], filter: &["src customer vlan"], raw: "custID" }
         "inner (customer) VLAN on arrival";
-    PostCustomerVlan = 83 "post_customer_vlan" Int32 { sources: &[ie(255)], raw: "post custID" }
+    PostCustomerVlan = 83 "post_customer_vlan" Int32 { sources: &[ie(255)], filter: &["dst customer vlan"], raw: "post custID" }
         "inner (customer) VLAN on departure";
     EtherType = 84 "ether_type" Int32 { sources: &[ie(256)], filter: &["ethertype"], tags: &["eth"], stat: "ethertype", title: "EtherType",
         aggregate: "ethertype", raw: "ethertype" }
@@ -170,23 +171,24 @@ columns! {
         aggregate: "outsrcmac", raw: "out src mac" }
         "source MAC on departure";
     MplsLabels = 89 "mpls_labels" Labels {
-        sources: &[ie(70), ie(71), ie(72), ie(73), ie(74), ie(75), ie(76), ie(77), ie(78), ie(79)], tags: &["mpls"], raw: "MPLS Lbl" }
+        sources: &[ie(70), ie(71), ie(72), ie(73), ie(74), ie(75), ie(76), ie(77), ie(78), ie(79)],
+        filter: &["mpls", "mpls any", "mpls label"], tags: &["mpls"], raw: "MPLS Lbl" }
         "MPLS label stack, top first: label << 4 | exp << 1 | bottom";
 
     // tunnel and tenant
     Vni = 100 "vni" Int64 { sources: &[part(ie(351), Low24Bits), part(vmware(892), TunnelKey)], filter: &["vni"], raw: "vni" }
         "virtual network identifier of VXLAN, GENEVE or NVGRE";
-    TunnelSrcAddr = 101 "tunnel_src_addr" Address { sources: &[vmware(893)], filter: &["src tun ip"], raw: "src tun addr" }
+    TunnelSrcAddr = 101 "tunnel_src_addr" Address { sources: &[vmware(893)], filter: &["src tun ip", "src tun host", "src tun net"], raw: "src tun addr" }
         "source address of the tunnel";
-    TunnelDstAddr = 102 "tunnel_dst_addr" Address { sources: &[vmware(894)], filter: &["dst tun ip"], raw: "dst tun addr" }
+    TunnelDstAddr = 102 "tunnel_dst_addr" Address { sources: &[vmware(894)], filter: &["dst tun ip", "dst tun host", "dst tun net"], raw: "dst tun addr" }
         "destination address of the tunnel";
     TunnelProtocol = 103 "tunnel_protocol" Int32 { sources: &[vmware(895)], filter: &["tun proto"], raw: "tun proto" }
         "IP protocol of the tunnel";
-    TunnelSrcPort = 104 "tunnel_src_port" Int32 { sources: &[vmware(896)], raw: "src tun port" }
+    TunnelSrcPort = 104 "tunnel_src_port" Int32 { sources: &[vmware(896)], filter: &["src tun port"], raw: "src tun port" }
         "source port of the tunnel";
-    TunnelDstPort = 105 "tunnel_dst_port" Int32 { sources: &[vmware(897)], raw: "dst tun port" }
+    TunnelDstPort = 105 "tunnel_dst_port" Int32 { sources: &[vmware(897)], filter: &["dst tun port"], raw: "dst tun port" }
         "destination port of the tunnel";
-    GreKey = 106 "gre_key" Int64 { raw: "gre key" }
+    GreKey = 106 "gre_key" Int64 { filter: &["gre key"], raw: "gre key" }
         "key of a GRE tunnel (6876:892 where the tunnel type 6876:891 is 2)";
     IngressVrf = 107 "ingress_vrf" Int64 { sources: &[ie(234)], filter: &["ingress vrf"], tags: &["ivrf", "vrf"], stat: "ivrf",
         title: "I-Vrf ID", raw: "ingress VRF" }
@@ -213,16 +215,16 @@ columns! {
     FirewallEvent = 125 "firewall_event" Int32 { sources: &[ie(233), ie(40005)], filter: &["asa event"], tags: &["evt"], stat: "event",
         title: "Event", raw: "fw event" }
         "firewall event: 1 create, 2 teardown, 3 deny, 4 alert, 5 update";
-    FirewallExtEvent = 126 "firewall_ext_event" Int32 { sources: &[ie(33002)], filter: &["asa xevent"], tags: &["xevt"], stat: "xevent",
+    FirewallExtEvent = 126 "firewall_ext_event" Int32 { sources: &[ie(33002)], filter: &["asa xevent", "asa denied"], tags: &["xevt"], stat: "xevent",
         title: "X-Event", raw: "fw ext event" }
         "extended firewall event of Cisco ASA";
-    IngressAcl = 127 "ingress_acl" Binary { sources: &[ie(33000)], tags: &["iacl"], stat: "iacl", title: "Ingress ACL", raw: "Ingress ACL" }
+    IngressAcl = 127 "ingress_acl" Binary { sources: &[ie(33000)], filter: &["ingress acl"], tags: &["iacl"], stat: "iacl", title: "Ingress ACL", raw: "Ingress ACL" }
         "input ACL of Cisco ASA: ACL, ACE and extended ACE id, 4 octets each";
-    EgressAcl = 128 "egress_acl" Binary { sources: &[ie(33001)], tags: &["eacl"], stat: "eacl", title: "Egress ACL", raw: "Egress ACL" }
+    EgressAcl = 128 "egress_acl" Binary { sources: &[ie(33001)], filter: &["egress acl"], tags: &["eacl"], stat: "eacl", title: "Egress ACL", raw: "Egress ACL" }
         "output ACL of Cisco ASA: ACL, ACE and extended ACE id, 4 octets each";
-    Username = 129 "username" Text { sources: &[ie(371), ie(40000), ie(56702)], filter: &["asa user"], tags: &["uname"], raw: "username" }
+    Username = 129 "username" Text { sources: &[ie(371), ie(40000), ie(56702)], filter: &["asa user", "user"], tags: &["uname"], raw: "username" }
         "user of the flow (AAA user of Cisco ASA, User-ID of Palo Alto)";
-    FlowId = 130 "flow_id" Int64 { sources: &[ie(148)], tags: &["nfc", "flid"], raw: "connect ID" }
+    FlowId = 130 "flow_id" Int64 { sources: &[ie(148)], filter: &["flow id", "connection id"], tags: &["nfc", "flid"], raw: "connect ID" }
         "identifier the exporter gave the flow or connection";
     PortBlockStart = 131 "port_block_start" Int32 { sources: &[ie(361)], filter: &["nat pblock start"], tags: &["pbstart"], raw: "pblock start" }
         "first port of a NAT port block";
@@ -236,9 +238,11 @@ columns! {
         "whether sums count the record: 0 an event, a total told before by updates, or a biflow without direction; 1 counted by the rule of firewall events; NULL is a flow like any other";
 
     // application and latency
-    ApplicationId = 150 "application_id" Int64 { sources: &[part(ie(95), ApplicationId)], tags: &["nbid"], stat: "nbar", title: "Nbar", raw: "app ID" }
+    ApplicationId = 150 "application_id" Int64 { sources: &[part(ie(95), ApplicationId)], filter: &["app id", "nbar"],
+        tags: &["nbid"], stat: "nbar", title: "Nbar", raw: "app ID" }
         "application: classification engine << 32 | selector (RFC 6759)";
-    ApplicationName = 151 "application_name" Text { sources: &[ie(96), ie(56701)], tags: &["nbnam"], raw: "app name" }
+    ApplicationName = 151 "application_name" Text { sources: &[ie(96), ie(56701)],
+        filter: &["app", "app name", "application", "application name"], tags: &["nbnam"], raw: "app name" }
         "name of the application, where the flow record carries it";
     ClientLatency = 152 "client_latency" Int64 { unit: Microseconds,
         sources: &[part(pen(NPROBE, 123), MillisToMicros), part(ie(57595), MillisToMicros)],
@@ -250,35 +254,36 @@ columns! {
         "network latency between observation point and server";
     AppLatency = 154 "app_latency" Int64 { unit: Microseconds,
         sources: &[part(pen(NPROBE, 125), MillisToMicros), part(ie(57597), MillisToMicros)],
-        tags: &["al"], stat: "al", title: "A latency", raw: "app latency" }
+        filter: &["app latency", "application latency"], tags: &["al"], stat: "al", title: "A latency", raw: "app latency" }
         "response time of the application";
 
     // provenance
-    ExporterAddr = 170 "exporter_addr" Address { is_required: true, filter: &["router ip", "exporter ip"], tags: &["ra"], stat: "router",
+    ExporterAddr = 170 "exporter_addr" Address { is_required: true, filter: &["router ip", "router host", "router net", "router", "exporter ip",
+        "exporter host", "exporter net", "exporter"], tags: &["ra"], stat: "router",
         title: "Router IP", aggregate: "router", raw: "ip exporter" }
         "device that sent the datagram: its source address";
-    ExportVersion = 171 "export_version" Int32 { is_required: true, tags: &["nfv"], raw: "version" }
+    ExportVersion = 171 "export_version" Int32 { is_required: true, filter: &["export version"], tags: &["nfv"], raw: "version" }
         "1, 5, 7 and 9 NetFlow, 10 IPFIX, 105 sFlow v5";
-    ObservationDomain = 172 "observation_domain" Int64 { filter: &["observation domain id"], tags: &["odid"], stat: "odid", title: "obsDomainID",
+    ObservationDomain = 172 "observation_domain" Int64 { filter: &["observation domain id", "observation domain", "odid"], tags: &["odid"], stat: "odid", title: "obsDomainID",
         aggregate: "odid", raw: "observation domainID" }
         "observation domain id (IPFIX) or source id (v9) of the message";
     EngineType = 173 "engine_type" Int32 { sources: &[ie(38)], filter: &["engine-type", "engine type"], raw: "engine type" }
         "engine type of NetFlow v5 and v9";
     EngineId = 174 "engine_id" Int32 { sources: &[ie(39)], filter: &["engine-id", "engine id"], raw: "engine ID" }
         "engine id of NetFlow v5 and v9";
-    ObservationPoint = 175 "observation_point" Int64 { sources: &[ie(138)], filter: &["observation point id"], tags: &["opid"], stat: "opid",
+    ObservationPoint = 175 "observation_point" Int64 { sources: &[ie(138)], filter: &["observation point id", "observation point", "opid"], tags: &["opid"], stat: "opid",
         title: "obsPointID", aggregate: "opid", raw: "observation pointID" }
         "observation point id";
-    Sequence = 176 "sequence" Int64 { raw: "sequence" }
+    Sequence = 176 "sequence" Int64 { filter: &["sequence"], raw: "sequence" }
         "sequence number in the header of the message";
-    SamplingRate = 177 "sampling_rate" Int64 { sources: &[ie(34), ie(50)], filter: &["sampling"], raw: "sampling rate" }
+    SamplingRate = 177 "sampling_rate" Int64 { sources: &[ie(34), ie(50)], filter: &["sampling", "sampling rate"], raw: "sampling rate" }
         "packets one sampled packet stands for; NULL where the exporter told none";
-    SamplingSource = 178 "sampling_source" Text { raw: "sampling source" }
+    SamplingSource = 178 "sampling_source" Text { filter: &["sampling source"], raw: "sampling source" }
         "where the rate came from: record, sampler, domain, header or override";
-    ExportTime = 179 "export_time" Timestamp { raw: "export time" }
+    ExportTime = 179 "export_time" Timestamp { filter: &["export time"], raw: "export time" }
         "when the message was sent, by the exporter's clock";
 
     // everything else
-    Other = 190 "other" Other { raw: "other" }
+    Other = 190 "other" Other { filter: &["other"], raw: "other" }
         "elements without a column: pen << 32 | repetition << 16 | element id, to octets as received";
 }

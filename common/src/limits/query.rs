@@ -3,8 +3,20 @@
 /// Nesting of a filter; recursion in the parser ends here.
 pub const FILTER_DEPTH_MAX: usize = 256;
 
-/// Length of a filter's text, octets.
+/// Length of a filter's text with that of the files it includes, octets.
 pub const FILTER_BYTES_MAX: usize = 1 << 20;
+
+/// Files that include files that include files: levels, as in nfdump.
+pub const FILTER_INCLUDES_DEPTH_MAX: usize = 10;
+
+/// Files a filter includes, counted each time: a few are usual, and each is a system call.
+pub const FILTER_INCLUDES_MAX: usize = 256;
+
+/// Notes about one filter that are said: more than anybody reads.
+pub const FILTER_NOTES_MAX: usize = 8;
+
+/// Entries of an MPLS label stack a filter can tell apart: those of elements 70 to 79.
+pub const MPLS_LABELS_MAX: usize = 10;
 
 /// Directories below the one asked for, levels. Our layout has two; a tree so deep
 /// is a mistake or a trap. Links are no matter: a directory is read once.

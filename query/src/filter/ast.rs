@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Octets of the filter's text.
+/// Octets of the filter's text and of what it includes, counted through.
 pub(crate) type Span = Range<usize>;
 
 /// A comparator as written: `=` also where none was.
@@ -69,8 +69,8 @@ pub(crate) enum Tail {
     None,
     /// A comparator and a value.
     Compare { comparator: Comparator, span: Span, value: Word },
-    /// `in [ … ]`, never empty.
-    In(Vec<Word>),
+    /// `in [ … ]` or `not in [ … ]`, never empty; the span is that of what comes before `[`.
+    In { values: Vec<Word>, is_inside: bool, span: Span },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,10 @@
 //! What is wrong with a filter, where, and what would be right.
 
-use flow_common::usage::excerpt;
-
 use super::ast::Span;
+use super::source::Source;
 use crate::message::neutral;
 
-/// An error in a filter. The span counts octets of its text.
+/// An error in a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FilterError {
     pub(crate) message: String,
@@ -29,8 +28,10 @@ impl FilterError {
     }
 
     /// The message, the line with a caret below the error, and the hint.
-    pub(crate) fn render(&self, text: &str) -> String {
-        let mut rendered = format!("error: {}\n{}\n", neutral(&self.message), excerpt(text, &self.span));
+    pub(super) fn render(&self, source: &Source) -> String {
+        let file = source.file(&self.span).map(|path| format!(" in `{}`", path.display()));
+        let message = format!("{}{}", self.message, file.unwrap_or_default());
+        let mut rendered = format!("error: {}\n{}\n", neutral(&message), source.excerpt(&self.span));
         if let Some(hint) = &self.hint {
             rendered += &format!("hint: {}\n", neutral(hint));
         }

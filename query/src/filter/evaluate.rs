@@ -4,17 +4,20 @@
 //! matched so far, `or` by what did not. Where a column comes as ids of a dictionary, its
 //! values are tested once and rows look the verdict up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use arrow_array::Array;
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use flow_common::column::ColumnId;
 
 use super::ast::Comparator;
-use super::predicate::{FlagsMatch, Measure, Predicate, Test};
+use super::predicate::{LabelPart, Measure, Predicate, Test};
+use super::set::IntSet;
 use crate::batch::{Batch, Cells};
 use crate::columns::ColumnRef;
 use crate::flow::{Counters, Times, is_icmp};
+use crate::names::{NameCells, Named, Names};
 use crate::values::{Dictionary, Values};
 
 /// A predicate made ready for the batches of one row group: what a test says of a
@@ -26,7 +29,7 @@ pub(crate) struct Filter {
     verdicts: HashMap<usize, Verdict>,
 }
 
-/// Which values of a dictionary pass a test; NULL, at the end, never does.
+/// Which values of a dictionary pass a test; what it says of NULL is at the end.
 #[derive(Debug)]
 struct Verdict {
     dictionary: u64,
@@ -40,7 +43,7 @@ impl Verdict {
             Values::Fixed(values) => values.iter().map(|&value| holds_fixed(test, value)).collect(),
             Values::Bytes(values) => values.iter().map(|value| holds_bytes(test, value)).collect(),
         };
-        passes.push(false);
+        passes.push(matches!(test, Test::Present { is_present: false, .. }));
         Self { dictionary: dictionary.id, passes }
     }
 }
@@ -131,10 +134,16 @@ impl Filter {
 
     fn run(&mut self, test: &Test, batch: &Batch, rows: &BooleanBuffer) -> BooleanBuffer {
         match test {
-            Test::Measure { measure, comparator, value } => {
+            Test::Measure { measure, values } => {
                 let get = measured(*measure, batch);
-                collect(rows, |row| get(row).is_some_and(|found| comparator.holds(found, *value)))
+                collect(rows, |row| get(row).is_some_and(|found| values.contains(found)))
             }
+            Test::Between { column, low, high } => {
+                let [column, low, high] = [*column, *low, *high].map(|id| batch.cells(id));
+                let is_between = |row| Some((low.int(row)?..=high.int(row)?).contains(&column.int(row)?));
+                collect(rows, |row| is_between(row).unwrap_or(false))
+            }
+            Test::Named { name, named } => named_rows(*name, named, batch, rows),
             Test::Within { start, last } => within_times(batch, *start, *last, rows),
             _ => {
                 let Some(column) = test.column() else { return BooleanBuffer::new_unset(rows.len()) };
@@ -155,27 +164,19 @@ impl Filter {
 fn holds_int(test: &Test, found: i64) -> bool {
     match test {
         Test::Int { comparator, value, .. } => comparator.holds(found, *value),
-        Test::IntIn { values, .. } => values.contains(&found),
-        Test::Flags { how, flags, .. } => holds_flags(*how, i64::from(flags.0), found),
+        Test::IntIn { values, .. } => values.contains(found),
+        Test::Bits { mask, value, is_equal, .. } => (found & mask == *value) == *is_equal,
+        Test::Present { is_present, .. } => *is_present,
         _ => false,
-    }
-}
-
-fn holds_flags(how: FlagsMatch, wanted: i64, found: i64) -> bool {
-    match how {
-        FlagsMatch::AllOf => found & wanted == wanted,
-        FlagsMatch::Exactly => found & 0xff == wanted,
-        FlagsMatch::Otherwise => found & 0xff != wanted,
     }
 }
 
 /// As [`holds_int`], of octets of a fixed width.
 fn holds_fixed(test: &Test, found: u128) -> bool {
     match test {
-        Test::Address { nets, is_inside, .. } => {
-            nets.iter().any(|net| net.contains(found.to_be_bytes())) == *is_inside
-        }
-        Test::Mac { mac, is_equal, .. } => (found.to_be_bytes().last_chunk() == Some(&mac.0)) == *is_equal,
+        Test::Address { nets, is_inside, .. } => nets.contains(found) == *is_inside,
+        Test::Mac { macs, .. } => i64::try_from(found).is_ok_and(|mac| macs.contains(mac)),
+        Test::Present { is_present, .. } => *is_present,
         _ => false,
     }
 }
@@ -183,9 +184,23 @@ fn holds_fixed(test: &Test, found: u128) -> bool {
 /// As [`holds_int`], of a text or octets.
 fn holds_bytes(test: &Test, found: &[u8]) -> bool {
     match test {
-        Test::Text { text, is_equal, .. } => (found == text.as_bytes()) == *is_equal,
-        Test::Octets { octets, is_equal, .. } => (found == octets) == *is_equal,
+        Test::Bytes { comparator, values, .. } => is_among(*comparator, values, found),
+        Test::Acl { ids, is_inside, .. } => {
+            // Three of them, of four octets each.
+            let mut found = found.as_chunks().0.iter().map(|id| i64::from(u32::from_be_bytes(*id)));
+            found.any(|id| ids.contains(id)) == *is_inside
+        }
+        Test::Present { is_present, .. } => *is_present,
         _ => false,
+    }
+}
+
+/// Whether octets are one of `values` or none of them; of others compares with the first.
+pub(super) fn is_among(comparator: Comparator, values: &BTreeSet<Vec<u8>>, found: &[u8]) -> bool {
+    match comparator {
+        Comparator::Eq => values.contains(found),
+        Comparator::Ne => !values.contains(found),
+        _ => values.first().is_some_and(|value| comparator.holds(found, value.as_slice())),
     }
 }
 
@@ -199,17 +214,70 @@ fn of_values(test: &Test, cells: Cells<'_>, rows: &BooleanBuffer) -> BooleanBuff
         Test::Address { .. } => collect(rows, |row| {
             cells.octets::<16>(row).is_some_and(|addr| holds_fixed(test, u128::from_be_bytes(addr)))
         }),
-        Test::Mac { mac, is_equal, .. } => {
-            collect(rows, |row| cells.octets::<6>(row).is_some_and(|octets| (octets == mac.0) == *is_equal))
-        }
-        Test::Text { .. } => {
+        Test::Mac { .. } => collect(rows, |row| {
+            let mac = cells.octets::<6>(row).map(|[a, b, c, d, e, f]| [0, 0, a, b, c, d, e, f]);
+            mac.is_some_and(|mac| holds_fixed(test, u64::from_be_bytes(mac).into()))
+        }),
+        Test::Bytes { is_text: true, .. } => {
             collect(rows, |row| cells.text(row).is_some_and(|text| holds_bytes(test, text.as_bytes())))
         }
-        Test::Octets { .. } => {
+        Test::Bytes { .. } | Test::Acl { .. } => {
             collect(rows, |row| cells.binary(row).is_some_and(|octets| holds_bytes(test, octets)))
         }
+        Test::Label { part, values } => collect(rows, |row| holds_labels(*part, values, cells, row)),
+        Test::Present { is_present, .. } => present(cells, *is_present, rows),
         _ => ints(cells, rows, |found| holds_int(test, found)),
     }
+}
+
+/// Whether a label stack passes. An entry is the label, three bits of traffic class and
+/// one that marks the bottom (RFC 3032 §2.1).
+fn holds_labels(part: LabelPart, values: &IntSet, cells: Cells<'_>, row: usize) -> bool {
+    let Some(mut entries) = cells.labels(row) else { return false };
+    let label = |entry: i32| i64::from(entry >> 4);
+    let entry = |index: usize| index.checked_sub(1);
+    match part {
+        LabelPart::Any => entries.any(|entry| values.contains(label(entry))),
+        LabelPart::Bottom => entries.find(|entry| entry & 1 == 1).is_some_and(|e| values.contains(label(e))),
+        LabelPart::Label(index) => {
+            entry(index).and_then(|index| entries.nth(index)).is_some_and(|e| values.contains(label(e)))
+        }
+        LabelPart::Exp(index) => {
+            let found = entry(index).and_then(|index| entries.nth(index));
+            found.is_some_and(|entry| values.contains(i64::from(entry >> 1 & 7)))
+        }
+    }
+}
+
+/// Rows of `rows` that have a value, or none.
+fn present(cells: Cells<'_>, is_present: bool, rows: &BooleanBuffer) -> BooleanBuffer {
+    let by = |is_valid: &dyn Fn(usize) -> bool| collect(rows, |row| is_valid(row) == is_present);
+    match cells {
+        Cells::Absent => by(&|_| false),
+        Cells::Ints { nulls, .. } | Cells::Fixed { nulls, .. } | Cells::Bytes { nulls, .. } => {
+            by(&|row| nulls.is_none_or(|nulls| !nulls[row]))
+        }
+        Cells::IntIds { dictionary, ids, .. }
+        | Cells::FixedIds { dictionary, ids, .. }
+        | Cells::ByteIds { dictionary, ids, .. } => by(&|row| (ids[row] as usize) < dictionary.values.len()),
+        Cells::Int32(array) => by(&|row| array.is_valid(row)),
+        Cells::Int64(array) => by(&|row| array.is_valid(row)),
+        Cells::Time(array) => by(&|row| array.is_valid(row)),
+        Cells::FixedArray(array) => by(&|row| array.is_valid(row)),
+        Cells::Text(array) => by(&|row| array.is_valid(row)),
+        Cells::Binary(array) => by(&|row| array.is_valid(row)),
+        Cells::Float(array) => by(&|row| array.is_valid(row)),
+        Cells::Boolean(array) => by(&|row| array.is_valid(row)),
+        Cells::List(array) => by(&|row| array.is_valid(row)),
+        Cells::Map(array) => by(&|row| array.is_valid(row)),
+    }
+}
+
+/// Rows whose number has a name that is asked for.
+fn named_rows(name: usize, named: &[Named], batch: &Batch, rows: &BooleanBuffer) -> BooleanBuffer {
+    let names = Names::default();
+    let cells = NameCells::new(&names, batch);
+    collect(rows, |row| cells.is_named(name, row, named))
 }
 
 /// Flows that began at `start` or later and ended at `last` or before.

@@ -22,6 +22,16 @@ pub(crate) struct Token {
     pub(crate) span: Span,
 }
 
+/// What stands next in a text.
+#[derive(Debug)]
+pub(crate) enum Lexeme {
+    /// White space, or a comment: `#` and the rest of the line.
+    Blank,
+    Token(TokenKind),
+    /// The name after `@include`.
+    Include(String),
+}
+
 /// Operators, longer before shorter.
 const OPERATORS: [(&str, TokenKind); 14] = [
     ("==", TokenKind::Compare(Comparator::Eq)),
@@ -40,56 +50,105 @@ const OPERATORS: [(&str, TokenKind); 14] = [
     (",", TokenKind::Comma),
 ];
 
-/// Spellings of other languages.
-const FOREIGN: [(&str, &str); 6] =
-    [("&&", "and"), ("||", "or"), ("&", "and"), ("|", "or"), ("{", "["), ("}", "]")];
+/// Operators that are words here, too.
+const WORD_OPERATORS: [(&str, &str); 2] = [("&&", "and"), ("||", "or")];
 
-/// All tokens of `text`. `#` begins a comment that ends with the line.
-pub(crate) fn tokens(text: &str) -> Result<Vec<Token>, FilterError> {
-    let mut tokens = Vec::new();
-    let mut at = 0;
-    while let Some(first) = text[at..].chars().next() {
-        let rest = &text[at..];
-        let length = if first.is_whitespace() {
-            first.len_utf8()
-        } else if first == '#' {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if first == '"' || first == '\'' {
-            let Some(length) = rest[1..].find(first) else {
-                return Err(FilterError::new("quote is not closed", at..text.len())
-                    .hint(format!("end the text with `{first}`")));
-            };
-            tokens.push(Token {
-                kind: TokenKind::Quoted(rest[1..=length].to_owned()),
-                span: at..at + length + 2,
-            });
-            length + 2
-        } else if let Some((operator, kind)) = OPERATORS.iter().find(|(o, _)| rest.starts_with(o)) {
-            tokens.push(Token { kind: kind.clone(), span: at..at + operator.len() });
-            operator.len()
-        } else {
-            let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-            if length == 0 {
-                return Err(unexpected(rest, first, at));
-            }
-            tokens.push(Token { kind: TokenKind::Word(rest[..length].to_owned()), span: at..at + length });
-            length
-        };
-        at += length;
+/// Spellings of other languages and of word processors; longer before shorter, and before
+/// the operators they begin with.
+const FOREIGN: [(&str, &str); 21] = [
+    ("===", "="),
+    ("!==", "!="),
+    ("=>", ">="),
+    ("=<", "<="),
+    ("=!", "!="),
+    ("=~", "="),
+    ("><", "!="),
+    (">>", ">"),
+    ("<<", "<"),
+    ("&", "and"),
+    ("|", "or"),
+    ("~", "="),
+    ("{", "["),
+    ("}", "]"),
+    (";", "and"),
+    ("\u{2260}", "!="),
+    ("\u{2264}", "<="),
+    ("\u{2265}", ">="),
+    ("\u{2013}", "-"),
+    ("\u{201c}", "\""),
+    ("\u{2018}", "'"),
+];
+
+/// The word that is replaced by the text of the file after it.
+const INCLUDE: &str = "@include";
+
+/// What stands at octet `at` of `text`, and its length; `None` at the end. Spans of errors
+/// count from `start` octets before the text.
+pub(crate) fn next(text: &str, at: usize, start: usize) -> Result<Option<(Lexeme, usize)>, FilterError> {
+    let Some(rest) = text.get(at..) else { return Ok(None) };
+    let Some(first) = rest.chars().next() else { return Ok(None) };
+    let token = |kind: TokenKind, length: usize| Ok(Some((Lexeme::Token(kind), length)));
+    if first.is_whitespace() {
+        return Ok(Some((Lexeme::Blank, first.len_utf8())));
     }
-    Ok(tokens)
+    if first == '#' {
+        return Ok(Some((Lexeme::Blank, rest.find('\n').unwrap_or(rest.len()))));
+    }
+    if first == '"' || first == '\'' {
+        let inner = &rest[1..];
+        return match inner.find(first) {
+            Some(length) => token(TokenKind::Quoted(inner[..length].to_owned()), length + 2),
+            None => Err(FilterError::new("quote is not closed", start + at..start + text.len())
+                .hint(format!("end the text with `{first}`"))),
+        };
+    }
+    if let Some((operator, word)) = WORD_OPERATORS.iter().find(|(operator, _)| rest.starts_with(operator)) {
+        return token(TokenKind::Word((*word).to_owned()), operator.len());
+    }
+    let here = start + at;
+    if let Some((foreign, ours)) = FOREIGN.iter().find(|(foreign, _)| rest.starts_with(foreign)) {
+        let message = format!("unknown operator `{foreign}` in filter");
+        return Err(
+            FilterError::new(message, here..here + foreign.len()).hint(format!("did you mean `{ours}`?"))
+        );
+    }
+    if let Some((operator, kind)) = OPERATORS.iter().find(|(operator, _)| rest.starts_with(operator)) {
+        return token(kind.clone(), operator.len());
+    }
+    let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+    if length == 0 {
+        let message = format!("unexpected `{first}` in filter");
+        return Err(FilterError::new(message, here..here + first.len_utf8())
+            .hint("text with other characters than letters, digits and `_:.-+/%@\\*$` is quoted"));
+    }
+    if rest[..length].eq_ignore_ascii_case(INCLUDE) {
+        return include(rest, here).map(Some);
+    }
+    token(TokenKind::Word(rest[..length].to_owned()), length)
+}
+
+/// `@include` and the name of a file, up to the next blank or in quotes.
+fn include(rest: &str, here: usize) -> Result<(Lexeme, usize), FilterError> {
+    let behind = &rest[INCLUDE.len()..];
+    let name = behind.trim_start_matches([' ', '\t']);
+    let before = rest.len() - name.len();
+    let (name, length) = match name.chars().next() {
+        Some(quote @ ('"' | '\'')) => {
+            let end = name[1..].find(quote).unwrap_or(0);
+            (&name[1..=end], end + 2)
+        }
+        _ => {
+            let end = name.find(char::is_whitespace).unwrap_or(name.len());
+            (&name[..end], end)
+        }
+    };
+    if name.is_empty() {
+        return Err(FilterError::new("a file is missing after `@include`", here..here + INCLUDE.len())
+            .hint("for example `@include /etc/flowcap/servers.filter`"));
+    }
+    Ok((Lexeme::Include(name.to_owned()), before + length))
 }
 
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || "_:.-+/%@\\*$".contains(c)
-}
-
-fn unexpected(rest: &str, first: char, at: usize) -> FilterError {
-    match FOREIGN.iter().find(|(foreign, _)| rest.starts_with(foreign)) {
-        Some((foreign, ours)) => {
-            FilterError::new(format!("unknown operator `{foreign}` in filter"), at..at + foreign.len())
-                .hint(format!("did you mean `{ours}`?"))
-        }
-        None => FilterError::new(format!("unexpected `{first}` in filter"), at..at + first.len_utf8()),
-    }
 }

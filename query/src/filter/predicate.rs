@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
-use flow_common::addr::{Mac, Prefix16};
+use flow_common::addr::Mac;
 use flow_common::column::ColumnId;
 use flow_common::proto::TcpFlags;
 
 use super::ast::Comparator;
+use super::set::{AddressSet, IntSet};
 use crate::columns::ColumnRef;
 use crate::flow::TIME_COLUMNS;
+use crate::names::{NAME_COLUMNS, Named};
 
-/// A truth about a flow. NULL makes a test false.
+/// A truth about a flow. NULL makes a test false, but for the test whether it is NULL.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Predicate {
     Constant(bool),
@@ -35,15 +38,54 @@ pub(crate) enum Measure {
     IcmpCode,
 }
 
-/// How TCP flags are compared.
+impl Measure {
+    /// What s-expressions call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::DurationMs => "duration_ms",
+            Self::Bps => "bps",
+            Self::Pps => "pps",
+            Self::Bpp => "bpp",
+            Self::IcmpType => "icmp_type",
+            Self::IcmpCode => "icmp_code",
+        }
+    }
+
+    /// The columns it is computed from.
+    pub(crate) const fn columns(self) -> &'static [ColumnId] {
+        use ColumnId::{Bytes, DstPort, FlowEnd, FlowStart, IcmpCode, IcmpType, Packets, Protocol};
+        match self {
+            Self::DurationMs => &[FlowStart, FlowEnd],
+            Self::Bps => &[FlowStart, FlowEnd, Bytes],
+            Self::Pps => &[FlowStart, FlowEnd, Packets],
+            Self::Bpp => &[Bytes, Packets],
+            Self::IcmpType => &[Protocol, IcmpType, DstPort],
+            Self::IcmpCode => &[Protocol, IcmpCode, DstPort],
+        }
+    }
+}
+
+/// Which number of an MPLS label stack; entries count from 1, the top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FlagsMatch {
-    /// All of these are set.
-    AllOf,
-    /// Of the low eight, these and no others.
-    Exactly,
-    /// Not [`FlagsMatch::Exactly`].
-    Otherwise,
+pub(crate) enum LabelPart {
+    /// The label of any entry.
+    Any,
+    /// The label of the entry at the bottom.
+    Bottom,
+    Label(usize),
+    /// The traffic class of an entry.
+    Exp(usize),
+}
+
+impl fmt::Display for LabelPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("mpls_any"),
+            Self::Bottom => f.write_str("mpls_eos"),
+            Self::Label(entry) => write!(f, "mpls_label{entry}"),
+            Self::Exp(entry) => write!(f, "mpls_exp{entry}"),
+        }
+    }
 }
 
 /// One test of one or a few columns.
@@ -56,42 +98,67 @@ pub(crate) enum Test {
     },
     IntIn {
         column: ColumnRef,
-        values: BTreeSet<i64>,
+        values: IntSet,
     },
     Address {
         column: ColumnRef,
-        nets: Vec<Prefix16>,
+        nets: AddressSet,
         is_inside: bool,
     },
     Mac {
         column: ColumnRef,
-        mac: Mac,
-        is_equal: bool,
+        macs: IntSet,
     },
-    Text {
+    /// Text, or octets as they are; all but `=` and `!=` have one value.
+    Bytes {
         column: ColumnRef,
-        text: String,
-        is_equal: bool,
+        comparator: Comparator,
+        values: BTreeSet<Vec<u8>>,
+        is_text: bool,
     },
     Float {
         column: ColumnRef,
         comparator: Comparator,
         value: f64,
     },
-    Octets {
+    /// Some bits of a number.
+    Bits {
         column: ColumnRef,
-        octets: Vec<u8>,
+        mask: i64,
+        value: i64,
         is_equal: bool,
     },
-    Flags {
+    /// One of the ids of four octets of an ACL.
+    Acl {
         column: ColumnRef,
-        how: FlagsMatch,
-        flags: TcpFlags,
+        ids: IntSet,
+        is_inside: bool,
+    },
+    Label {
+        part: LabelPart,
+        values: IntSet,
+    },
+    /// Whether the exporter sent it.
+    Present {
+        column: ColumnRef,
+        is_present: bool,
     },
     Measure {
         measure: Measure,
-        comparator: Comparator,
-        value: i64,
+        values: IntSet,
+    },
+    /// The value of a column is from that of one to that of another.
+    Between {
+        column: ColumnId,
+        low: ColumnId,
+        high: ColumnId,
+    },
+    /// An exporter's name for a number is one of those asked for.
+    Named {
+        /// Index in [`NAME_COLUMNS`].
+        name: usize,
+        /// Of each tree of files.
+        named: Arc<Vec<Named>>,
     },
     /// Completely inside, both ends included, µs.
     Within {
@@ -107,6 +174,16 @@ impl Predicate {
             (Self::Constant(true), one) | (one, Self::Constant(true)) => one,
             (one, two) => Self::And(vec![one, two]),
         }
+    }
+
+    /// All of some, or the only one.
+    pub(super) fn all(mut all: Vec<Self>) -> Self {
+        if all.len() == 1 { all.remove(0) } else { Self::And(all) }
+    }
+
+    /// One of some, or the only one.
+    pub(super) fn one_of(mut all: Vec<Self>) -> Self {
+        if all.len() == 1 { all.remove(0) } else { Self::Or(all) }
     }
 
     /// Whether every flow matches.
@@ -125,12 +202,23 @@ impl Predicate {
 
     /// Adds the columns it reads.
     pub(crate) fn columns(&self, into: &mut BTreeSet<ColumnRef>) {
+        self.each_test(&mut |test| into.extend(test.columns()));
+    }
+
+    /// Every test, in the order of the filter.
+    pub(crate) fn each_test<'a>(&'a self, of: &mut dyn FnMut(&'a Test)) {
         match self {
             Self::Constant(_) => {}
-            Self::Not(inner) => inner.columns(into),
-            Self::And(all) | Self::Or(all) => all.iter().for_each(|one| one.columns(into)),
-            Self::Test(test) => into.extend(test.columns()),
+            Self::Not(inner) => inner.each_test(of),
+            Self::And(all) | Self::Or(all) => all.iter().for_each(|one| one.each_test(of)),
+            Self::Test(test) => of(test),
         }
+    }
+}
+
+impl From<Test> for Predicate {
+    fn from(test: Test) -> Self {
+        Self::Test(test)
     }
 }
 
@@ -143,35 +231,33 @@ impl Test {
             | Self::Address { column, .. }
             | Self::Mac { column, .. }
             | Self::Float { column, .. }
-            | Self::Octets { column, .. }
-            | Self::Text { column, .. }
-            | Self::Flags { column, .. } => Some(*column),
-            Self::Measure { .. } | Self::Within { .. } => None,
+            | Self::Bytes { column, .. }
+            | Self::Bits { column, .. }
+            | Self::Acl { column, .. }
+            | Self::Present { column, .. } => Some(*column),
+            Self::Label { .. } => Some(ColumnId::MplsLabels.into()),
+            Self::Measure { .. } | Self::Between { .. } | Self::Named { .. } | Self::Within { .. } => None,
         }
     }
 
-    fn columns(&self) -> Vec<ColumnRef> {
-        use ColumnId::{Bytes, DstPort, FlowEnd, FlowStart, IcmpCode, IcmpType, Packets, Protocol};
+    pub(crate) fn columns(&self) -> Vec<ColumnRef> {
+        let of_table = |ids: &[ColumnId]| ids.iter().copied().map(ColumnRef::from).collect();
         if let Some(column) = self.column() {
             return vec![column];
         }
-        let computed: Vec<ColumnId> = match self {
-            Self::Within { .. } => TIME_COLUMNS.to_vec(),
-            Self::Measure { measure, .. } => match measure {
-                Measure::DurationMs => vec![FlowStart, FlowEnd],
-                Measure::Bps => vec![FlowStart, FlowEnd, Bytes],
-                Measure::Pps => vec![FlowStart, FlowEnd, Packets],
-                Measure::Bpp => vec![Bytes, Packets],
-                Measure::IcmpType => vec![Protocol, IcmpType, DstPort],
-                Measure::IcmpCode => vec![Protocol, IcmpCode, DstPort],
-            },
+        match self {
+            Self::Within { .. } => of_table(&TIME_COLUMNS),
+            Self::Measure { measure, .. } => of_table(measure.columns()),
+            Self::Between { column, low, high } => of_table(&[*column, *low, *high]),
+            Self::Named { name, .. } => {
+                NAME_COLUMNS.get(*name).map(|name| of_table(&name.columns())).unwrap_or_default()
+            }
             _ => Vec::new(),
-        };
-        computed.into_iter().map(ColumnRef::from).collect()
+        }
     }
 }
 
-/// As an s-expression, for tests: `(and (= protocol 6) (not (> bytes 100)))`.
+/// As an s-expression: `(and (= protocol 6) (not (> bytes 100)))`.
 impl fmt::Display for Predicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |f: &mut fmt::Formatter<'_>, name: &str, all: &[Self]| {
@@ -191,44 +277,82 @@ impl fmt::Display for Predicate {
 
 impl fmt::Display for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let equals = |is_equal: &bool| if *is_equal { "=" } else { "!=" };
+        let decimal = |number: i64| number.to_string();
         match self {
             Self::Int { column, comparator, value } => {
-                write!(f, "({} {} {value})", comparator.symbol(), column)
+                write!(f, "({} {column} {value})", comparator.symbol())
             }
-            Self::IntIn { column, values } => {
-                write!(f, "(in {}", column)?;
-                values.iter().try_for_each(|value| write!(f, " {value}"))?;
+            Self::IntIn { column, values } => values.fmt_test(f, column, &decimal),
+            Self::Address { column, nets, is_inside } => {
+                write!(f, "({} {column}", if *is_inside { "in" } else { "out" })?;
+                nets.iter().try_for_each(|net| write!(f, " {net}"))?;
                 write!(f, ")")
             }
-            Self::Address { column, nets, is_inside } => {
-                write!(f, "({} {}", if *is_inside { "in" } else { "out" }, column)?;
-                for net in nets {
-                    let (low, high) = net.bounds();
-                    write!(f, " {}", flow_common::addr::Addr16(low))?;
-                    if low != high {
-                        write!(f, "..{}", flow_common::addr::Addr16(high))?;
+            Self::Mac { column, macs } => macs.fmt_test(f, column, &spelled_mac),
+            Self::Bytes { column, comparator, values, is_text } => {
+                write!(f, "({} {column}", comparator.symbol())?;
+                for value in values {
+                    match str::from_utf8(value) {
+                        Ok(text) if *is_text => write!(f, " {text:?}")?,
+                        _ => write!(f, " {}", Hex(value))?,
                     }
                 }
                 write!(f, ")")
             }
-            Self::Mac { column, mac, is_equal } => {
-                write!(f, "({} {} {mac})", equals(is_equal), column)
-            }
-            Self::Text { column, text, is_equal } => {
-                write!(f, "({} {} {text:?})", equals(is_equal), column)
-            }
             Self::Float { column, comparator, value } => {
                 write!(f, "({} {column} {value})", comparator.symbol())
             }
-            Self::Octets { column, octets, is_equal } => {
-                write!(f, "({} {column} {octets:02x?})", equals(is_equal))
+            Self::Bits { column, mask, value, is_equal } => {
+                let symbol = if *is_equal { "=" } else { "!=" };
+                let show = |f: &mut fmt::Formatter<'_>, bits: i64| match u16::try_from(bits) {
+                    Ok(bits) if *column == ColumnId::TcpFlags => write!(f, " {}", TcpFlags(bits)),
+                    _ => write!(f, " {bits}"),
+                };
+                write!(f, "({symbol} (bits {column}")?;
+                show(f, *mask)?;
+                write!(f, ")")?;
+                show(f, *value)?;
+                write!(f, ")")
             }
-            Self::Flags { how, flags, .. } => write!(f, "(flags {how:?} {flags})"),
-            Self::Measure { measure, comparator, value } => {
-                write!(f, "({} {measure:?} {value})", comparator.symbol())
+            Self::Acl { column, ids, is_inside: true } => ids.fmt_test(f, column, &decimal),
+            Self::Acl { column, ids, is_inside: false } => {
+                write!(f, "(no ")?;
+                ids.fmt_test(f, column, &decimal)?;
+                write!(f, ")")
+            }
+            Self::Label { part, values } => values.fmt_test(f, part, &decimal),
+            Self::Present { column, is_present } => {
+                write!(f, "({} {column})", if *is_present { "present" } else { "null" })
+            }
+            Self::Measure { measure, values } => values.fmt_test(f, &measure.name(), &decimal),
+            Self::Between { column, low, high } if low == high => {
+                write!(f, "(= {} {})", column.name(), low.name())
+            }
+            Self::Between { column, low, high } => {
+                write!(f, "(in {} {}..{})", column.name(), low.name(), high.name())
+            }
+            Self::Named { name, named } => {
+                let count: usize = named.iter().map(Named::len).sum();
+                let column = NAME_COLUMNS.get(*name).map_or("name", |column| column.name);
+                write!(f, "(known {column} {count})")
             }
             Self::Within { start, last } => write!(f, "(within {start} {last})"),
         }
+    }
+}
+
+fn spelled_mac(number: i64) -> String {
+    match number.to_be_bytes() {
+        [_, _, octets @ ..] => Mac(octets).to_string(),
+    }
+}
+
+/// Octets after `0x`.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x")?;
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
     }
 }

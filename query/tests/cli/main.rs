@@ -7,6 +7,7 @@ mod config;
 mod errors;
 mod extra;
 mod files;
+mod filters;
 mod follow;
 mod formats;
 mod hostile;

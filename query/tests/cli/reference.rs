@@ -111,6 +111,11 @@ fn tcp() -> Judge {
     int(Id::Protocol, |number| number == 6)
 }
 
+/// Of TCP alone.
+fn flags(test: impl Fn(i64) -> bool + 'static) -> Judge {
+    and(tcp(), int(Id::TcpFlags, test))
+}
+
 fn in_10(addr: IpAddr) -> bool {
     addr.to_string().starts_with("10.")
 }
@@ -158,13 +163,22 @@ fn simple() -> Vec<(&'static str, Judge)> {
         ("bytes >= 3g", int(Id::Bytes, |bytes| bytes >= 3_000_000_000)),
         ("packets 0", int(Id::Packets, |packets| packets == 0)),
         ("not packets > 0", not(int(Id::Packets, |packets| packets > 0))),
-        ("flags S", int(Id::TcpFlags, |flags| flags & 2 == 2)),
-        ("flags SA", int(Id::TcpFlags, |flags| flags & 0x12 == 0x12)),
-        ("flags =SA", int(Id::TcpFlags, |flags| flags & 0xff == 0x12)),
-        ("flags != SA", int(Id::TcpFlags, |flags| flags & 0xff != 0x12)),
-        ("flags X", int(Id::TcpFlags, |flags| flags & 0xff == 0xff)),
-        ("flags 0x12", int(Id::TcpFlags, |flags| flags == 0x12)),
-        ("flags > 0x12", int(Id::TcpFlags, |flags| flags > 0x12)),
+        ("flags S", flags(|flags| flags & 2 == 2)),
+        ("flags SA", flags(|flags| flags & 0x12 == 0x12)),
+        ("flags =SA", flags(|flags| flags & 0xff == 0x12)),
+        ("flags != SA", flags(|flags| flags & 0xff != 0x12)),
+        ("flags S/SA", flags(|flags| flags & 0x12 == 2)),
+        ("flags X", flags(|flags| flags & 0x3f == 0x3f)),
+        ("flags 0x12", flags(|flags| flags == 0x12)),
+        ("flags > 0x12", flags(|flags| flags > 0x12)),
+        ("dscp 46", int(Id::SrcTos, |tos| tos >> 2 == 46)),
+        ("bytes null", not(int(Id::Bytes, |_| true))),
+        ("bytes present", int(Id::Bytes, |_| true)),
+        ("src port present", int(Id::SrcPort, |_| true)),
+        ("src ip null", not(addr(Id::SrcAddr, |_| true))),
+        ("src port in [0-1023 null]", not(int(Id::SrcPort, |port| port > 1_023))),
+        ("port 0-1023", either(Id::SrcPort, Id::DstPort, |port| port < 1_024)),
+        ("dst port not in [0-1023]", int(Id::DstPort, |port| port > 1_023)),
         ("src tos 184", int(Id::SrcTos, |tos| tos == 184)),
         ("min ttl < 64", int(Id::MinTtl, |ttl| ttl < 64)),
         ("out bytes > 0", Box::new(|_| false)),
@@ -189,7 +203,7 @@ fn compound() -> Vec<(&'static str, Judge)> {
         ("icmp-type > 2", icmp_type(|number| number > 2)),
         ("src ip in [10.0.0.0/8] and not dst ip 8.8.8.8 or flags R", {
             let to_dns = addr(Id::DstAddr, |addr| addr.to_string() == "8.8.8.8");
-            or(and(addr(Id::SrcAddr, in_10), not(to_dns)), int(Id::TcpFlags, |flags| flags & 4 == 4))
+            or(and(addr(Id::SrcAddr, in_10), not(to_dns)), flags(|flags| flags & 4 == 4))
         }),
     ]
 }
@@ -213,7 +227,8 @@ fn filters_agree_with_the_row_at_a_time_reference() {
         let expected: Vec<i64> =
             rows.iter().filter(|row| judge(row)).filter_map(|row| row.get_int(Id::Sequence)).collect();
         let (code, stdout, stderr) = bench.run_raw(&["-r", "@", "-o", "ndjson", filter]);
-        assert_eq!((code, stderr.as_str()), (0, ""), "{filter}");
+        let said: Vec<_> = stderr.lines().filter(|line| !line.contains("has host bits")).collect();
+        assert_eq!((code, said), (0, vec![]), "{filter}");
         let sequence = |line: &str| {
             let tail = line.split("\"sequence\":").nth(1)?;
             tail.split([',', '}']).next()?.parse().ok()

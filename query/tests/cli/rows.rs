@@ -70,6 +70,8 @@ fn plain_numbers_full_addresses_and_quiet() {
     Time window: 2026-05-28 20:26:40.000 - 2026-05-29 21:27:41.001, Duration: 90061.001
     Total records processed: 8, passed: 5, Blocks skipped: 0, Bytes read: [BYTES]
     Sys: [TIMES]
+    --- stderr
+    note: `duration` of `1m` is `1000000ms`; minutes are `1min`
     ");
     assert_snapshot!(bench.query(&["-6", "ipv6"]), @r"
     exit: 0

@@ -14,7 +14,7 @@ use crate::support::{Bench, Cell, Fixture, Row, T0_SECS, write};
 
 const EXPORTER: Addr16 = Addr16::from_v4([192, 0, 2, 1]);
 
-fn name(kind: NameKind, id: i64, name: &str) -> NameRow {
+pub(crate) fn name(kind: NameKind, id: i64, name: &str) -> NameRow {
     NameRow {
         exporter_addr: EXPORTER,
         export_version: 9,
@@ -44,7 +44,7 @@ fn rate(scope: RateScope, scope_id: i64, after_secs: i64, rate: i64) -> RateRow 
     }
 }
 
-fn put<R: flow_common::tables::Row>(bench: &Bench, rows: &[R]) {
+pub(crate) fn put<R: flow_common::tables::Row>(bench: &Bench, rows: &[R]) {
     put_into(bench.directory.path(), rows);
 }
 

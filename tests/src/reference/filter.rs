@@ -37,6 +37,8 @@ pub(super) enum Quantity {
     Bpp,
     IcmpType,
     IcmpCode,
+    /// High six bits of a type of service.
+    Dscp(Id),
 }
 
 /// The first `bits` bits of an address as it is stored.
@@ -47,7 +49,11 @@ pub(super) struct Net {
 }
 
 impl Net {
+    /// IPv4 is no part of a prefix of IPv6.
     fn holds(self, address: [u8; 16]) -> bool {
+        if self.bits < 96 && address.starts_with(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]) {
+            return false;
+        }
         let differing = u128::from_be_bytes(self.address) ^ u128::from_be_bytes(address);
         differing.leading_zeros() >= self.bits
     }
@@ -67,6 +73,14 @@ pub(super) enum Condition {
     Flags(i64),
     /// Of the low eight these and no others; or not so.
     ExactFlags(i64, bool),
+    /// Of ranges, both ends included: in one of them, or in none.
+    Ranges(Vec<(i64, i64)>, bool),
+    /// Whether one of the numbers of four octets each is this.
+    SomeId(i64),
+    /// Whether the label of some entry of a stack is this.
+    SomeLabel(i64),
+    /// Whether there is a value.
+    Present(bool),
 }
 
 impl Condition {
@@ -80,6 +94,8 @@ impl Condition {
                 | Self::Octets(_, false)
                 | Self::Text(_, false)
                 | Self::ExactFlags(_, false)
+                | Self::Ranges(_, false)
+                | Self::Present(false)
         )
     }
 }
@@ -116,8 +132,19 @@ impl Node {
 
 /// NULL meets no condition.
 fn meets(row: &Row, quantity: Quantity, condition: &Condition) -> bool {
-    let Some(cell) = value(row, quantity) else { return false };
+    let Some(cell) = value(row, quantity) else { return *condition == Condition::Present(false) };
     match (condition, &cell) {
+        (Condition::Present(is_present), _) => *is_present,
+        (Condition::Ranges(ranges, is_inside), Cell::Int(found)) => {
+            ranges.iter().any(|(low, high)| low <= found && found <= high) == *is_inside
+        }
+        (Condition::SomeId(wanted), Cell::Octets(found)) => {
+            let id = |octets: &[u8]| octets.iter().fold(0, |id, octet| id << 8 | i64::from(*octet));
+            found.chunks_exact(4).any(|octets| id(octets) == *wanted)
+        }
+        (Condition::SomeLabel(wanted), Cell::Labels(entries)) => {
+            entries.iter().any(|entry| i64::from(entry / 16) == *wanted)
+        }
         (Condition::Number(comparator, wanted), Cell::Int(found)) => comparator.holds(found, wanted),
         (Condition::Number(comparator, wanted), Cell::Truth(found)) => {
             comparator.holds(i64::from(*found), *wanted)
@@ -146,6 +173,7 @@ fn value(row: &Row, quantity: Quantity) -> Option<Cell> {
     };
     let number = match quantity {
         Quantity::Column(place) => return row.cell(place).cloned(),
+        Quantity::Dscp(id) => row.int(id)? / 4,
         Quantity::IcmpType => row.int(Id::IcmpType).or_else(|| octet_of_port(256))?,
         Quantity::IcmpCode => row.int(Id::IcmpCode).or_else(|| octet_of_port(1))?,
         Quantity::Duration => duration_ms(row)?,

@@ -9,14 +9,13 @@ use super::value;
 use crate::mutate::Xorshift;
 
 /// Nouns that mean several columns.
-const BOTH_SIDES: [(&str, &[Id]); 19] = [
+const BOTH_SIDES: [(&str, &[Id]); 18] = [
     ("port", &[Id::SrcPort, Id::DstPort]),
     ("ip", &[Id::SrcAddr, Id::DstAddr]),
     ("host", &[Id::SrcAddr, Id::DstAddr]),
     ("net", &[Id::SrcAddr, Id::DstAddr]),
     ("if", &[Id::InIf, Id::OutIf]),
     ("as", &[Id::SrcAs, Id::DstAs]),
-    ("tos", &[Id::SrcTos, Id::DstTos]),
     ("mask", &[Id::SrcMask, Id::DstMask]),
     ("vlan", &[Id::Vlan, Id::PostVlan]),
     ("ttl", &[Id::MinTtl, Id::MaxTtl]),
@@ -31,7 +30,9 @@ const BOTH_SIDES: [(&str, &[Id]); 19] = [
     ("tun ip", &[Id::TunnelSrcAddr, Id::TunnelDstAddr]),
 ];
 
-const MEASURES: [(&str, Quantity); 6] = [
+const MEASURES: [(&str, Quantity); 8] = [
+    ("dscp", Quantity::Dscp(Id::SrcTos)),
+    ("dst dscp", Quantity::Dscp(Id::DstTos)),
     ("duration", Quantity::Duration),
     ("bps", Quantity::Bps),
     ("pps", Quantity::Pps),
@@ -120,13 +121,26 @@ impl<'a> Grammar<'a> {
         } else {
             &self.nouns[random.below(self.nouns.len())]
         };
-        let (condition, text) = self.condition(noun, random);
-        (Node::Term(noun.quantities.clone(), condition), format!("{} {text}", noun.words))
+        let is_presence = random.below(12) == 0;
+        let (condition, text) = if is_presence { presence(random) } else { self.condition(noun, random) };
+        let term = Node::Term(noun.quantities.clone(), condition);
+        // Only TCP has flags.
+        let is_flags = !is_presence && noun.quantities == [Quantity::Column(Id::TcpFlags as usize)];
+        let tcp = || {
+            let protocol = vec![Quantity::Column(Id::Protocol as usize)];
+            Node::Term(protocol, Condition::Number(Comparator::Eq, 6))
+        };
+        let node = if is_flags { Node::And(vec![tcp(), term]) } else { term };
+        (node, format!("{} {text}", noun.words))
     }
 
     fn condition(&self, noun: &Noun, random: &mut Xorshift) -> (Condition, String) {
         let Quantity::Column(place) = noun.quantities[random.below(noun.quantities.len())] else {
-            let max = if noun.words.starts_with("icmp") { 255 } else { i64::MAX };
+            let max = match noun.words.as_str() {
+                words if words.starts_with("icmp") => 255,
+                words if words.ends_with("dscp") => 63,
+                _ => i64::MAX,
+            };
             let number = [0, 1, 8, 1_000, 40, 100_000, i64::MAX][random.below(7)].min(max);
             return number_condition(number, random);
         };
@@ -142,6 +156,15 @@ impl<'a> Grammar<'a> {
                     _ => random.below(100) as i64,
                 };
                 let near = near.clamp(min, max);
+                if random.below(6) == 0 && near < max {
+                    let is_inside = random.below(2) == 0;
+                    let ranges =
+                        vec![(near, near.saturating_add(random.below(60) as i64).min(max)), (min, min)];
+                    let texts = ranges.iter().map(|(low, high)| format!("{low}..{high}"));
+                    let not = if is_inside { "" } else { "not " };
+                    let text = format!("{not}{}", list(texts, random));
+                    return (Condition::Ranges(ranges, is_inside), text);
+                }
                 if random.below(4) == 0 {
                     let others = (0..random.below(5)).map(|_| random.below(200) as i64).map(|n| n.min(max));
                     let all: Vec<i64> = std::iter::once(near).chain(others).collect();
@@ -165,6 +188,10 @@ impl<'a> Grammar<'a> {
             (Kind::Address, found) => self.address(noun, found, random),
             (Kind::Mac, Some(Cell::Octets(octets))) => octets_condition(octets, "", random),
             (Kind::Mac, _) => octets_condition(vec![2, 0, 0x5e, 0, 0, 1], "", random),
+            (Kind::Binary, _) if place == Id::IngressAcl as usize || place == Id::EgressAcl as usize => {
+                let id = [0, 1, 0x0101_0101, 0x0300_0000][random.below(4)];
+                (Condition::SomeId(id), id.to_string())
+            }
             (Kind::Binary, Some(Cell::Octets(octets))) if !octets.is_empty() => {
                 octets_condition(octets, "0x", random)
             }
@@ -183,7 +210,12 @@ impl<'a> Grammar<'a> {
                 let comparator = if comparator { Comparator::Eq } else { Comparator::Ne };
                 (Condition::Number(comparator, is_true.into()), format!("{word} {is_true}"))
             }
-            (Kind::Labels | Kind::Other, _) => unreachable!("no noun is called so"),
+            (Kind::Labels, Some(Cell::Labels(entries))) if !entries.is_empty() => {
+                let label = i64::from(entries[random.below(entries.len())] / 16);
+                (Condition::SomeLabel(label), label.to_string())
+            }
+            (Kind::Labels, _) => (Condition::SomeLabel(7), "7".to_owned()),
+            (Kind::Other, _) => presence(random),
         }
     }
 
@@ -218,6 +250,13 @@ impl<'a> Grammar<'a> {
             _ => (Condition::Inside(vec![net]), text),
         }
     }
+}
+
+/// Whether there is a value.
+fn presence(random: &mut Xorshift) -> (Condition, String) {
+    let (is_present, text) =
+        [(true, "present"), (false, "null"), (true, "is not null"), (false, "!= present")][random.below(4)];
+    (Condition::Present(is_present), text.to_owned())
 }
 
 /// `ipv4` and `ipv6`: of either side.
@@ -288,7 +327,7 @@ fn texts(random: &mut Xorshift) -> (Condition, String) {
 }
 
 fn flags(random: &mut Xorshift) -> (Condition, String) {
-    let (letters, flags) = [("S", 2), ("SA", 0x12), ("APSF", 0x1b), ("X", 0xff), ("R", 4)][random.below(5)];
+    let (letters, flags) = [("S", 2), ("SA", 0x12), ("APSF", 0x1b), ("X", 0x3f), ("R", 4)][random.below(5)];
     match random.below(5) {
         0 | 1 => (Condition::Flags(flags), letters.to_owned()),
         2 => (Condition::ExactFlags(flags, true), format!("= {letters}")),
