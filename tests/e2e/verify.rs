@@ -78,6 +78,10 @@ fn exporters_are_those_of_the_footers() {
     assert!(lines[1].starts_with("SysID: 1, IP:"), "{output:?}");
     assert!(lines[1].contains("version: netflow v9, ID: 0, Sequence failures: 0, "), "{output:?}");
     assert!(lines[2..].iter().any(|line| line.ends_with("one packet of 10")), "{output:?}");
+    let addr = lines[1].trim_start_matches("SysID: 1, IP:").trim().split(',').next().unwrap();
+    let key = "abcdefghijklmnopqrstuvwxyz012345";
+    let hidden = flowdump(finished.directory.path(), &["-E", "--anonymize", key]);
+    assert!(hidden.code == 0 && !hidden.stdout.contains(addr), "{addr}: {hidden:?}");
     let files = flowdump(finished.directory.path(), &["-g"]);
     let info = flowdump(finished.directory.path(), &["-I"]);
     let flows: u64 = files

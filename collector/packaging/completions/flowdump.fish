@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_flowdump_global_optspecs
-    string join \n r/read= R/range= t/time= c/count= f/filter-file= s/stat= a/aggregate-flows b/bidirectional B/guess-direction A/aggregate= O/order= n/top= I/info g/files E/exporters= threads= memory= two-passes-from= decode-only follow Z/check o/output= w/write= force no-scale scale N/plain q/quiet no-progress 6/ipv6 utc h/help V/version
+    string join \n r/read= R/range= t/time= c/count= f/filter-file= s/stat= a/aggregate-flows b/bidirectional B/guess-direction A/aggregate= O/order= n/top= I/info g/files E/exporters= threads= memory= two-passes-from= decode-only follow Z/check o/output= w/write= force no-scale scale N/plain q/quiet no-progress summary= anonymize= anonymize-with= 6/ipv6 utc h/help V/version
 end
 
 function __fish_flowdump_needs_command
@@ -39,6 +39,9 @@ complete -c flowdump -n "__fish_flowdump_needs_command" -l memory -d 'Memory for
 complete -c flowdump -n "__fish_flowdump_needs_command" -l two-passes-from -d 'Rows from which two passes find the largest groups: 0 lets tests reach both' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s o -l output -d 'How rows are printed; a 6 at the end shows IPv6 in full [default: line]' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s w -l write -d 'Write flows, or the rows of -a and -A, to a Parquet file that -r reads again' -r -F
+complete -c flowdump -n "__fish_flowdump_needs_command" -l summary -d '`json`: the summary as an object on stderr, in every format, instead of text below the answer' -r
+complete -c flowdump -n "__fish_flowdump_needs_command" -l anonymize -d 'Addresses that keep their prefixes and nothing else (Crypto-PAn), without MAC addresses and texts: 32 characters, or `0x` and 64 digits. Filters see the true ones' -r
+complete -c flowdump -n "__fish_flowdump_needs_command" -l anonymize-with -d 'The same, with a key that lies in a file, where `ps` does not show it' -r -F
 complete -c flowdump -n "__fish_flowdump_needs_command" -s a -l aggregate-flows -d 'Flows of one 5-tuple in one row: `-A proto,srcip,dstip,srcport,dstport`'
 complete -c flowdump -n "__fish_flowdump_needs_command" -s b -l bidirectional -d 'As -a, of TCP and UDP with the flows that answer, in the direction of what began first'
 complete -c flowdump -n "__fish_flowdump_needs_command" -s B -l guess-direction -d 'As -b, from client to server as far as ports tell'

@@ -11,6 +11,7 @@ use flow_common::footer::Exporter;
 use flow_common::layout::STATE_DIR;
 use flow_common::tables::{RateRow, RateScope, Row};
 
+use crate::anonymize;
 use crate::catalog::{self, Listing};
 use crate::interrupt;
 use crate::message::{DONE, Failure, PARTIAL, say};
@@ -65,7 +66,9 @@ pub(crate) fn exporters(
         writeln!(stdout, "Exporters:")?;
     }
     for (number, exporter) in (1..).zip(exporters.values()) {
-        write_exporter(stdout, number, exporter)?;
+        let by = request.anonymizer.as_deref();
+        let addr = exporter.addr.map(|addr| anonymize::exporter(by, addr));
+        write_exporter(stdout, number, addr, exporter)?;
         rates.iter().filter(|rate| is_of(rate, exporter)).try_for_each(|rate| write_rate(stdout, rate))?;
     }
     Ok(if is_partial { PARTIAL } else { DONE })
@@ -94,8 +97,13 @@ fn is_of(rate: &RateRow, exporter: &Exporter) -> bool {
 }
 
 /// nfdump's line, and behind it what it has none of.
-fn write_exporter(out: &mut dyn Write, number: u32, exporter: &Exporter) -> io::Result<()> {
-    let addr = exporter.addr.map_or("others".to_owned(), |addr| addr.to_string());
+fn write_exporter(
+    out: &mut dyn Write,
+    number: u32,
+    addr: Option<IpAddr>,
+    exporter: &Exporter,
+) -> io::Result<()> {
+    let addr = addr.map_or("others".to_owned(), |addr| addr.to_string());
     let version = match exporter.version {
         10 => "ipfix".to_owned(),
         105 => "sflow".to_owned(),

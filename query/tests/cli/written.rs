@@ -88,6 +88,13 @@ fn flows_are_read_again_as_they_were() {
         let text = ask(&bench, "b.parquet", &["-o", "ndjson"]);
         assert!(text == ask(&bench, "a", &[&["-o", "ndjson"], args].concat()), "{args:?}");
     }
+    // With other addresses.
+    std::fs::remove_file(bench.path("b.parquet")).unwrap();
+    let key = ["--anonymize", "abcdefghijklmnopqrstuvwxyz012345"];
+    written(&bench, &[&key[..], &["-c", "5"]].concat());
+    let text = ask(&bench, "b.parquet", &["-o", "ndjson"]);
+    assert_eq!(text, ask(&bench, "a", &["-o", "ndjson", key[0], key[1], "-c", "5"]));
+    assert!(!text.contains("10.0.0.1"), "{text}");
     // Some of them.
     let bench = self::bench(&sample(), &Fixture::default());
     written(&bench, &["-c", "2", "proto tcp"]);
