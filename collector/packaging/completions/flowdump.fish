@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_flowdump_global_optspecs
-    string join \n r/read= R/range= t/time= c/count= f/filter-file= s/stat= a/aggregate-flows b/bidirectional B/guess-direction A/aggregate= O/order= n/top= I/info g/files E/exporters= threads= memory= two-passes-from= decode-only follow Z/check o/output= w/write= force no-scale scale N/plain q/quiet no-progress summary= anonymize= anonymize-with= 6/ipv6 utc h/help V/version
+    string join \n r/read= R/range= t/time= c/count= f/filter-file= s/stat= a/aggregate-flows b/bidirectional B/guess-direction A/aggregate= O/order= n/top= I/info g/files E/exporters= threads= memory= two-passes-from= decode-only follow Z/check explain o/output= w/write= force config= color= no-scale scale N/plain q/quiet no-progress summary= anonymize= anonymize-with= 6/ipv6 utc h/help V/version
 end
 
 function __fish_flowdump_needs_command
@@ -37,8 +37,10 @@ complete -c flowdump -n "__fish_flowdump_needs_command" -s E -l exporters -d 'Ex
 complete -c flowdump -n "__fish_flowdump_needs_command" -l threads -d 'Threads that work on the answer [default: one for each processor]' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -l memory -d 'Memory for groups; what has no room there goes to a temporary file [default: a quarter of the machine\'s]' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -l two-passes-from -d 'Rows from which two passes find the largest groups: 0 lets tests reach both' -r
-complete -c flowdump -n "__fish_flowdump_needs_command" -s o -l output -d 'How rows are printed; a 6 at the end shows IPv6 in full [default: line]' -r
+complete -c flowdump -n "__fish_flowdump_needs_command" -s o -l output -d 'How rows are printed; a 6 at the end shows IPv6 in full [default: line, of -b and -B biline]' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s w -l write -d 'Write flows, or the rows of -a and -A, to a Parquet file that -r reads again' -r -F
+complete -c flowdump -n "__fish_flowdump_needs_command" -l config -d 'File with names for formats, `[formats]` and below it `short = "fmt:%ts %sap -> %dap"` [default: $FLOWDUMP_CONFIG, else ~/.config/flowdump.toml, else /etc/flowcap/flowdump.toml]' -r -F
+complete -c flowdump -n "__fish_flowdump_needs_command" -l color -d 'Colours in what is for people: auto, always or never [default: auto, where a terminal shows it and NO_COLOR is not set]' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -l summary -d '`json`: the summary as an object on stderr, in every format, instead of text below the answer' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -l anonymize -d 'Addresses that keep their prefixes and nothing else (Crypto-PAn), without MAC addresses and texts: 32 characters, or `0x` and 64 digits. Filters see the true ones' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -l anonymize-with -d 'The same, with a key that lies in a file, where `ps` does not show it' -r -F
@@ -50,6 +52,7 @@ complete -c flowdump -n "__fish_flowdump_needs_command" -s g -l files -d 'A line
 complete -c flowdump -n "__fish_flowdump_needs_command" -l decode-only -d 'Only decode the columns the answer needs, all rows: what the benchmark compares with'
 complete -c flowdump -n "__fish_flowdump_needs_command" -l follow -d 'Rows as they come, like `tail -f`: those received from now on, or since the start of `-t`'
 complete -c flowdump -n "__fish_flowdump_needs_command" -s Z -l check -d 'Check the filter and stop'
+complete -c flowdump -n "__fish_flowdump_needs_command" -l explain -d 'Say what the filter means and what it spares reading, and stop'
 complete -c flowdump -n "__fish_flowdump_needs_command" -l force -d 'With -w: replace the file if it is there'
 complete -c flowdump -n "__fish_flowdump_needs_command" -l no-scale -d 'Packets and bytes as exported, not multiplied by sampling rates'
 complete -c flowdump -n "__fish_flowdump_needs_command" -l scale -d 'Packets and bytes multiplied by sampling rates where they are known: the default'
