@@ -16,7 +16,7 @@ use crate::completeness::Losses;
 use crate::counts::Wanted;
 use crate::directions;
 use crate::flow::{COUNTER_COLUMNS, TIME_COLUMNS};
-use crate::group::{self, Grouping};
+use crate::group::{self, Grouping, KeyPart};
 use crate::interrupt;
 use crate::live::{Erasing, Progress};
 use crate::message::{DONE, Failure, PARTIAL, say};
@@ -173,17 +173,21 @@ pub(crate) fn sums_columns(statistics: &[Statistic]) -> BTreeSet<ColumnRef> {
 /// What is read of files.
 fn wants(request: &Request) -> Wants {
     let style = &request.style;
-    let of_sums = |columns| Wants { columns, has_fallback_time: true, ..Wants::default() };
+    let of_sums = |groupings: &[Grouping]| {
+        // A key is not only wanted where nothing else tells the time.
+        let is_key = groupings.iter().flat_map(|grouping| &grouping.parts);
+        let is_key = is_key.flat_map(KeyPart::columns).any(|column| column == ColumnId::Received);
+        let columns = sum::columns(groupings, Wanted::ALL);
+        Wants { columns, has_fallback_time: !is_key, ..Wants::default() }
+    };
     match &request.question {
         Question::Statistics { statistics, .. } => {
             let groupings: Vec<Grouping> = statistics.iter().map(Statistic::grouping).collect();
-            of_sums(sum::columns(&groupings, Wanted::ALL))
+            of_sums(&groupings)
         }
-        Question::Aggregate { aggregation, .. } => {
-            of_sums(sum::columns(&[aggregation.grouping()], Wanted::ALL))
-        }
+        Question::Aggregate { aggregation, .. } => of_sums(&[aggregation.grouping()]),
         _ if request.write.is_some() => written::whole_rows(),
-        _ if style.format == Format::Null => of_sums(sum::columns(&[], Wanted::ALL)),
+        _ if style.format == Format::Null => of_sums(&[]),
         _ => {
             let mut columns = output::columns(style);
             if output::has_summary(style) || matches!(request.question, Question::Sorted { .. }) {

@@ -65,3 +65,14 @@ fn answers_and_refusals() {
     let (code, stdout, _) = many.run_raw(&first);
     assert_eq!((code, stdout.lines().count()), (0, 4));
 }
+
+/// `received` is left unread where flows tell their own times, but for a key.
+#[test]
+fn when_flows_were_received_can_be_a_key() {
+    let rows =
+        [0, 0, 60].map(|secs| flow(1).int(ColumnId::Received, 1_780_000_000_000_000 + secs * 1_000_000));
+    let (code, stdout, _) = Bench::of(&rows).run_raw(&["-r", "@", "-A", "received", "-o", "csv", "--utc"]);
+    let times: Vec<_> =
+        stdout.lines().skip(1).map(|line| line.split(',').nth(2).unwrap_or_default()).collect();
+    assert_eq!((code, times), (0, vec!["2026-05-28T20:26:40.000Z", "2026-05-28T20:27:40.000Z"]), "{stdout}");
+}
