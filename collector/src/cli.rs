@@ -70,6 +70,12 @@ pub enum Command {
     /// Show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make one file, large and well ordered, of those of each hour that is over, and end
+    Compact {
+        /// Say which hours would be compacted, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Delete the files that may go by `--max-age`, `--max-size` and `--min-free`, and end
     Expire {
         /// Say what would be deleted, and delete nothing

@@ -2,6 +2,7 @@
 //! to say to stdout, and ends.
 
 mod check;
+mod compact;
 mod expire;
 mod status;
 
@@ -49,6 +50,7 @@ pub fn run(command: Command, args: Args, out: &mut dyn Write) -> Result<(), Fail
             dump::dump(&config, &origins)
         }
         Command::Config(ConfigCommand::Example) => dump::example(),
+        Command::Compact { dry_run } => return compact::compact(args, dry_run, out),
         Command::Expire { dry_run } => return expire::expire(args, dry_run, out),
         Command::Status { json } => status::status(args, json)?,
     };

@@ -27,6 +27,7 @@ use ipnet::IpNet;
 pub use self::compression::Compression;
 use crate::bounds::Bounds;
 use crate::cli::{self, Args};
+use crate::compact::Compaction;
 use crate::exec::CommandTemplate;
 use crate::lifetime::Lifetimes;
 use crate::repeat::Destination;
@@ -89,6 +90,8 @@ pub struct Config {
     pub bounds: Bounds,
     /// Which files may stay.
     pub retention: Retention,
+    /// Whether and when hours that are over become one file.
+    pub compaction: Compaction,
     /// Where metrics, health and status are served over HTTP.
     pub http: Option<SocketAddr>,
     /// Columns beyond the table: elements an operator gave a name and a type.
@@ -134,6 +137,7 @@ impl Default for Config {
             streams: Streams::default(),
             bounds: Bounds::default(),
             retention: Retention::default(),
+            compaction: Compaction::default(),
             http: None,
             elements: Vec::new(),
             verbosity: 0,
@@ -285,6 +289,7 @@ impl Config {
             elements: file.elements,
             bounds: file.bounds,
             retention: Retention { rules, trees: trees_kept },
+            compaction: file.compaction,
             verbosity: args.verbosity,
         };
         Ok((config, origins))

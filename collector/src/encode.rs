@@ -144,19 +144,28 @@ impl<W: Write + Send> Encoder<W> {
 
     /// Appends a batch as one row group; of columns of variable width nothing is left in it.
     pub(crate) fn write(&mut self, batch: &mut FlowBatch) -> Result<(), ParquetError> {
+        let extra = extra::take(batch, &self.format.elements);
+        self.write_with(batch, &extra)
+    }
+
+    /// The same where values of the operator's columns are at hand.
+    pub(crate) fn write_with(
+        &mut self,
+        batch: &mut FlowBatch,
+        extra: &[ArrayRef],
+    ) -> Result<(), ParquetError> {
         let rows = batch.rows();
         if rows == 0 {
             return Ok(());
         }
         let Self { format, writer, memory, .. } = self;
-        let extra = extra::take(batch, &format.elements);
         let mut row_group = RowGroup { format, memory, writer: writer.next_row_group()?, leaf: 0 };
         let fields = format.schema.fields();
         for ((column, field), buffer) in COLUMNS.iter().zip(fields).zip(batch.buffers_mut()) {
             row_group.column(column, field, buffer, rows)?;
         }
         for (field, array) in fields.iter().skip(COLUMNS.len()).zip(extra) {
-            row_group.array(field, &array)?;
+            row_group.array(field, array)?;
         }
         row_group.writer.close()?;
         self.rows += rows as u64;

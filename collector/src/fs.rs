@@ -8,12 +8,12 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, lchown};
 use std::path::Path;
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, FallocateFlags, RenameFlags, fallocate, renameat2};
+use nix::fcntl::{AT_FDCWD, FallocateFlags, Flock, FlockArg, RenameFlags, fallocate, renameat2};
 use nix::sys::statvfs::statvfs;
 
 #[cfg(test)]
@@ -34,6 +34,12 @@ pub(crate) trait Fs: Send + Sync + fmt::Debug {
     /// Renames over what may be there: readers see the one file or the other.
     fn rename_over(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives each of two directories the other's name, at once.
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()>;
+
+    /// Removes a directory that is empty.
+    fn remove_directory(&self, path: &Path) -> io::Result<()>;
+
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
@@ -42,6 +48,16 @@ pub(crate) trait Fs: Send + Sync + fmt::Debug {
 
     /// Whether there is such a directory.
     fn is_directory(&self, path: &Path) -> bool;
+
+    /// What has this name; a link is neither file nor directory.
+    fn kind(&self, path: &Path) -> io::Result<Kind>;
+
+    /// Keeps others from a directory while what it returns lives: everyone, or those who
+    /// would be `alone` with it. Waits for them.
+    fn lock_directory(&self, path: &Path, alone: bool) -> io::Result<Box<dyn Lock>>;
+
+    /// Gives a file or a directory the owner and the mode of another.
+    fn set_like(&self, path: &Path, model: &Path) -> io::Result<()>;
 
     /// Names in a directory, in no order.
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
@@ -52,6 +68,17 @@ pub(crate) trait Fs: Send + Sync + fmt::Debug {
     /// Octets that may still be written by us to where `path` lies.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Directory,
+    File,
+    Other,
+}
+
+/// A lock on a directory, until it is dropped.
+pub(crate) trait Lock: fmt::Debug {}
 
 /// An open file.
 pub(crate) trait FsFile: Send + Sync + fmt::Debug {
@@ -184,6 +211,14 @@ impl Fs for RealFs {
         fs::rename(from, to)
     }
 
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE).map_err(io::Error::from)
+    }
+
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
@@ -194,6 +229,47 @@ impl Fs for RealFs {
 
     fn is_directory(&self, path: &Path) -> bool {
         path.is_dir()
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        let kind = fs::symlink_metadata(path)?.file_type();
+        Ok(if kind.is_dir() {
+            Kind::Directory
+        } else if kind.is_file() {
+            Kind::File
+        } else {
+            Kind::Other
+        })
+    }
+
+    fn lock_directory(&self, path: &Path, alone: bool) -> io::Result<Box<dyn Lock>> {
+        let argument = if alone { FlockArg::LockExclusive } else { FlockArg::LockShared };
+        loop {
+            let mut directory = File::open(path)?;
+            let locked = loop {
+                match Flock::lock(directory, argument) {
+                    Err((again, Errno::EINTR)) => directory = again,
+                    result => break result.map_err(|(_, errno)| errno)?,
+                }
+            };
+            // While it waited, another may have taken the name.
+            let (locked_is, path_is) = (locked.metadata()?, fs::metadata(path)?);
+            if (locked_is.dev(), locked_is.ino()) == (path_is.dev(), path_is.ino()) {
+                return Ok(Box::new(locked));
+            }
+        }
+    }
+
+    fn set_like(&self, path: &Path, model: &Path) -> io::Result<()> {
+        let (is, wanted) = (fs::symlink_metadata(path)?, fs::symlink_metadata(model)?);
+        if (is.uid(), is.gid()) != (wanted.uid(), wanted.gid()) {
+            lchown(path, Some(wanted.uid()), Some(wanted.gid()))?;
+        }
+        // Where a sandbox forbids to set a bit, the directory above may have given it.
+        if is.permissions() == wanted.permissions() {
+            return Ok(());
+        }
+        fs::set_permissions(path, wanted.permissions())
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
@@ -209,6 +285,8 @@ impl Fs for RealFs {
         Ok(found.blocks_available().saturating_mul(found.fragment_size()))
     }
 }
+
+impl Lock for Flock<File> {}
 
 impl FsFile for File {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {

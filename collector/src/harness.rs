@@ -1,21 +1,26 @@
 //! Entry points for fuzz targets, benchmarks, and whatever documents the program. No API: they
 //! may change with every commit.
 
-use std::io::Cursor;
+use std::io::{self, Cursor};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
 
 use flow_common::limits;
 use flow_common::time::Timestamp;
 
 use crate::capture::Capture;
 use crate::cli::Args;
+use crate::compact::{self, Circumstances};
 use crate::config::dump::dump;
-use crate::config::{self, Config};
+use crate::config::{self, Compression, Config};
 use crate::datagram::{Datagram, ListenerId, Transport};
 use crate::decode::{Decoder, FlowSink};
 use crate::framing::{self, Framer};
+use crate::fs::RealFs;
 use crate::journal::ListenerAddr;
+use crate::retention::KeptTree;
 use crate::sampling::SamplingPolicy;
 use crate::state::{Listeners, Snapshot};
 
@@ -156,6 +161,25 @@ pub fn read_stream(input: &[u8]) {
     assert_eq!(messages.iter().map(Vec::len).sum::<usize>() as u64, offset);
     assert!(result.is_err() || stream.len() as u64 - offset <= limits::DATAGRAM_BYTES_MAX as u64);
     assert!(messages.iter().all(|message| message.len() >= framing::HEADER_BYTES));
+}
+
+/// Compacts the tree below `root` as `flowcapd compact` does at `now`, and removes at once
+/// what was replaced; how many hours, and what is said of each.
+pub fn compact(root: &Path, now: Timestamp) -> io::Result<(u64, Vec<String>)> {
+    let circumstances = Circumstances {
+        fs: &RealFs,
+        compression: Compression::default(),
+        now,
+        after_secs: limits::COMPACTION_AFTER_SECS_DEFAULT,
+        elapsed: &|| Duration::ZERO,
+        is_dry: false,
+        is_over: &|| false,
+    };
+    let mut told = Vec::new();
+    let outcome =
+        compact::compact(&KeptTree::only(root), &circumstances, &mut |event| told.push(event.text(false)))?;
+    compact::forget(&RealFs, &outcome.replaced);
+    Ok((outcome.n_hours, told))
 }
 
 /// Octets of an input of [`read_stream`] that say how it comes in pieces.

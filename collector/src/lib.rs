@@ -16,6 +16,7 @@ mod cli;
 mod clock;
 #[doc(hidden)]
 pub mod command;
+mod compact;
 mod config;
 mod control;
 mod datagram;
@@ -65,6 +66,7 @@ pub use bounds::Bounds;
 pub use cli::{Args, parse};
 pub use clock::SystemClock;
 pub use command::Failure;
+pub use compact::Compaction;
 pub use config::{Changes, Compression, Config, Source, UsageError};
 pub use exec::CommandTemplate;
 pub use inherit::{InheritError, Inherited};

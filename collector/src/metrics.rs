@@ -134,6 +134,10 @@ metrics! {
     commands_failed "flowcap_commands_failed_total" "commands for a visible file that could not be started or failed";
     commands_skipped "flowcap_commands_skipped_total" "visible files without a command because those before took too long";
     commands_waiting "flowcap_commands_waiting" "visible files whose command has not ended";
+    compacted_hours "flowcap_compacted_hours_total" "hours of a tree whose files became few";
+    compacted_bytes_before "flowcap_compacted_bytes_before_total" "octets of the files of those hours before";
+    compacted_bytes_after "flowcap_compacted_bytes_after_total" "octets of the files of those hours since";
+    compaction_errors "flowcap_compaction_errors_total" "hours of a tree that could not be compacted, each time it was tried";
     file_errors "flowcap_file_errors_total" "files that could not be written or published";
 }
 

@@ -12,6 +12,7 @@
 
 #[cfg(test)]
 mod clocks;
+mod compacting;
 mod decoding;
 mod doors;
 mod echoing;
@@ -37,6 +38,7 @@ use flow_common::limits;
 use flow_common::time::Clock;
 use nix::fcntl::Flock;
 
+use self::compacting::Compacting;
 use self::decoding::Decode;
 use self::doors::{Doors, Input};
 use self::opening::Journaled;
@@ -115,7 +117,8 @@ pub struct Running {
     echo: Option<JoinHandle<()>>,
     exec: Option<JoinHandle<()>>,
     repeat: Option<JoinHandle<()>>,
-    retiring: Option<JoinHandle<()>>,
+    /// Those that look after files, by name.
+    tending: Vec<(&'static str, JoinHandle<()>)>,
     serving: Option<HttpThread>,
     is_capture: bool,
 }
@@ -209,9 +212,10 @@ impl Running {
             drop(sender);
             sync.join().or_else(|_| failed("sync"))
         });
-        let retired = self.retiring.map_or(Ok(()), |thread| thread.join().or_else(|_| failed("retention")));
-        let ended = [streamed, decoded, written, published, synced, retired];
-        let failure = ended.into_iter().fold(received, Result::and).err();
+        let tended = self.tending.into_iter().map(|(name, thread)| thread.join().or_else(|_| failed(name)));
+        let tended: Vec<_> = tended.collect();
+        let ended = [streamed, decoded, written, published, synced];
+        let failure = ended.into_iter().chain(tended).fold(received, Result::and).err();
         if let Some(serving) = self.serving {
             // It answered until here: also how the end goes can be watched.
             serving.stop.store(true, Ordering::Relaxed);
@@ -292,7 +296,7 @@ pub fn start_inheriting(
     let (echo, echo_thread) = echo.unzip();
     let echo_thread = echo_thread.map(|thread| spawn("echo", move || thread.run())).transpose()?;
     let Writers { batches, write, publish, exec } = shared.start_write(config, &home, &routes, is_capture)?;
-    let retiring = (!is_capture).then(|| shared.start_retiring(&doors.control)).transpose()?;
+    let tending = if is_capture { Vec::new() } else { shared.start_tending(&doors.control)? };
     let decode = Decode::new(config, routes, Arc::clone(&shared.metrics), batches, echo)
         .with_window(Arc::clone(&shared.window))
         .with_tables(opening::read_tables(&home))
@@ -319,7 +323,7 @@ pub fn start_inheriting(
         echo: echo_thread,
         exec,
         repeat,
-        retiring,
+        tending,
         serving,
         is_capture,
     })
@@ -472,10 +476,20 @@ impl Common {
         Ok((sender, spawn("sync", run)?))
     }
 
-    fn start_retiring(&self, control: &Arc<Control>) -> Result<JoinHandle<()>, StartError> {
+    /// Starts the threads that look after files.
+    fn start_tending(
+        &self,
+        control: &Arc<Control>,
+    ) -> Result<Vec<(&'static str, JoinHandle<()>)>, StartError> {
         let (clock, stop) = (Arc::clone(&self.clock), Arc::clone(&self.stop));
         let retiring = Retiring { control: Arc::clone(control), clock, stop, disk: Arc::clone(&self.disk) };
-        spawn("retention", move || retiring.run())
+        let (clock, stop) = (Arc::clone(&self.clock), Arc::clone(&self.stop));
+        let metrics = Arc::clone(&self.metrics);
+        let compacting = Compacting { control: Arc::clone(control), clock, stop, metrics };
+        Ok(vec![
+            ("retention", spawn("retention", move || retiring.run())?),
+            ("compaction", spawn("compaction", move || compacting.run())?),
+        ])
     }
 
     /// What status and metrics are made from; a capture has none.

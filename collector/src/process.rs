@@ -49,6 +49,17 @@ impl DiskSpace {
     }
 }
 
+/// Lets everyone else have the processors, and so the disks, before this thread.
+pub(crate) fn give_way() {
+    // The scheduler of a disk goes by it where nothing is said of the disk itself.
+    if let Err(error) = rustix::process::setpriority_process(None, NICE_MAX) {
+        tracing::debug!("cannot give way to others: {error}");
+    }
+}
+
+/// The lowest priority there is.
+const NICE_MAX: i32 = 19;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -164,7 +164,7 @@ pub(crate) struct KeptTree {
 impl KeptTree {
     /// Whether a file lies where the collector would have put it: a copy elsewhere is
     /// someone's own.
-    fn is_at_home(&self, path: &Path) -> bool {
+    pub(crate) fn is_at_home(&self, path: &Path) -> bool {
         let Some(directory) = path.ancestors().nth(layout::levels(path) + 1) else { return false };
         let tree = if path.extension().is_some_and(|extension| extension == layout::OPTIONS_EXTENSION) {
             let options = Path::new(STATE_DIR).join("options");
@@ -173,6 +173,18 @@ impl KeptTree {
             Some(directory)
         };
         tree.is_some_and(|tree| tree == self.root || self.has_trees && tree.parent() == Some(&self.root))
+    }
+}
+
+impl KeptTree {
+    /// Whether another tree lies there.
+    pub(crate) fn is_another(&self, path: &Path) -> bool {
+        !self.inner.is_empty() && self.inner.contains(&place(path))
+    }
+
+    /// A tree by itself, with nothing to go.
+    pub(crate) fn only(root: &Path) -> Self {
+        Self { root: root.to_owned(), rules: Rules::default(), inner: Vec::new(), has_trees: false }
     }
 }
 

@@ -80,7 +80,7 @@ fn check_footer<R: ChunkReader>(reader: &R) -> io::Result<()> {
 
 /// Damage, unless it was the system that could not read: nobody knows then what the
 /// file holds.
-fn unreadable(error: ParquetError) -> io::Error {
+pub(crate) fn unreadable(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(cause) => match cause.downcast::<io::Error>() {
             Ok(error) => *error,

@@ -31,8 +31,9 @@ use crate::fs::{self, Fs, FsFile, write_all_at};
 use crate::trees::Tree;
 use crate::{durable, tables};
 
-pub(crate) use self::recover::{Recovered, journal_name};
-use self::totals::totals;
+pub(crate) use self::merge::{PartReader, merged_footer};
+pub(crate) use self::recover::{Recovered, journal_name, read_part};
+pub(crate) use self::totals::totals;
 
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -263,6 +264,7 @@ impl Store {
             kernel_dropped: facts.kernel_dropped,
             elements: format.elements().to_vec(),
             replaces: Vec::new(),
+            compacts: Vec::new(),
             journal,
         };
         let mut encode = || {
@@ -306,7 +308,10 @@ impl Store {
         // Nobody takes it for a part until it is whole.
         let unfinished = path.with_extension("tmp");
         let create = |source| WriteError::Create { path: path.to_owned(), source };
+        // From here on the hour is not compacted; a file system without locks can't do that.
+        let lock = self.fs.lock_directory(path.parent().unwrap_or(path), false);
         let file = self.fs.create_new(&unfinished).map_err(create)?;
+        drop(lock);
         let written = write_all_at(&*file, &encoded.bytes, 0)
             .map_err(|source| WriteError::Write { path: path.to_owned(), source })
             .and_then(|()| self.fs.rename_new(&unfinished, path).map_err(create));

@@ -169,6 +169,8 @@ pub struct Footer {
     /// Parts of the same directory whose rows this file holds: whoever reads it
     /// leaves them out. Only a visible file has any.
     pub replaces: Vec<String>,
+    /// Files of the same directory that this one has taken the place of, rows and all.
+    pub compacts: Vec<String>,
     /// What of the journal the rows come from; replay leaves it out.
     pub journal: Option<JournalRange>,
 }
@@ -196,6 +198,7 @@ mod key {
     pub(super) const KERNEL_DROPPED: &str = "flowcap.kernel_dropped_datagrams";
     pub(super) const ELEMENTS: &str = "flowcap.elements";
     pub(super) const REPLACES: &str = "flowcap.replaces";
+    pub(super) const COMPACTS: &str = "flowcap.compacts";
     pub(super) const JOURNAL: &str = "flowcap.journal";
 }
 
@@ -239,6 +242,7 @@ impl Footer {
         // Most files have none.
         .chain((!self.elements.is_empty()).then(|| (key::ELEMENTS.to_owned(), json(&self.elements))))
         .chain((!self.replaces.is_empty()).then(|| (key::REPLACES.to_owned(), json(&self.replaces))))
+        .chain((!self.compacts.is_empty()).then(|| (key::COMPACTS.to_owned(), json(&self.compacts))))
         .chain(self.journal.as_ref().map(|range| (key::JOURNAL.to_owned(), json(range))))
         .collect()
     }
@@ -263,6 +267,7 @@ impl Footer {
             kernel_dropped: parse(key::KERNEL_DROPPED, text(key::KERNEL_DROPPED)?)?,
             elements: get(key::ELEMENTS).map_or(Ok(Vec::new()), elements)?,
             replaces: get(key::REPLACES).map_or(Ok(Vec::new()), |text| parse(key::REPLACES, text))?,
+            compacts: get(key::COMPACTS).map_or(Ok(Vec::new()), |text| parse(key::COMPACTS, text))?,
             journal: get(key::JOURNAL).map(|text| parse(key::JOURNAL, text)).transpose()?,
         })
     }
@@ -382,6 +387,7 @@ mod tests {
             kernel_dropped: 4,
             elements: serde_json::from_str(ELEMENTS).unwrap(),
             replaces: vec![".flowcap.197001010005.0000.part".into()],
+            compacts: vec!["flowcap.197001010005.parquet".into()],
             journal: Some(JournalRange { id: "00c0ffee".into(), from: 7, to: u64::MAX }),
         };
         let pairs = footer.to_metadata();
@@ -393,9 +399,10 @@ mod tests {
         let newer = |key: &str| if key == "flowcap.schema_version" { Some("99") } else { get(key) };
         assert_eq!(Footer::from_metadata(newer), Err(FooterError::TooNew(99)));
         // A file of an earlier release, or of none that replaces anything.
-        let optional = ["flowcap.elements", "flowcap.replaces", "flowcap.journal"];
+        let optional = ["flowcap.elements", "flowcap.replaces", "flowcap.compacts", "flowcap.journal"];
         let earlier = |key: &str| if optional.contains(&key) { None } else { get(key) };
-        let bare = Footer { elements: Vec::new(), replaces: Vec::new(), journal: None, ..footer };
+        let (elements, replaces, compacts) = (Vec::new(), Vec::new(), Vec::new());
+        let bare = Footer { elements, replaces, compacts, journal: None, ..footer };
         assert_eq!(Footer::from_metadata(earlier), Ok(bare.clone()));
         assert_eq!(bare.to_metadata().len(), pairs.len() - optional.len());
         let damaged =

@@ -10,7 +10,7 @@
 //! Times in names are UTC; a file lies wholly in one hour. An operator may choose one of
 //! nfdump's hierarchies instead of `date=…/hour=…`; `.flowcap` stays where it is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 
@@ -25,6 +25,12 @@ pub const EXTENSION: &str = "parquet";
 /// Extension of a file of options data records. Parquet too, but no glob for
 /// `*.parquet` may count its rows as flows (DuckDB's `**` enters hidden directories).
 pub const OPTIONS_EXTENSION: &str = "options";
+
+/// Before the name of a directory whose files others have taken the place of.
+const REPLACED_PREFIX: &str = ".flowcap.replaced.";
+
+/// Behind the names of files that one of the whole hour has taken the place of.
+pub const REPLACED_EXTENSION: &str = "replaced";
 
 /// How files are spread over directories below the root.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,6 +56,11 @@ pub const NFDUMP_HIERARCHIES: [&str; 9] = [
 ];
 
 impl Hierarchy {
+    /// Whether each directory is of one hour: only those are compacted.
+    pub fn is_hourly(self) -> bool {
+        self.format().ends_with("%H")
+    }
+
     fn format(self) -> &'static str {
         match self {
             Self::Partitions => "date=%Y-%m-%d/hour=%H",
@@ -68,6 +79,8 @@ pub struct Slot {
 }
 
 const HOUR_SECS: i64 = 3_600;
+/// What tells a file of a whole hour from one of its first slot.
+const HOUR: &str = "hour";
 
 impl Slot {
     /// The slot of `length_secs` around `now`, aligned to the epoch and cut at
@@ -133,6 +146,56 @@ impl Slot {
     }
 }
 
+/// Name of the n-th file of all slots of an hour, by its first second:
+/// `flowcap.202611211200.hour.parquet`, then `flowcap.202611211200.hour.1.parquet`. No
+/// slot has such a name.
+pub fn hour_name(start_secs: i64, n: u32) -> String {
+    let stamp = Slot { start_secs, end_secs: start_secs + HOUR_SECS }.stamp();
+    match n {
+        0 => format!("flowcap.{stamp}.{HOUR}.{EXTENSION}"),
+        n => format!("flowcap.{stamp}.{HOUR}.{n}.{EXTENSION}"),
+    }
+}
+
+/// First second and number of a file of a whole hour; `None` for any other name.
+pub fn parse_hour_name(name: &str) -> Option<(i64, u32)> {
+    let stem = name.strip_prefix("flowcap.")?.strip_suffix(EXTENSION)?.strip_suffix('.')?;
+    let (stamp, rest) = stem.split_once('.')?;
+    let n = match rest.strip_prefix(HOUR)? {
+        "" => 0,
+        n => n.strip_prefix('.')?.parse().ok().filter(|&n: &u32| n > 0)?,
+    };
+    Some((parse_stamp(stamp).filter(|secs| secs % HOUR_SECS == 0)?, n))
+}
+
+/// First second of the hour whose files alone lie where this one does; `None` where the
+/// directory is not of one hour.
+pub fn hour_of(file: &Path) -> Option<i64> {
+    let name = file.file_name()?.to_str()?;
+    let (start_secs, _) = parse_file_name(name)?;
+    let nfdump = (0..NFDUMP_HIERARCHIES.len() as u8).map(Hierarchy::Nfdump);
+    let hourly = nfdump.chain([Hierarchy::Partitions]).filter(|hierarchy| hierarchy.is_hourly());
+    let mut directories = hourly.map(|hierarchy| directory(start_secs, hierarchy));
+    let parent = file.parent()?;
+    directories
+        .any(|directory| parent.ends_with(directory))
+        .then(|| start_secs - start_secs.rem_euclid(HOUR_SECS))
+}
+
+/// Where the files of a directory lie for a while after a file of the whole hour has taken
+/// their place, each with [`REPLACED_EXTENSION`] behind its name: whoever listed them before
+/// can still read them. Hidden, and beside the directory.
+pub fn replaced_directory(directory: &Path) -> Option<PathBuf> {
+    let name = directory.file_name()?.to_str()?;
+    Some(directory.with_file_name(format!("{REPLACED_PREFIX}{name}")))
+}
+
+/// The inverse of [`replaced_directory`]; `None` for any other path.
+pub fn replaced_for(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?.strip_prefix(REPLACED_PREFIX)?;
+    (!name.is_empty()).then(|| path.with_file_name(name))
+}
+
 fn utc(secs: i64) -> NaiveDateTime {
     DateTime::from_timestamp(secs, 0).unwrap_or_default().naive_utc()
 }
@@ -159,9 +222,14 @@ pub fn levels(file: &Path) -> usize {
     fitting.map(|directory| Path::new(&directory).components().count()).max().unwrap_or(0)
 }
 
-/// Start of the slot, in seconds since the epoch, and number of a visible file;
-/// `None` for any other name.
+/// Start of the slot, in seconds since the epoch, and number of a visible file, be it of a
+/// slot or of a whole hour; `None` for any other name.
 pub fn parse_file_name(name: &str) -> Option<(i64, u32)> {
+    parse_slot_name(name).or_else(|| parse_hour_name(name))
+}
+
+/// The same of a visible file of one slot alone.
+pub fn parse_slot_name(name: &str) -> Option<(i64, u32)> {
     parse_numbered_name(name, EXTENSION)
 }
 
@@ -243,6 +311,38 @@ mod tests {
             "flowcap.202611211230.0.parquet",
         ] {
             assert_eq!(parse_file_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_hours_are_the_inverse_of_their_parse() {
+        let slot = Slot::around(Timestamp::from_secs(NOON), 300);
+        for (n, name) in
+            [(0, "flowcap.202611211200.hour.parquet"), (7, "flowcap.202611211200.hour.7.parquet")]
+        {
+            assert_eq!(hour_name(NOON, n), name);
+            assert_eq!(parse_hour_name(name), Some((NOON, n)));
+            assert_eq!(parse_file_name(name), Some((NOON, n)));
+            assert_ne!(name, slot.file_name(n));
+        }
+        for name in [
+            "flowcap.202611211200.parquet",
+            "flowcap.202611211205.hour.parquet",
+            "flowcap.202611211200.hour.0.parquet",
+            "flowcap.202611211200.hourly.parquet",
+            ".flowcap.202611211200.hour.parquet",
+        ] {
+            assert_eq!(parse_hour_name(name), None, "{name}");
+        }
+        for (path, expected) in [
+            ("f/date=2026-11-21/hour=12/flowcap.202611211235.parquet", Some(NOON)),
+            ("2026/11/21/12/flowcap.202611211200.hour.parquet", Some(NOON)),
+            ("2026-11-21/12/flowcap.20261121120005.parquet", Some(NOON)),
+            ("2026/11/21/flowcap.202611211235.parquet", None),
+            ("date=2026-11-21/hour=13/flowcap.202611211235.parquet", None),
+            ("flowcap.202611211235.parquet", None),
+        ] {
+            assert_eq!(hour_of(Path::new(path)), expected, "{path}");
         }
     }
 

@@ -1,8 +1,10 @@
 //! Every bound, with its unit and its reason. Everything from the network and
 //! from disk is hostile; no count read from it is trusted without one of these.
 
+mod compaction;
 mod query;
 
+pub use self::compaction::*;
 pub use self::query::*;
 
 /// A bound as `flowcapd check` shows it.

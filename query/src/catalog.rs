@@ -14,6 +14,7 @@ use flow_common::time::Timestamp;
 
 use crate::message::{Failure, reason};
 
+mod hours;
 mod parts;
 
 pub(crate) use self::parts::Found;
@@ -42,7 +43,13 @@ pub(crate) struct Listing {
 
 impl Listing {
     fn only(mut self, is_wanted: impl Fn(&Path) -> bool) -> Self {
-        self.files.retain(|found| is_wanted(&found.path));
+        self.files.retain(|found| {
+            let is_wanted = is_wanted(&found.path);
+            if let Some(hour) = found.hour.as_ref().filter(|_| !is_wanted) {
+                hour.cut();
+            }
+            is_wanted
+        });
         self
     }
 }
@@ -304,7 +311,12 @@ fn is_part(name: &OsStr) -> bool {
 }
 
 fn cant_read(path: &Path, error: &io::Error) -> Failure {
-    Failure::Failed { message: format!("can't read `{}`: {}", path.display(), reason(error)), hint: None }
+    let hour = if error.kind() == io::ErrorKind::NotFound { hours::compacted_into(path) } else { None };
+    let hint = |hour: PathBuf| {
+        format!("the files of its hour became `{}`; `-t` asks for less than all of it", hour.display())
+    };
+    let message = format!("can't read `{}`: {}", path.display(), reason(error));
+    Failure::Failed { message, hint: hour.map(hint) }
 }
 
 #[cfg(test)]

@@ -113,6 +113,7 @@ mod tests {
             kernel_dropped,
             elements: Vec::new(),
             replaces: Vec::new(),
+            compacts: Vec::new(),
             journal: None,
         }
     }

@@ -99,6 +99,18 @@ fn what_the_collector_stored_is_answered_as_the_reference_does() {
     check(&[packets::tree(seed + 1, 45_000)], (setting("REFERENCE_CASES", CASES) / 40).min(200));
 }
 
+/// The rows of a compacted hour are those of its files, so both are asked.
+#[test]
+fn a_compacted_hour_is_answered_as_the_reference_does() {
+    let seed = setting("REFERENCE_SEED", 0) * 1_000;
+    let mut trees: Vec<_> = (0..12).map(|n| store::tree_of_ours(seed + n, 3, 400)).collect();
+    trees.extend((0..3).map(|n| packets::tree(seed + n, 1_500)));
+    let n_cases = setting("REFERENCE_CASES", CASES) / 2;
+    check(&trees, n_cases / 4);
+    let trees: Vec<_> = trees.into_iter().map(Tree::compacted).collect();
+    check(&trees, n_cases);
+}
+
 /// A rate of 0 or less is none (the collector stores NULL), also where a row group has
 /// no NULL among them.
 #[test]

@@ -10,6 +10,7 @@ use socket2::Type;
 
 use super::Failure;
 use crate::cli::Args;
+use crate::compact::Compaction;
 use crate::config::keys::{Key, Shown, TABLES};
 use crate::config::{Config, Source, quantity};
 use crate::retention::Rules;
@@ -43,6 +44,7 @@ pub(super) fn check(args: Args) -> Result<(String, Result<(), Failure>), Failure
     report.source(&config);
     report.streams(&config);
     report.trees(&config);
+    report.compaction(&config);
     report.settings(&config);
     report.limits(&config, verbosity > 0);
     let result = report.problems.split_last().map_or(Ok(()), |(last, before)| {
@@ -136,6 +138,19 @@ impl Report {
                 self.line("", "  which is not there yet");
             }
         }
+    }
+
+    fn compaction(&mut self, config: &Config) {
+        let Compaction { is_enabled, after_secs } = config.compaction;
+        let after = quantity::age_text(after_secs);
+        let compacts = match is_enabled {
+            _ if !config.hierarchy.is_hourly() => {
+                "nothing: its directories are of more than an hour".to_owned()
+            }
+            true => format!("the files of an hour that has been over for {after} into one"),
+            false => "nothing by itself; `flowcapd compact` does".to_owned(),
+        };
+        self.line("compacts", &compacts);
     }
 
     /// Looks whether a directory can be written, or made, without making it.

@@ -180,6 +180,9 @@ max-age = "none"
 min-free = "20GB"
 [[retention.tree]]
 path = "/b"
+[compaction]
+enabled = true
+after = "2h"
 [[source]]
 ident = "x"
 prefix = ["192.0.2.1", "::/0"]

@@ -17,6 +17,7 @@ use super::tables::TreeSays;
 use super::{UsageError, quantity};
 use crate::bounds::Bounds;
 use crate::cli::Args;
+use crate::compact::Compaction;
 use crate::retention::Rules;
 use crate::trees::NamedSource;
 
@@ -33,6 +34,8 @@ pub(crate) struct File {
     pub(super) bounds: Bounds,
     /// Which files may stay.
     pub(super) retention: RetentionSays,
+    /// Whether and when hours are compacted.
+    pub(super) compaction: Compaction,
     /// Line of each key, by its table and its name: several for a list of tables.
     pub(super) lines: BTreeMap<(&'static str, &'static str), Vec<usize>>,
 }
@@ -338,7 +341,7 @@ mod tests {
     /// Every message of the file, after the text it is about.
     #[test]
     fn what_is_wrong_is_said_with_its_line_and_what_was_meant() {
-        const TEXTS: [&str; 56] = [
+        const TEXTS: [&str; 58] = [
             "# mine\nprot = 2055",
             "write_dir = \"x\"",
             "colour = 1",
@@ -392,6 +395,8 @@ mod tests {
             "[retention]\nmin-free = \"95%\"",
             "[retention]\nmin_free = \"10%\"",
             "[[retention]]\nmax-age = \"30d\"",
+            "[compaction]\nafter = \"1m\"",
+            "[compaction]\nenabled = 1",
             "[retention]\ntree = \"/a\"",
             "[[retention.tree]]\nmax-age = \"30d\"",
             "[[retention.tree]]\npath = \"a\"\n[[retention.tree]]\npath = \"./a/\"",

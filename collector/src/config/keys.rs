@@ -40,7 +40,8 @@ pub(crate) enum Shown {
 }
 
 /// The tables of a file, by name, each with its keys; the first is the top.
-pub(crate) const TABLES: [(&str, &[Key]); 3] = [("", TOP), ("limits", LIMITS), ("retention", RETENTION)];
+pub(crate) const TABLES: [(&str, &[Key]); 4] =
+    [("", TOP), ("limits", LIMITS), ("retention", RETENTION), ("compaction", COMPACTION)];
 
 impl Key {
     const fn new(
@@ -159,6 +160,32 @@ const RETENTION: &[Key] = &[
         |config| Shown::Tables(config.retention.trees.iter().map(tables::show_tree).collect()),
     )
     .doc("A tree for which something else holds; what it leaves out is as above, \"none\" lifts a rule")
+    .live(),
+];
+
+/// `[compaction]`.
+const COMPACTION: &[Key] = &[
+    Key::new(
+        "enabled",
+        "true",
+        |file, item| {
+            file.compaction.is_enabled = item.truth()?;
+            Ok(())
+        },
+        |config| Shown::Value(config.compaction.is_enabled.to_string()),
+    )
+    .doc("Whether the collector makes one file of those of each hour, as `flowcapd compact` does")
+    .live(),
+    Key::new(
+        "after",
+        r#""1h""#,
+        |file, item| {
+            file.compaction.after_secs = tables::compaction_age(item)?;
+            Ok(())
+        },
+        |config| Shown::Value(quoted(&quantity::age_text(config.compaction.after_secs))),
+    )
+    .doc("For how long an hour must have been over; `flowcapd compact` goes by it too")
     .live(),
 ];
 

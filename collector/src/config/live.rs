@@ -37,6 +37,7 @@ impl Config {
             },
             elements: new.elements.clone(),
             retention: new.retention.clone(),
+            compaction: new.compaction,
             verbosity: new.verbosity,
             ..self.clone()
         };

@@ -64,6 +64,17 @@ pub(crate) fn max_age(text: &str) -> Result<u64, UsageError> {
     Ok(secs)
 }
 
+/// For how long an hour must have been over to be compacted.
+pub(crate) fn compaction_age(text: &str) -> Result<u64, UsageError> {
+    let secs = age(text).ok_or_else(|| UsageError::new(format!("`{text}` is no age"), AGE_HINT))?;
+    let min = limits::COMPACTION_AFTER_SECS_MIN;
+    if secs < min {
+        let message = format!("`{text}` is less than {}", age_text(min));
+        return Err(UsageError::new(message, "the last slot of an hour takes a while to be published"));
+    }
+    Ok(secs)
+}
+
 /// Lifts a rule of retention.
 pub(crate) const NONE: &str = "none";
 

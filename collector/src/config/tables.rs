@@ -283,3 +283,7 @@ pub(super) fn max_size(item: &Item<'_>) -> Found<Option<u64>> {
 pub(super) fn min_free(item: &Item<'_>) -> Found<Option<Free>> {
     item.rule(quantity::min_free)
 }
+
+pub(super) fn compaction_age(item: &Item<'_>) -> Found<u64> {
+    quantity::compaction_age(item.text()?).map_err(|error| item.fault(error.to_string(), error.hint))
+}

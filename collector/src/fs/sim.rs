@@ -21,9 +21,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use nix::errno::Errno;
 
 use self::content::{Content, Inode, PAGE_BYTES};
-use super::{Fs, FsFile};
+use self::lock::SimLock;
+use self::names::{NameChange, Names};
+use super::{Fs, FsFile, Kind, Lock};
 
 mod content;
+mod lock;
+mod names;
 
 const SECTOR_BYTES: usize = 512;
 
@@ -57,20 +61,17 @@ struct Disk {
     /// What that was.
     failed: String,
     is_dead: bool,
+    /// Directories somebody is alone with, by inode.
+    locked: Vec<u64>,
+    /// What somebody else does, from which operation on.
+    other: Option<(u64, Other)>,
     limit_bytes: u64,
     /// Files that were written or synced after an fsync of theirs had failed.
     distrusted: Vec<u64>,
 }
 
-/// Inode by path; a directory is one without content.
-type Names = BTreeMap<PathBuf, u64>;
-
-#[derive(Debug, Clone)]
-enum NameChange {
-    Added { path: PathBuf, inode: u64 },
-    Renamed { from: PathBuf, to: PathBuf, inode: u64 },
-    Removed { path: PathBuf, inode: u64 },
-}
+/// What a process beside the one under test does.
+type Other = Box<dyn FnOnce(&SimFs) + Send>;
 
 impl SimFs {
     /// An empty disk with one directory.
@@ -88,6 +89,8 @@ impl SimFs {
             fault: None,
             failed: String::new(),
             is_dead: false,
+            locked: Vec::new(),
+            other: None,
             limit_bytes: u64::MAX,
             distrusted: Vec::new(),
         })))
@@ -100,6 +103,12 @@ impl SimFs {
     /// Lets operation `n` fail, the first being 0.
     pub(crate) fn fail_at(&self, n: u64, fault: Fault) {
         self.disk().fault = Some((n, fault));
+    }
+
+    /// Lets another process do something just before operation `n`, or as soon as nobody
+    /// is alone with a directory any more.
+    pub(crate) fn meanwhile(&self, n: u64, other: impl FnOnce(&Self) + Send + 'static) {
+        self.disk().other = Some((n, Box::new(other)));
     }
 
     /// Sets the size of the disk.
@@ -158,7 +167,16 @@ impl SimFs {
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
-        self.0.lock().unwrap()
+        let mut disk = self.0.lock().unwrap();
+        let n = disk.n_operations;
+        if disk.locked.is_empty()
+            && let Some((_, other)) = disk.other.take_if(|(at, _)| *at <= n)
+        {
+            drop(disk);
+            other(self);
+            return self.0.lock().unwrap();
+        }
+        disk
     }
 
     fn file(&self, disk: &mut Disk, inode: u64, path: &Path) -> Box<dyn FsFile> {
@@ -207,6 +225,32 @@ impl Fs for SimFs {
         disk.rename(from, to)
     }
 
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        let mut disk = self.disk();
+        disk.operation("exchange", other)?;
+        if !disk.is_directory(one) || !disk.is_directory(other) {
+            return Err(Errno::ENOENT.into());
+        }
+        let is_unsynced = |change: &NameChange| change.touches(one) || change.touches(other);
+        assert!(!disk.pending.iter().any(is_unsynced), "what is exchanged may lose names");
+        disk.change(NameChange::Exchanged { one: one.to_owned(), other: other.to_owned() });
+        Ok(())
+    }
+
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        let mut disk = self.disk();
+        disk.operation("remove_directory", path)?;
+        if !disk.is_directory(path) {
+            return Err(Errno::ENOENT.into());
+        }
+        if disk.names.keys().any(|name| name.parent() == Some(path)) {
+            return Err(Errno::ENOTEMPTY.into());
+        }
+        let inode = disk.names[path];
+        disk.change(NameChange::Removed { path: path.to_owned(), inode });
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.disk();
         disk.operation("remove", path)?;
@@ -229,6 +273,33 @@ impl Fs for SimFs {
 
     fn is_directory(&self, path: &Path) -> bool {
         self.disk().is_directory(path)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        let disk = self.disk();
+        let inode = disk.names.get(path).ok_or(Errno::ENOENT)?;
+        Ok(if disk.inodes[inode].is_directory { Kind::Directory } else { Kind::File })
+    }
+
+    fn lock_directory(&self, path: &Path, alone: bool) -> io::Result<Box<dyn Lock>> {
+        let mut disk = self.disk();
+        disk.operation("lock_directory", path)?;
+        if !disk.is_directory(path) {
+            return Err(Errno::ENOENT.into());
+        }
+        let inode = disk.names[path];
+        assert!(!disk.locked.contains(&inode), "it would wait forever");
+        if alone {
+            disk.locked.push(inode);
+        }
+        Ok(Box::new(SimLock { fs: self.clone(), inode: alone.then_some(inode) }))
+    }
+
+    fn set_like(&self, path: &Path, model: &Path) -> io::Result<()> {
+        let mut disk = self.disk();
+        disk.operation("set_like", path)?;
+        let are_there = disk.names.contains_key(path) && disk.names.contains_key(model);
+        if are_there { Ok(()) } else { Err(Errno::ENOENT.into()) }
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
@@ -490,6 +561,8 @@ impl Disk {
             fault: None,
             failed: String::new(),
             is_dead: false,
+            locked: Vec::new(),
+            other: None,
             limit_bytes: self.limit_bytes,
             distrusted: Vec::new(),
         }
@@ -516,40 +589,6 @@ impl Disk {
         let unused: Vec<_> =
             self.inodes.iter().filter(|(n, inode)| inode.n_open == 0 && !named(n)).map(|(n, _)| *n).collect();
         unused.iter().for_each(|n| drop(self.inodes.remove(n)));
-    }
-}
-
-impl NameChange {
-    fn inode(&self) -> u64 {
-        match self {
-            Self::Added { inode, .. } | Self::Renamed { inode, .. } | Self::Removed { inode, .. } => *inode,
-        }
-    }
-
-    fn touches(&self, directory: &Path) -> bool {
-        let is_in = |path: &PathBuf| path.parent() == Some(directory);
-        match self {
-            Self::Added { path, .. } | Self::Removed { path, .. } => is_in(path),
-            Self::Renamed { from, to, .. } => is_in(from) || is_in(to),
-        }
-    }
-
-    fn apply(&self, names: &mut Names) {
-        let remove = |names: &mut Names, path: &PathBuf, inode: &u64| {
-            if names.get(path) == Some(inode) {
-                names.remove(path);
-            }
-        };
-        match self {
-            Self::Added { path, inode } => {
-                names.insert(path.clone(), *inode);
-            }
-            Self::Renamed { from, to, inode } => {
-                remove(names, from, inode);
-                names.insert(to.clone(), *inode);
-            }
-            Self::Removed { path, inode } => remove(names, path, inode),
-        }
     }
 }
 

@@ -113,6 +113,27 @@ fn files_go_by_the_age_in_their_names() {
     assert!(files.root().exists());
 }
 
+/// As a whole: once the last of its hour is old, or as the oldest there is.
+#[test]
+fn a_file_of_a_whole_hour_goes_when_all_of_it_may() {
+    let old = "date=2026-11-20/hour=11/flowcap.202611201100.hour.1.parquet";
+    let young = "date=2026-11-20/hour=12/flowcap.202611201200.hour.parquet";
+    let (late, foreign) = (
+        "date=2026-11-20/hour=12/flowcap.202611201230.parquet",
+        "date=2026-11-20/hour=10/flowcap.202611201100.hour.parquet",
+    );
+    let files = Files::new(&[old, young, late, foreign]);
+    files.write(
+        "date=2026-11-20/.flowcap.replaced.hour=12/flowcap.202611201200.parquet.replaced",
+        &ours(100_000),
+    );
+    files.check(AGE, &[old], &[young, late, foreign]);
+    let rules = Rules { max_bytes: Some(files.bytes(&[late])), ..Rules::default() };
+    files.check(rules, &[late], &[young, foreign]);
+    let rules = Rules { max_bytes: Some(files.bytes(&[foreign]) - 1), ..Rules::default() };
+    files.check(rules, &[young], &[foreign]);
+}
+
 #[test]
 fn what_is_not_ours_stays() {
     let old = "date=2026-11-19/hour=12/flowcap.202611191200.parquet";

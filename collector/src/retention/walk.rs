@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use flow_common::layout::{STATE_DIR, parse_file_name, parse_options_name, parse_part_name};
+use flow_common::layout::{STATE_DIR, parse_file_name, parse_hour_name, parse_options_name, parse_part_name};
 use flow_common::limits;
 
 use crate::trees::place;
@@ -118,6 +118,8 @@ impl<'a> Walk<'a> {
         let Some((start_secs, n)) = parse_file_name(name).or_else(|| parse_options_name(name)) else {
             return;
         };
+        // A file of the whole hour is as old as the last of it.
+        let start_secs = start_secs + if parse_hour_name(name).is_some() { 3_599 } else { 0 };
         if self.before_secs.is_some_and(|before_secs| start_secs >= before_secs) {
             return;
         }

@@ -156,8 +156,24 @@ fn storage(out: &mut String, status: &Status) -> fmt::Result {
     let visible = value("flowcap_records_visible_total");
     let in_flight = value("flowcap_records_in_flight");
     writeln!(out, "records: {visible} in files, {in_flight} on their way there")?;
+    compaction(out, status)?;
     let memory = bytes(process.resident_bytes);
     writeln!(out, "process: {memory} of memory, {} descriptors open", process.open_fds)
+}
+
+/// What compaction did, if anything.
+fn compaction(out: &mut String, status: &Status) -> fmt::Result {
+    let value = |name: &str| status.counters.get(name).copied().unwrap_or(0);
+    let n_hours = value("flowcap_compacted_hours_total");
+    let n_errors = value("flowcap_compaction_errors_total");
+    if n_hours + n_errors == 0 {
+        return Ok(());
+    }
+    let before = bytes(value("flowcap_compacted_bytes_before_total"));
+    let after = bytes(value("flowcap_compacted_bytes_after_total"));
+    write!(out, "compaction: {}, {before} became {after}", plural(n_hours, "hour"))?;
+    let errors = if n_errors > 0 { format!(", {}", plural(n_errors, "failure")) } else { String::new() };
+    writeln!(out, "{errors}")
 }
 
 /// Values beside their name, or below one that is too long.

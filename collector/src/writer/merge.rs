@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flow_common::footer::{Exporter, Footer};
-use flow_common::layout::Slot;
+use flow_common::layout::{Slot, parse_hour_name, parse_slot_name};
 use flow_common::limits;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -18,7 +18,7 @@ use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::{Content, Part, Store, WriteError};
+use super::{Content, Part, Store, WriteError, read_part};
 use crate::durable;
 use crate::fs::{Appender, FsFile, read_full_at};
 use crate::tables;
@@ -28,13 +28,13 @@ const ARROW_SCHEMA: &str = "ARROW:schema";
 
 /// A file as the Parquet reader wants it.
 #[derive(Debug)]
-pub(super) struct PartReader {
+pub(crate) struct PartReader {
     file: Arc<dyn FsFile>,
     n_bytes: u64,
 }
 
 impl PartReader {
-    pub(super) fn new(file: Box<dyn FsFile>) -> io::Result<Self> {
+    pub(crate) fn new(file: Box<dyn FsFile>) -> io::Result<Self> {
         let n_bytes = file.bytes()?;
         Ok(Self { file: Arc::from(file), n_bytes })
     }
@@ -42,7 +42,7 @@ impl PartReader {
 
 /// Octets of a file from a position on, read as they are asked for.
 #[derive(Debug)]
-pub(super) struct ReadFrom {
+pub(crate) struct ReadFrom {
     file: Arc<dyn FsFile>,
     at: u64,
 }
@@ -130,12 +130,37 @@ impl Store {
 
     /// Gives a whole file its visible name.
     fn reveal(&self, slot: Slot, content: Content, path: &Path) -> Result<(PathBuf, bool), WriteError> {
-        let name = |n| match content {
-            Content::Flows => slot.file_name(n),
-            Content::Options => slot.options_name(n),
+        let first = self.first_free(slot, path.parent().unwrap_or(path));
+        let name = |n: u32| match content {
+            Content::Flows => slot.file_name(first.saturating_add(n)),
+            Content::Options => slot.options_name(first.saturating_add(n)),
         };
         let publish = |source| WriteError::Publish { path: path.to_owned(), source };
         durable::publish(&*self.fs, path, name).map_err(publish)
+    }
+
+    /// First number of a slot's files that none ever had: what a file of the whole hour has
+    /// taken the place of is gone, and a query may have listed it.
+    fn first_free(&self, slot: Slot, directory: &Path) -> u32 {
+        let Ok(names) = self.fs.list(directory) else { return 0 };
+        let mut first = 0;
+        for name in names.iter().filter_map(|name| name.to_str()) {
+            if parse_hour_name(name).is_none() {
+                continue;
+            }
+            match read_part(&*self.fs, &directory.join(name)) {
+                Ok(part) => {
+                    let used = part.footer.compacts.iter().filter_map(|name| parse_slot_name(name));
+                    let used = used.filter(|(start_secs, _)| *start_secs == slot.start_secs);
+                    first = used.map(|(_, n)| n.saturating_add(1)).fold(first, u32::max);
+                }
+                Err(error) => {
+                    tracing::warn!("{error}; files are numbered from far beyond those there may be");
+                    return limits::SLOT_PARTS_MAX.saturating_add(std::process::id());
+                }
+            }
+        }
+        first
     }
 
     /// Merges parts of one schema into a visible file, and removes them.
@@ -164,7 +189,10 @@ impl Store {
         for part in parts {
             merge.add(part, &mut appender).map_err(encode)?;
         }
-        let file = merge.finish(&mut appender, &merged_footer(parts)).map_err(encode)?.into_file();
+        let mut footer = merged_footer(parts);
+        let name = |part: &Part| part.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        footer.replaces = parts.iter().filter_map(name).collect();
+        let file = merge.finish(&mut appender, &footer).map_err(encode)?.into_file();
         file.sync().map_err(|source| WriteError::Write { path: path.to_owned(), source })
     }
 
@@ -278,8 +306,8 @@ impl Merge<'_> {
     }
 }
 
-/// The footer of all parts together.
-fn merged_footer(parts: &[Part]) -> Footer {
+/// The footer of all parts together, but for what it takes the place of.
+pub(crate) fn merged_footer(parts: &[Part]) -> Footer {
     let mut footers = parts.iter().map(|part| part.footer.clone());
     let Some(mut all) = footers.next() else { unreachable!("a slot without parts is not published") };
     for footer in footers {
@@ -295,8 +323,7 @@ fn merged_footer(parts: &[Part]) -> Footer {
         };
     }
     all.exporters.sort_by_key(|exporter| std::cmp::Reverse(exporter.flows));
-    let name = |part: &Part| part.path.file_name().map(|name| name.to_string_lossy().into_owned());
-    all.replaces = parts.iter().filter_map(name).collect();
+    all.replaces.clear();
     all
 }
 

@@ -11,6 +11,7 @@ use parquet::file::reader::Length;
 
 use super::merge::PartReader;
 use super::{Content, Part, Store, WriteError};
+use crate::fs::Fs;
 use crate::state::Checkpoint;
 use crate::tables::{self, damaged};
 
@@ -122,17 +123,7 @@ impl Store {
     }
 
     fn read_part(&self, path: &Path) -> Result<Part, WriteError> {
-        let read = |source| WriteError::Read { path: path.to_owned(), source };
-        let reader = PartReader::new(self.fs.open(path).map_err(read)?).map_err(read)?;
-        let n_bytes = reader.len();
-        let metadata = tables::metadata(&reader).map_err(read)?;
-        let metadata = metadata.file_metadata();
-        let pairs = metadata.key_value_metadata().map(Vec::as_slice).unwrap_or_default();
-        let get =
-            |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref());
-        let footer = Footer::from_metadata(get).map_err(|error| read(damaged(error)))?;
-        let rows = u64::try_from(metadata.num_rows()).unwrap_or_default();
-        Ok(Part { path: path.to_owned(), rows, n_bytes, footer, file: None })
+        read_part(&*self.fs, path)
     }
 
     /// Directories that may hold parts.
@@ -160,6 +151,20 @@ impl Store {
             tracing::warn!("cannot remove `{}`: {error}", path.display());
         }
     }
+}
+
+/// A part, or a visible file, as its footer tells.
+pub(crate) fn read_part(fs: &dyn Fs, path: &Path) -> Result<Part, WriteError> {
+    let read = |source| WriteError::Read { path: path.to_owned(), source };
+    let reader = PartReader::new(fs.open(path).map_err(read)?).map_err(read)?;
+    let n_bytes = reader.len();
+    let metadata = tables::metadata(&reader).map_err(read)?;
+    let metadata = metadata.file_metadata();
+    let pairs = metadata.key_value_metadata().map(Vec::as_slice).unwrap_or_default();
+    let get = |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref());
+    let footer = Footer::from_metadata(get).map_err(|error| read(damaged(error)))?;
+    let rows = u64::try_from(metadata.num_rows()).unwrap_or_default();
+    Ok(Part { path: path.to_owned(), rows, n_bytes, footer, file: None })
 }
 
 /// Whether a visible file's name is of the slot of a part's.

@@ -21,7 +21,7 @@ fn class_of(protocol: i64) -> u8 {
 }
 
 /// Sums and the time span of all records.
-pub(super) fn totals(batch: &FlowBatch) -> Totals {
+pub(crate) fn totals(batch: &FlowBatch) -> Totals {
     let mut classes = vec![OTHER; batch.rows()];
     batch.for_integers(ColumnId::Protocol, |row, number| classes[row] = class_of(number));
     batch.for_integers(ColumnId::Contributes, |row, contributes| {

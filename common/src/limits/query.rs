@@ -31,6 +31,10 @@ pub const LISTINGS_MAX: u32 = 64;
 /// coarsest clock of a file system (FAT), as a change within a tick doesn't show.
 pub const DIRECTORY_QUIET_SECS: i64 = 4;
 
+/// Files of a directory held open while it is read, as it may be exchanged for a compacted
+/// one: an hour of slots of four seconds, and within the usual limit of descriptors.
+pub const DIRECTORY_FILES_HELD_MAX: usize = 900;
+
 /// Descriptors a query leaves for what it reads beside the parts it holds open: a
 /// visible file and its clone, side tables, standard streams; some for the rest.
 pub const QUERY_DESCRIPTORS_RESERVED: u64 = 64;

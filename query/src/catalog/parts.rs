@@ -11,12 +11,14 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flow_common::layout::{parse_file_name, parse_part_name};
 use flow_common::limits::{LISTINGS_MAX, QUERY_DESCRIPTORS_RESERVED};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::Listing;
+use super::hours::{self, Hour};
 use crate::message::Failure;
 use crate::scan::{Depth, FlowFile, ReadError};
 
@@ -26,20 +28,23 @@ pub(crate) struct Found {
     pub(crate) path: PathBuf,
     /// A part, held open.
     part: Option<File>,
+    /// What it was listed with; a part has nothing of it.
+    pub(super) hour: Option<Arc<Hour>>,
 }
 
 impl From<PathBuf> for Found {
     fn from(path: PathBuf) -> Self {
-        Self { path, part: None }
+        Self { path, part: None, hour: None }
     }
 }
 
 impl Found {
-    /// Opens it.
+    /// Opens it, once; or what has taken its place since it was listed.
     pub(crate) fn open(&mut self, depth: Depth) -> Result<FlowFile, ReadError> {
-        match self.part.take() {
-            Some(file) => FlowFile::of(file, depth),
-            None => FlowFile::of(File::open(&self.path)?, depth),
+        match (self.part.take(), self.hour.take()) {
+            (Some(file), _) => FlowFile::of(file, depth),
+            (None, Some(hour)) => hour.open(&self.path, depth),
+            (None, None) => hours::open_alone(&self.path, depth),
         }
     }
 
@@ -59,6 +64,7 @@ pub(super) fn settled(list: impl Fn() -> Result<Listing, Failure>) -> Result<Lis
     for _ in 0..LISTINGS_MAX {
         let mut listing = list()?;
         if hold(&mut listing.files) == Ok(()) {
+            hours::join(&mut listing.files);
             return Ok(listing);
         }
     }
@@ -112,7 +118,7 @@ fn slot_of(path: &Path, parse: impl Fn(&str) -> Option<(i64, u32)>) -> Option<(&
 
 /// How many of `n` files can be held open beside what else needs a descriptor. A
 /// long slot at a high rate has more parts than the usual 1,024.
-fn room_for(n: usize) -> usize {
+pub(super) fn room_for(n: usize) -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return n };
     let needed = (n as u64).saturating_add(QUERY_DESCRIPTORS_RESERVED);
     let limit =

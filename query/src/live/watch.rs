@@ -12,13 +12,13 @@
 //!   of those nobody else has, as the only part of a slot becomes a file by a new name.
 //! - A part may also come again: what a crash left behind the last checkpoint is decoded
 //!   anew. So of a part the rows of those that vanished are left out.
-//! - A directory of a past hour that was exchanged for another is taken for compacted
-//!   (nothing does so yet): its rows were seen.
+//! - A directory of a past hour that was exchanged for another was compacted: the rows of
+//!   files of the whole hour were seen. A file of one slot beside them came late.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use flow_common::layout::{parse_file_name, parse_part_name};
+use flow_common::layout::{parse_file_name, parse_hour_name, parse_part_name};
 
 /// Hashes of rows, and how often each may still be left out.
 type Counts = HashMap<u64, u32, foldhash::quality::RandomState>;
@@ -183,6 +183,7 @@ impl Watch {
             self.rows -= directory.n_rows();
             *directory = Directory::new(identity);
         }
+        let is_compacted = is_exchanged && is_past;
         for (name, known) in &mut directory.files {
             known.is_listed = names.contains(name);
         }
@@ -190,7 +191,7 @@ impl Watch {
             if directory.files.contains_key(name) {
                 continue;
             }
-            let is_seen = is_exchanged && is_past;
+            let is_seen = is_compacted && parse_hour_name(name).is_some();
             let known = Known { is_listed: true, is_read: is_seen, rows: Rows::default() };
             directory.files.insert(name.clone(), known);
             if !is_seen {
@@ -311,6 +312,7 @@ mod tests {
             ("f", n) => format!("flowcap.202611211200.{n}.parquet"),
             ("q", n) => format!(".flowcap.202611211205.{:04}.part", n.parse::<u32>().unwrap()),
             ("g", _) => "flowcap.202611211205.parquet".into(),
+            ("h", _) => "flowcap.202611211200.hour.parquet".into(),
             _ => format!("{short}.parquet"),
         }
     }
@@ -399,7 +401,9 @@ mod tests {
 
     #[test]
     fn an_hour_that_was_compacted_has_nothing_new() {
-        check(MANY, &[("1: f=ab, g=c", "abc"), ("2: x=abc", ""), ("2: x=abc, q0=d", "d")]);
+        check(MANY, &[("1: f=ab, g=c", "abc"), ("2: h=abc", ""), ("2: h=abc, q0=d", "d")]);
+        // One that came late, after the exchange; and a file of whoever began a tree anew.
+        check(MANY, &[("1: f=ab, g=c", "abc"), ("2: h=abc, f1=d", "d"), ("3: o=e", "e")]);
     }
 
     #[test]

@@ -168,6 +168,7 @@ impl NewFile {
             kernel_dropped: 0,
             elements: self.extra.clone(),
             replaces: Vec::new(),
+            compacts: Vec::new(),
             journal: None,
         };
         let more = provenance.more.into_iter().map(|(key, value)| (key.to_owned(), value));

@@ -7,9 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use flow_common::column::ColumnId;
-use flow_common::layout::{Hierarchy, Slot};
+use flow_common::layout::{Hierarchy, Slot, hour_name};
 use flow_common::time::Timestamp;
 use insta::assert_snapshot;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -166,6 +167,28 @@ fn rows_that_are_there_come_with_a_window_and_a_filter() {
     let row = row.int(ColumnId::Received, later.received);
     write(&path.join(later.slot.file_name(0)), &[row], &Fixture::default());
     assert_eq!(following.lines(1), ["5"]);
+}
+
+/// The files of an hour that is over become one by an exchange of its directory.
+#[test]
+fn an_hour_that_is_compacted_has_nothing_new_but_what_came_late() {
+    let tree = Tree::new(-1_800);
+    let tree = Tree { slot: Slot::around(Timestamp(now().0 - 3_600_000_000), 300), ..tree };
+    let (first, second) = (tree.slot.file_name(0), tree.slot.file_name(1));
+    tree.write(&first, &[1, 2], &[]);
+    tree.write(&second, &[3], &[]);
+    let mut following = tree.follow(&["-t", "-2h"]);
+    assert_eq!(following.lines(3), ["1", "2", "3"]);
+    let whole = Tree { bench: Bench::empty(), slot: tree.slot, received: tree.received };
+    let start_secs = whole.slot.start_secs.div_euclid(3_600) * 3_600;
+    whole.write(&hour_name(start_secs, 0), &[3, 1, 2], &[]);
+    let [here, there] =
+        [&tree.bench, &whole.bench].map(|bench| bench.path(&whole.slot.directory(Hierarchy::Partitions)));
+    renameat2(AT_FDCWD, &there, AT_FDCWD, &here, RenameFlags::RENAME_EXCHANGE).unwrap();
+    std::thread::sleep(Duration::from_millis(1_200));
+    tree.write(&tree.slot.file_name(2), &[4], &[]);
+    assert_eq!(following.lines(1), ["4"]);
+    assert_eq!(following.end(Signal::SIGINT), (Some(130), String::new()));
 }
 
 #[test]

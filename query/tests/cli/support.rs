@@ -212,6 +212,7 @@ fn footer(rows: &[Row], fixture: &Fixture<'_>) -> Footer {
         exporters: (fixture.lost != 0).then(|| exporter(fixture.lost)).into_iter().collect(),
         kernel_dropped: fixture.kernel_dropped,
         elements: elements.collect(),
+        compacts: Vec::new(),
         replaces: fixture.replaces.iter().map(|name| (*name).to_owned()).collect(),
         journal: None,
     }

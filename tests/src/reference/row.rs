@@ -19,6 +19,17 @@ pub(super) enum Cell {
     Other(Vec<(i64, Vec<u8>)>),
 }
 
+impl Cell {
+    /// Whether it is a list without entries.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Labels(labels) => labels.is_empty(),
+            Self::Other(entries) => entries.is_empty(),
+            _ => false,
+        }
+    }
+}
+
 /// A flow record.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {

@@ -44,6 +44,23 @@ pub fn tree(seed: u64, n_files: i64, rows_max: usize) -> Tree {
 
 /// The same with some numbers given: by the position of the column and of the row.
 pub fn tree_with(seed: u64, n_files: i64, rows_max: usize, fixed: Fixed<'_>) -> Tree {
+    tree_of(seed, n_files, rows_max, fixed, Writer::Any)
+}
+
+/// A tree whose columns are of the types the collector gives them, and whose files say
+/// what it says of them.
+pub fn tree_of_ours(seed: u64, n_files: i64, rows_max: usize) -> Tree {
+    tree_of(seed, n_files, rows_max, &|_, _| None, Writer::Ours)
+}
+
+/// Who may have written a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    Ours,
+    Any,
+}
+
+fn tree_of(seed: u64, n_files: i64, rows_max: usize, fixed: Fixed<'_>, by: Writer) -> Tree {
     let random = &mut Xorshift::new(seed);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let extra = if random.below(3) == 0 { Vec::new() } else { extra_columns() };
@@ -54,7 +71,7 @@ pub fn tree_with(seed: u64, n_files: i64, rows_max: usize, fixed: Fixed<'_>) -> 
         let rows = if random.below(12) == 0 { random.below(3) } else { random.below(rows_max + 1) };
         let path = directory.path().join(path_of(slot_secs));
         fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
-        written.extend(file(&path, slot_secs, rows, &extra, fixed, random));
+        written.extend(file(&path, slot_secs, rows, &extra, (fixed, by), random));
     }
     let table = directory.path().join(".flowcap").join(RateRow::FILE);
     if !rates.is_empty() {
@@ -105,10 +122,11 @@ fn file(
     slot_secs: i64,
     rows: usize,
     extra: &[ExtraColumn],
-    fixed: Fixed<'_>,
+    (fixed, by): (Fixed<'_>, Writer),
     random: &mut Xorshift,
 ) -> Vec<Row> {
-    let has_footer = !extra.is_empty() || random.below(4) > 0;
+    let is_ours = by == Writer::Ours;
+    let has_footer = !extra.is_empty() || random.below(4) > 0 || is_ours;
     let places = COLUMNS.len() + extra.len();
     let mut columns: Vec<_> =
         (0..places).map(|place| values(place, extra, rows, slot_secs, random)).collect();
@@ -118,7 +136,9 @@ fn file(
     let mut arrays = Vec::new();
     for (place, cells) in columns.iter_mut().enumerate() {
         for (row, cell) in cells.iter_mut().enumerate() {
-            *cell = fixed(place, row).map(Cell::Int).or(cell.take());
+            // The collector stores no list without entries.
+            let is_said = |cell: &Cell| !is_ours || !cell.is_empty();
+            *cell = fixed(place, row).map(Cell::Int).or(cell.take().filter(is_said));
         }
         let (name, kind) = column(place, extra);
         let is_required = COLUMNS.get(place).is_some_and(|column| column.is_required);
@@ -127,8 +147,9 @@ fn file(
             continue;
         }
         let fits = |cell: &Option<Cell>| matches!(cell, None | Some(Cell::Int(..=0x7fff_ffff)));
-        let is_wide = kind == Kind::Int32 && random.below(6) == 0;
+        let is_wide = kind == Kind::Int32 && !is_ours && random.below(6) == 0;
         let is_narrow = kind == Kind::Int64
+            && !is_ours
             && random.below(6) == 0
             && cells.iter().all(|cell| fits(cell) && !matches!(cell, Some(Cell::Int(..0))));
         let stored_as = match kind {
@@ -185,6 +206,7 @@ fn footer(slot_secs: i64, rows: &[Row], extra: &[ExtraColumn]) -> Footer {
         kernel_dropped: 0,
         elements: extra.to_vec(),
         replaces: Vec::new(),
+        compacts: Vec::new(),
         journal: None,
     }
 }

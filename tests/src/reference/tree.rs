@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use flow_common::column::ExtraColumn;
 use flow_common::tables::RateRow;
+use flow_common::time::Timestamp;
 use tempfile::TempDir;
 
+use super::generate::START_SECS;
 use super::row::Row;
 use super::{read, scale};
 
@@ -17,6 +19,8 @@ pub struct Tree {
     /// What it is, for messages.
     pub name: String,
     pub(super) extra: Vec<ExtraColumn>,
+    /// Rows of its side table.
+    rates: Vec<RateRow>,
     /// Rows as stored, in file order.
     pub(super) stored: Vec<Row>,
     /// The same with counters multiplied.
@@ -29,7 +33,28 @@ impl Tree {
         let stored: Vec<Row> =
             files(directory.path()).iter().flat_map(|path| read::rows(path, &extra)).collect();
         let scaled = stored.iter().map(|row| scale::scaled(row, rates)).collect();
-        Self { directory, name, extra, stored, scaled }
+        Self { directory, name, extra, rates: rates.to_vec(), stored, scaled }
+    }
+
+    /// Compacts its hours. The rows are those of before, perhaps in another order.
+    #[must_use]
+    pub fn compacted(self) -> Self {
+        let now = Timestamp::from_secs(START_SECS + 86_400);
+        let n_files = self.files().len();
+        let (n_hours, told) = flow_collector::harness::compact(self.root(), now).expect("a tree");
+        let Self { directory, name, extra, rates, stored, .. } = self;
+        assert_eq!((n_hours, told.len()), (1, 1), "{name} of {n_files} files: {told:?}");
+        let tree = Self::read(directory, format!("{name}, compacted"), extra, &rates);
+        let sorted = |rows: &[Row]| {
+            let mut rows: Vec<_> = rows.iter().map(|row| format!("{row:?}")).collect();
+            rows.sort_unstable();
+            rows
+        };
+        assert_eq!(tree.files().len(), 1, "{}", tree.name);
+        let (before, after) = (sorted(&stored), sorted(&tree.stored));
+        let differs = before.iter().zip(&after).find(|(before, after)| before != after);
+        assert_eq!((differs, before.len()), (None, after.len()), "{}: it has other rows", tree.name);
+        tree
     }
 
     /// Where it lies.
@@ -69,7 +94,8 @@ pub(super) fn files(root: &Path) -> Vec<PathBuf> {
                 directories.push(path);
             } else if name.ends_with(".parquet") {
                 // `flowcap.202605282000.parquet`: sorted as text they are sorted by time.
-                assert_eq!(name.split('.').count(), 3, "{name}");
+                let is_of_hour = name.ends_with(".hour.parquet");
+                assert_eq!(name.split('.').count(), 3 + usize::from(is_of_hour), "{name}");
                 found.push(path);
             }
         }
