@@ -265,6 +265,7 @@ impl Store {
             elements: format.elements().to_vec(),
             replaces: Vec::new(),
             compacts: Vec::new(),
+            imported_from: Vec::new(),
             journal,
         };
         let mut encode = || {

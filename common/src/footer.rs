@@ -171,6 +171,8 @@ pub struct Footer {
     pub replaces: Vec<String>,
     /// Files of the same directory that this one has taken the place of, rows and all.
     pub compacts: Vec<String>,
+    /// What its rows were imported from, by slot, so that they are not imported again.
+    pub imported_from: Vec<String>,
     /// What of the journal the rows come from; replay leaves it out.
     pub journal: Option<JournalRange>,
 }
@@ -199,6 +201,7 @@ mod key {
     pub(super) const ELEMENTS: &str = "flowcap.elements";
     pub(super) const REPLACES: &str = "flowcap.replaces";
     pub(super) const COMPACTS: &str = "flowcap.compacts";
+    pub(super) const IMPORTED_FROM: &str = "flowcap.imported_from";
     pub(super) const JOURNAL: &str = "flowcap.journal";
 }
 
@@ -243,6 +246,10 @@ impl Footer {
         .chain((!self.elements.is_empty()).then(|| (key::ELEMENTS.to_owned(), json(&self.elements))))
         .chain((!self.replaces.is_empty()).then(|| (key::REPLACES.to_owned(), json(&self.replaces))))
         .chain((!self.compacts.is_empty()).then(|| (key::COMPACTS.to_owned(), json(&self.compacts))))
+        .chain(
+            (!self.imported_from.is_empty())
+                .then(|| (key::IMPORTED_FROM.to_owned(), json(&self.imported_from))),
+        )
         .chain(self.journal.as_ref().map(|range| (key::JOURNAL.to_owned(), json(range))))
         .collect()
     }
@@ -268,6 +275,8 @@ impl Footer {
             elements: get(key::ELEMENTS).map_or(Ok(Vec::new()), elements)?,
             replaces: get(key::REPLACES).map_or(Ok(Vec::new()), |text| parse(key::REPLACES, text))?,
             compacts: get(key::COMPACTS).map_or(Ok(Vec::new()), |text| parse(key::COMPACTS, text))?,
+            imported_from: get(key::IMPORTED_FROM)
+                .map_or(Ok(Vec::new()), |text| parse(key::IMPORTED_FROM, text))?,
             journal: get(key::JOURNAL).map(|text| parse(key::JOURNAL, text)).transpose()?,
         })
     }
@@ -388,6 +397,7 @@ mod tests {
             elements: serde_json::from_str(ELEMENTS).unwrap(),
             replaces: vec![".flowcap.197001010005.0000.part".into()],
             compacts: vec!["flowcap.197001010005.parquet".into()],
+            imported_from: vec!["197001010005 00c0ffee".into()],
             journal: Some(JournalRange { id: "00c0ffee".into(), from: 7, to: u64::MAX }),
         };
         let pairs = footer.to_metadata();
@@ -399,10 +409,13 @@ mod tests {
         let newer = |key: &str| if key == "flowcap.schema_version" { Some("99") } else { get(key) };
         assert_eq!(Footer::from_metadata(newer), Err(FooterError::TooNew(99)));
         // A file of an earlier release, or of none that replaces anything.
-        let optional = ["flowcap.elements", "flowcap.replaces", "flowcap.compacts", "flowcap.journal"];
-        let earlier = |key: &str| if optional.contains(&key) { None } else { get(key) };
+        let optional = ["elements", "replaces", "compacts", "imported_from", "journal"]
+            .map(|name| format!("flowcap.{name}"));
+        let earlier =
+            |key: &str| if optional.iter().any(|optional| optional == key) { None } else { get(key) };
         let (elements, replaces, compacts) = (Vec::new(), Vec::new(), Vec::new());
-        let bare = Footer { elements, replaces, compacts, journal: None, ..footer };
+        let bare =
+            Footer { elements, replaces, compacts, imported_from: Vec::new(), journal: None, ..footer };
         assert_eq!(Footer::from_metadata(earlier), Ok(bare.clone()));
         assert_eq!(bare.to_metadata().len(), pairs.len() - optional.len());
         let damaged =

@@ -114,6 +114,7 @@ mod tests {
             elements: Vec::new(),
             replaces: Vec::new(),
             compacts: Vec::new(),
+            imported_from: Vec::new(),
             journal: None,
         }
     }

@@ -256,12 +256,6 @@ impl FlowFile {
         Ok(BoundFile { file, file_bytes, loaded, extra: extra.into(), footer })
     }
 
-    /// What its metadata says under a key, where all of it was read.
-    pub(crate) fn says(&self, key: &str) -> Option<&str> {
-        let mut pairs = self.loaded.as_ref()?.metadata.file_metadata().key_value_metadata()?.iter();
-        pairs.find(|pair| pair.key == key)?.value.as_deref()
-    }
-
     /// Rows of the file, as its metadata tells.
     pub(crate) fn rows(&self) -> u64 {
         self.rows

@@ -313,6 +313,7 @@ pub(crate) fn merged_footer(parts: &[Part]) -> Footer {
     for footer in footers {
         all.totals.add(&footer.totals);
         all.kernel_dropped += footer.kernel_dropped;
+        all.imported_from.extend(footer.imported_from);
         footer.exporters.into_iter().for_each(|exporter| add_exporter(&mut all.exporters, exporter));
         all.journal = match (all.journal, footer.journal) {
             (Some(mut range), Some(other)) if range.id == other.id => {

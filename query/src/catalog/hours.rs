@@ -227,6 +227,7 @@ mod tests {
             elements: Vec::new(),
             replaces: Vec::new(),
             compacts: compacts.iter().map(|&name| name.to_owned()).collect(),
+            imported_from: Vec::new(),
             journal: None,
         };
         let bytes: ArrayRef = Arc::new(Int64Array::from(vec![1; rows]));

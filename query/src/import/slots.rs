@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use flow_common::layout::{Hierarchy, Slot, parse_file_name};
+use flow_common::footer::Footer;
+use flow_common::layout::{EXTENSION, Hierarchy, Slot};
 use flow_common::limits::IMPORT_SLOTS_OPEN_MAX;
 use flow_common::time::Timestamp;
 
 use crate::scan::FlowFile;
 use crate::write::{NewFile, Provenance, Rows, WriteError};
-
-/// Key under which a file tells what it was imported from, so that it is not imported again.
-const IMPORTED_FROM: &str = "flowcap.imported_from";
 
 /// Where files go.
 #[derive(Debug, Clone)]
@@ -59,7 +57,7 @@ impl<'t> Slots<'t> {
             self.n_begun += 1;
             let stem = format!("flowcap.{}.import-{}", slot.stamp(), self.n_begun);
             let directory = self.tree.root.join(slot.directory(self.tree.hierarchy));
-            let file = NewFile::create(&directory, &stem, &rows, &[])?;
+            let file = NewFile::create_in_tree(&directory, &stem, &rows)?;
             self.open.insert(slot, (file, rows));
         }
         let entry = self.open.entry(slot);
@@ -82,16 +80,20 @@ impl<'t> Slots<'t> {
     ) -> Result<(), WriteError> {
         file.write(&mut rows)?;
         let identity = match self.n_ended {
-            0 => source.identity.clone(),
-            n => format!("{} {n}", source.identity),
+            0 => format!("{} {}", slot.stamp(), source.identity),
+            n => format!("{} {} {n}", slot.stamp(), source.identity),
         };
         let directory = self.tree.root.join(slot.directory(self.tree.hierarchy));
-        if is_known(&directory, slot, &identity) {
+        let told = told_in(&directory);
+        if told.iter().any(|footer| footer.imported_from.contains(&identity)) {
             self.outcome.known_rows += file.rows();
             return Ok(());
         }
-        let provenance = Provenance { ident: source.ident.clone(), more: vec![(IMPORTED_FROM, identity)] };
-        let path = file.publish(Some(slot), provenance, (0..).map(|n| slot.file_name(n)), false)?;
+        let provenance = Provenance { ident: source.ident.clone(), imported_from: vec![identity] };
+        // A name that a compacted file stands for is never used again.
+        let is_free = |name: &String| !told.iter().any(|footer| footer.compacts.contains(name));
+        let names = (0..).map(|n| slot.file_name(n)).filter(is_free);
+        let path = file.publish(Some(slot), provenance, names, false)?;
         self.outcome.written.push(path);
         Ok(())
     }
@@ -113,13 +115,10 @@ pub(super) struct Origin {
     pub(super) ident: String,
 }
 
-/// Whether a file of the slot says that it was imported from the same.
-fn is_known(directory: &Path, slot: Slot, identity: &str) -> bool {
-    let Ok(entries) = std::fs::read_dir(directory) else { return false };
-    let is_of_slot = |name: &str| parse_file_name(name).is_some_and(|(start, _)| start == slot.start_secs);
-    entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_str().is_some_and(is_of_slot))
-        .filter_map(|entry| FlowFile::open(&entry.path()).ok())
-        .any(|file| file.says(IMPORTED_FROM) == Some(identity))
+/// What the files of a directory say of themselves.
+fn told_in(directory: &Path) -> Vec<Footer> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let is_visible = |path: &PathBuf| path.extension().is_some_and(|extension| extension == EXTENSION);
+    paths.filter(is_visible).filter_map(|path| FlowFile::look_at(&path).ok()?.footer).collect()
 }

@@ -62,7 +62,7 @@ impl Target {
         stdout: &mut dyn Write,
     ) -> Result<String, Failure> {
         let idents: Vec<&str> = idents.iter().map(String::as_str).collect();
-        let provenance = Provenance { ident: idents.join(","), more: Vec::new() };
+        let provenance = Provenance { ident: idents.join(","), imported_from: Vec::new() };
         let rows = file.rows();
         match self {
             Self::File { path, may_replace } => {

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
@@ -13,7 +14,7 @@ use flow_common::footer::{Contribution, ExporterTable, Footer, Totals};
 use flow_common::layout::Slot;
 use flow_common::{limits, schema};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -48,14 +49,16 @@ pub(crate) enum WriteError {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Provenance {
     pub(crate) ident: String,
-    /// Further metadata, by keys of their own.
-    pub(crate) more: Vec<(&'static str, String)>,
+    /// See [`Footer::imported_from`].
+    pub(crate) imported_from: Vec<String>,
 }
 
 /// A file being written.
 pub(crate) struct NewFile {
     /// `None` once it has its own name.
     unfinished: Option<PathBuf>,
+    /// While there is one, the directory is not changed for another.
+    held: Option<Flock<File>>,
     directory: PathBuf,
     writer: ArrowWriter<File>,
     extra: Vec<ExtraColumn>,
@@ -93,6 +96,16 @@ impl NewFile {
         }
     }
 
+    /// As [`Self::create`], in a directory of a tree that may be compacted: as long as the file is
+    /// being made, nobody puts another directory in its place.
+    pub(crate) fn create_in_tree(directory: &Path, stem: &str, rows: &Rows) -> Result<Self, WriteError> {
+        let held = create_directory(directory).and_then(|()| hold(directory));
+        let held = held.map_err(|source| WriteError::Io { path: directory.to_owned(), source })?;
+        let mut begun = Self::create(directory, stem, rows, &[])?;
+        begun.held = Some(held);
+        Ok(begun)
+    }
+
     /// Begins a file without a name, to be copied.
     pub(crate) fn unnamed(rows: &Rows, extra: &[ExtraColumn]) -> Result<Self, WriteError> {
         let directory = std::env::temp_dir();
@@ -106,6 +119,7 @@ impl NewFile {
         let writer = writer.map_err(|source| WriteError::Encode { path: directory.clone(), source })?;
         Ok(Self {
             unfinished: None,
+            held: None,
             directory,
             writer,
             extra: extra.to_vec(),
@@ -169,10 +183,10 @@ impl NewFile {
             elements: self.extra.clone(),
             replaces: Vec::new(),
             compacts: Vec::new(),
+            imported_from: provenance.imported_from,
             journal: None,
         };
-        let more = provenance.more.into_iter().map(|(key, value)| (key.to_owned(), value));
-        for (key, value) in footer.to_metadata().into_iter().chain(more) {
+        for (key, value) in footer.to_metadata() {
             self.writer.append_key_value_metadata(KeyValue::new(key, value));
         }
         let finished = self.writer.finish();
@@ -221,6 +235,19 @@ impl NewFile {
         file.seek(SeekFrom::Start(0))?;
         io::copy(&mut file, out)?;
         Ok(Ok(()))
+    }
+}
+
+/// Takes the lock that `flowcapd compact` takes alone.
+fn hold(directory: &Path) -> io::Result<Flock<File>> {
+    loop {
+        let opened = File::open(directory)?;
+        let locked =
+            Flock::lock(opened, FlockArg::LockShared).map_err(|(_, errno)| io::Error::from(errno))?;
+        let (own, now) = (locked.metadata()?, fs::metadata(directory)?);
+        if (own.dev(), own.ino()) == (now.dev(), now.ino()) {
+            return Ok(locked);
+        }
     }
 }
 

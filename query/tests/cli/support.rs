@@ -213,6 +213,7 @@ fn footer(rows: &[Row], fixture: &Fixture<'_>) -> Footer {
         kernel_dropped: fixture.kernel_dropped,
         elements: elements.collect(),
         compacts: Vec::new(),
+        imported_from: Vec::new(),
         replaces: fixture.replaces.iter().map(|name| (*name).to_owned()).collect(),
         journal: None,
     }

@@ -207,6 +207,7 @@ fn footer(slot_secs: i64, rows: &[Row], extra: &[ExtraColumn]) -> Footer {
         elements: extra.to_vec(),
         replaces: Vec::new(),
         compacts: Vec::new(),
+        imported_from: Vec::new(),
         journal: None,
     }
 }
