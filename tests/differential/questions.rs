@@ -533,8 +533,13 @@ fn aggregates(runs: &mut Vec<Run>) {
                 aggregate("dstip", &format!("{order}:{direction}"), (TOP_GROUPS, ONE_WAY), "")
             }),
         );
-        let args = ["-q", "-N", "-6", "-O", order, "-n", "100", "-o", "extended", SOME];
-        runs.push(run(format!("-O {order}"), Shape::Lines, &args));
+        let rank = match order {
+            "tstart" | "tend" | "duration" => Rank::of_groups(order),
+            _ => Rank::of_statistic(order, true),
+        };
+        let shape = Shape::Statistic { rank, top: TOP_GROUPS };
+        let args = ["-q", "-N", "-6", "-O", order, "-n", &top, "-o", "extended", ONE_WAY];
+        runs.push(run(format!("-O {order}"), shape, &args));
     }
     for keys in ["proto,dstport", "srcas,dstas", "inif,outif"] {
         let all = aggregate(keys, "flows", (0, "any"), " any");
