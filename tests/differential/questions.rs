@@ -521,25 +521,19 @@ fn aggregates(runs: &mut Vec<Run>) {
     let top = TOP_GROUPS.to_string();
     runs.extend(AGGREGATES.map(|(keys, order)| aggregate(keys, order, (TOP_GROUPS, ONE_WAY), "")));
     for order in GROUP_ORDERS {
-        let shape = Shape::Groups { rank: Rank::of_groups(order), top: TOP_GROUPS };
-        let args = ["-a", "-O", order, "-N", "-6", "-n", &top, ONE_WAY];
-        let mut five_tuple = run(format!("-a -O {order}"), shape, &args);
-        // What ours prints of it.
-        let format = ["-o", "fmt:%ts %td %pr %sa %da %sp %dp %pkt %byt %bps %bpp %fl"];
-        five_tuple.nfdump.splice(0..0, words(&format));
-        runs.push(five_tuple);
-        runs.extend(
-            ["a", "d"].map(|direction| {
-                aggregate("dstip", &format!("{order}:{direction}"), (TOP_GROUPS, ONE_WAY), "")
-            }),
-        );
         let rank = match order {
             "tstart" | "tend" | "duration" => Rank::of_groups(order),
             _ => Rank::of_statistic(order, true),
         };
         let shape = Shape::Statistic { rank, top: TOP_GROUPS };
-        let args = ["-q", "-N", "-6", "-O", order, "-n", &top, "-o", "extended", ONE_WAY];
-        runs.push(run(format!("-O {order}"), shape, &args));
+        let args = ["-O", order, "-N", "-6", "-n", &top, "-o", "extended", ONE_WAY];
+        runs.push(run(format!("-a -O {order}"), shape, &[&["-a"], &args[..]].concat()));
+        runs.push(run(format!("-O {order}"), shape, &[&["-q"], &args[..]].concat()));
+        runs.extend(
+            ["a", "d"].map(|direction| {
+                aggregate("dstip", &format!("{order}:{direction}"), (TOP_GROUPS, ONE_WAY), "")
+            }),
+        );
     }
     for keys in ["proto,dstport", "srcas,dstas", "inif,outif"] {
         let all = aggregate(keys, "flows", (0, "any"), " any");
