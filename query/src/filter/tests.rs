@@ -400,3 +400,34 @@ fn nesting_is_bounded() {
     let long = vec!["port 80"; 50_000].join(" or ");
     assert!(meaning(&long, &mut Told::default()).is_ok());
 }
+
+/// Words of known filters in any order, cut anywhere: a filter or an error, never a panic.
+#[test]
+fn no_text_panics() {
+    let known = [
+        include_str!("../../../testdata/filters/nfdump-accepts.txt"),
+        include_str!("../../../testdata/filters/typos.txt"),
+    ];
+    let words: Vec<&str> =
+        known.iter().flat_map(|text| text.split([' ', '\n'])).filter(|word| !word.is_empty()).collect();
+    let mut state = 0x5eed_u64;
+    let mut below = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % bound as u64) as usize
+    };
+    let mut told = Told::some();
+    for _ in 0..20_000 {
+        let mut text = String::new();
+        for _ in 0..1 + below(7) {
+            let word = words[below(words.len())];
+            let end = if below(8) == 0 { below(word.len() + 1) } else { word.len() };
+            text += word.get(..end).unwrap_or(word);
+            text += [" ", " ", " ", "", "\n"][below(5)];
+        }
+        if let Err(error) = meaning(&text, &mut told) {
+            assert!(error.text.starts_with("error: "), "{text}: {}", error.text);
+        }
+    }
+}
