@@ -19,6 +19,9 @@ _flowcapd() {
             flowcapd,check)
                 cmd="flowcapd__subcmd__check"
                 ;;
+            flowcapd,compact)
+                cmd="flowcapd__subcmd__compact"
+                ;;
             flowcapd,config)
                 cmd="flowcapd__subcmd__config"
                 ;;
@@ -41,7 +44,7 @@ _flowcapd() {
 
     case "${cmd}" in
         flowcapd)
-            opts="-c -p -b -J -B -w -t -S -I -n -M -z -s -R -x -u -g -P -f -E -v -h -V --config --port --bind --join --buffer --write-dir --slot --hierarchy --ident --source --sources-dir --compression --sampling --allow --template-lifetime --session-idle --tcp --tls --tls-cert --tls-key --tls-ca --tls-peer --tls-no-client-auth --max-connections --max-connections-per-address --max-handshakes --repeat --exec --max-commands --max-age --max-size --min-free --user --group --pidfile --http --read-pcap --echo --verbose --help --version check config expire status"
+            opts="-c -p -b -J -B -w -t -S -I -n -M -z -s -R -x -u -g -P -f -E -v -h -V --config --port --bind --join --buffer --write-dir --slot --hierarchy --ident --source --sources-dir --compression --sampling --allow --template-lifetime --session-idle --tcp --tls --tls-cert --tls-key --tls-ca --tls-peer --tls-no-client-auth --max-connections --max-connections-per-address --max-handshakes --repeat --exec --max-commands --max-age --max-size --min-free --user --group --pidfile --http --read-pcap --echo --verbose --help --version check config compact expire status"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -276,6 +279,20 @@ _flowcapd() {
             ;;
         flowcapd__subcmd__check)
             opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        flowcapd__subcmd__compact)
+            opts="-h --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
