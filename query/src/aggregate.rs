@@ -116,6 +116,15 @@ pub(crate) struct Table<'a> {
     pub(crate) rows: TableRows,
 }
 
+impl Table<'_> {
+    /// What percentages are of, where `total` is what matched.
+    pub(crate) fn whole(&self, total: &Counters) -> Counters {
+        let whole = self.statistic.whole(total);
+        let is_turned = self.ranking.order.is_out() && self.statistic.key != Key::Record;
+        if is_turned { whole.turned() } else { whole }
+    }
+}
+
 /// Its rows, ranked.
 pub(crate) enum TableRows {
     Elements(Vec<(ElementKey, Counters)>),
@@ -126,7 +135,11 @@ pub(crate) enum TableRows {
 pub(crate) fn tables(statistics: &[Statistic], groups: Vec<Vec<Vec<Group>>>) -> Vec<Table<'_>> {
     let mut tables = Vec::new();
     for (statistic, rankings) in statistics.iter().zip(groups) {
-        for (&ranking, groups) in statistic.rankings.iter().zip(rankings) {
+        for (&ranking, mut groups) in statistic.rankings.iter().zip(rankings) {
+            if ranking.order.is_out() && statistic.key != Key::Record {
+                // The table is about the other direction; records have columns for it.
+                groups.iter_mut().for_each(|group| group.counters = group.counters.turned());
+            }
             let rows = match statistic.key {
                 Key::Record => TableRows::Records(groups.into_iter().map(record).collect()),
                 Key::Columns(..) => {

@@ -81,7 +81,7 @@ impl Aggregation {
             has_null: true,
             counts_events: false,
             has_details: self.is_of_flows(),
-            has_out: self.has_out(),
+            has_out: self.has_out() || self.orders.iter().any(|ranking| ranking.order.is_out()),
             rankings: self.orders.iter().take(1).copied().collect(),
             ties: self.orders.iter().skip(1).copied().collect(),
         }
@@ -156,7 +156,7 @@ fn no_mask(bits: Option<&str>, word: &str) -> Result<(), Failure> {
 
 /// What `-O` says, the most important first: `bytes`, `bytes,tstart:d`.
 pub(crate) fn orders(text: Option<&str>) -> Result<Vec<Ranking>, Failure> {
-    let Some(text) = text else { return Ok(vec![Ranking { order: Order::Flows, is_ascending: false }]) };
+    let Some(text) = text else { return Ok(vec![Ranking::new(Order::Flows, false)]) };
     let orders: Vec<Ranking> =
         text.split(',').map(|one| ranking(one.trim(), text)).collect::<Result<_, _>>()?;
     if orders.len() > ORDERS_MAX {
@@ -175,7 +175,7 @@ fn ranking(text: &str, all: &str) -> Result<Ranking, Failure> {
         None => (text, None),
     };
     let word = word.to_ascii_lowercase();
-    let Some(order) = Order::of_groups().find(|order| order.word() == word) else {
+    let Some((word, order)) = Order::of_word(&word, Order::of_groups()) else {
         let words = || Order::of_groups().map(Order::word);
         let hint = match nearest(&word, words()) {
             Some(meant) => format!("did you mean `-O {meant}`?"),
@@ -192,7 +192,7 @@ fn ranking(text: &str, all: &str) -> Result<Ranking, Failure> {
             return Err(Failure::usage_hint(message, "`:a` ascending or `:d` descending"));
         }
     };
-    Ok(Ranking { order, is_ascending })
+    Ok(Ranking { word, ..Ranking::new(order, is_ascending) })
 }
 
 #[cfg(test)]
@@ -208,9 +208,8 @@ mod tests {
                     (Kind::Address, Mask { v4, v6 }) => format!("{}/{v4:?}/{v6:?}", key.name),
                     _ => key.name.clone(),
                 };
-                let order = |one: &Ranking| {
-                    format!("{} {}", one.order.word(), if one.is_ascending { "up" } else { "down" })
-                };
+                let order =
+                    |one: &Ranking| format!("{} {}", one.word, if one.is_ascending { "up" } else { "down" });
                 let keys: Vec<_> = keys.iter().map(key).collect();
                 let orders: Vec<_> = orders.iter().map(order).collect();
                 format!("{} {}", keys.join(" "), orders.join(" "))
@@ -251,7 +250,8 @@ mod tests {
         check(
             "proto",
             Some("bytes,"),
-            "unknown order ``; one of flows, packets, bytes, pps, bps, bpp, tstart, tend, duration",
+            "unknown order ``; one of flows, packets, bytes, pps, bps, bpp, opackets, obytes, opps, obps, obpp, \
+                tstart, tend, duration",
         );
         check("proto", Some("byte"), "unknown order `byte`; did you mean `-O bytes`?");
         let message = "unknown direction `:x` in `-O bytes:x`; `:a` ascending or `:d` descending";

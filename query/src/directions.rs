@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use flow_common::proto::{TCP, UDP};
 
 use crate::aggregate::{Group, Value};
-use crate::flow::Counters;
 
 /// Places of the 5-tuple in a key.
 const PROTOCOL: usize = 0;
@@ -46,7 +45,7 @@ fn add(one: &mut Group, mut other: Group) {
     if (began(&other), &other.key) < (began(one), &one.key) {
         std::mem::swap(one, &mut other);
     }
-    one.counters.add(&turned(&other.counters));
+    one.counters.add(&other.counters.turned());
     one.tcp_flags = match (one.tcp_flags, other.tcp_flags) {
         (Some(one), Some(other)) => Some(one | other),
         (one, other) => one.or(other),
@@ -54,19 +53,9 @@ fn add(one: &mut Group, mut other: Group) {
     one.src_tos = one.src_tos.or(other.src_tos);
 }
 
-fn turned(counters: &Counters) -> Counters {
-    Counters {
-        packets: counters.out_packets,
-        bytes: counters.out_bytes,
-        out_packets: counters.packets,
-        out_bytes: counters.bytes,
-        ..*counters
-    }
-}
-
 fn turn(group: &mut Group) {
     group.key = reversed(&group.key);
-    group.counters = turned(&group.counters);
+    group.counters = group.counters.turned();
 }
 
 fn reversed(key: &[Option<Value>]) -> Key {
@@ -99,6 +88,7 @@ mod tests {
     use flow_common::addr::Addr16;
 
     use super::*;
+    use crate::flow::Counters;
 
     /// A group as `protocol src:port>dst:port first flows in/out`.
     fn group(text: &str) -> Group {

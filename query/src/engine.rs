@@ -15,7 +15,7 @@ use crate::columns::ColumnRef;
 use crate::completeness::Losses;
 use crate::counts::Wanted;
 use crate::directions;
-use crate::flow::{COUNTER_COLUMNS, TIME_COLUMNS};
+use crate::flow::{COUNTER_COLUMNS, OUT_COLUMNS, TIME_COLUMNS};
 use crate::group::{self, Grouping, KeyPart};
 use crate::interrupt;
 use crate::live::{Erasing, Progress};
@@ -192,6 +192,11 @@ fn wants(request: &Request) -> Wants {
             let mut columns = output::columns(style);
             if output::has_summary(style) || matches!(request.question, Question::Sorted { .. }) {
                 columns.extend(TIME_COLUMNS.into_iter().chain(COUNTER_COLUMNS));
+            }
+            if let Question::Sorted { orders, .. } = &request.question
+                && orders.iter().any(|ranking| ranking.order.is_out())
+            {
+                columns.extend(OUT_COLUMNS);
             }
             let columns: BTreeSet<ColumnRef> = columns.into_iter().map(ColumnRef::from).collect();
             Wants {

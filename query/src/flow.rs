@@ -12,6 +12,8 @@ pub(crate) const TIME_COLUMNS: [ColumnId; 3] = [ColumnId::Received, ColumnId::Fl
 /// Columns that are counted.
 pub(crate) const COUNTER_COLUMNS: [ColumnId; 4] =
     [ColumnId::Packets, ColumnId::Bytes, ColumnId::FlowCount, ColumnId::Contributes];
+/// Columns that count the other direction.
+pub(crate) const OUT_COLUMNS: [ColumnId; 2] = [ColumnId::OutPackets, ColumnId::OutBytes];
 /// Columns that tell one flow from another: the 5-tuple, with ICMP's own.
 pub(crate) const KEY_COLUMNS: [ColumnId; 7] = [
     ColumnId::Protocol,
@@ -81,6 +83,17 @@ impl Counters {
         self.out_bytes = self.out_bytes.saturating_add(other.out_bytes);
         self.first = self.first.into_iter().chain(other.first).min();
         self.last = self.last.into_iter().chain(other.last).max();
+    }
+
+    /// The other direction first.
+    pub(crate) fn turned(&self) -> Self {
+        Self {
+            packets: self.out_packets,
+            bytes: self.out_bytes,
+            out_packets: self.packets,
+            out_bytes: self.bytes,
+            ..*self
+        }
     }
 
     /// Both directions as one.

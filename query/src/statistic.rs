@@ -26,6 +26,12 @@ pub(crate) enum Order {
     Pps,
     Bps,
     Bpp,
+    /// Those of the other direction, where the exporter counted it in the same record.
+    OutPackets,
+    OutBytes,
+    OutPps,
+    OutBps,
+    OutBpp,
     /// When the first flow began; of groups only, like the next two.
     First,
     Last,
@@ -33,7 +39,44 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    const ALL: [Self; 6] = [Self::Flows, Self::Packets, Self::Bytes, Self::Pps, Self::Bps, Self::Bpp];
+    const ALL: [Self; 11] = [
+        Self::Flows,
+        Self::Packets,
+        Self::Bytes,
+        Self::Pps,
+        Self::Bps,
+        Self::Bpp,
+        Self::OutPackets,
+        Self::OutBytes,
+        Self::OutPps,
+        Self::OutBps,
+        Self::OutBpp,
+    ];
+
+    /// What nfdump calls some of them besides: `i…` is the direction of the record, and `-s` has
+    /// other words than `-O`.
+    const OTHER_WORDS: [(&str, Self); 9] = [
+        ("ipkg", Self::Packets),
+        ("ipackets", Self::Packets),
+        ("ibyte", Self::Bytes),
+        ("ibytes", Self::Bytes),
+        ("ipps", Self::Pps),
+        ("ibps", Self::Bps),
+        ("ibpp", Self::Bpp),
+        ("opkg", Self::OutPackets),
+        ("obyte", Self::OutBytes),
+    ];
+
+    /// The order among `known` that a word in lower case means, with the word.
+    pub(crate) fn of_word(word: &str, known: impl Iterator<Item = Self>) -> Option<(&'static str, Self)> {
+        let own = known.map(|order| (order.word(), order));
+        own.chain(Self::OTHER_WORDS).find(|(known, _)| *known == word)
+    }
+
+    /// Whether it is about the other direction.
+    pub(crate) fn is_out(self) -> bool {
+        matches!(self, Self::OutPackets | Self::OutBytes | Self::OutPps | Self::OutBps | Self::OutBpp)
+    }
 
     /// Those that groups of `-A` can be ranked by.
     pub(crate) fn of_groups() -> impl Iterator<Item = Self> {
@@ -48,6 +91,11 @@ impl Order {
             Self::Pps => "pps",
             Self::Bps => "bps",
             Self::Bpp => "bpp",
+            Self::OutPackets => "opackets",
+            Self::OutBytes => "obytes",
+            Self::OutPps => "opps",
+            Self::OutBps => "obps",
+            Self::OutBpp => "obpp",
             Self::First => "tstart",
             Self::Last => "tend",
             Self::Duration => "duration",
@@ -62,6 +110,11 @@ impl Order {
             Self::Pps => counters.pps(),
             Self::Bps => counters.bps(),
             Self::Bpp => counters.bpp(),
+            Self::OutPackets => counters.out_packets,
+            Self::OutBytes => counters.out_bytes,
+            Self::OutPps => counters.turned().pps(),
+            Self::OutBps => counters.turned().bps(),
+            Self::OutBpp => counters.turned().bpp(),
             // Times before the epoch come before those after it.
             Self::First => counters.first.map_or(u64::MAX, |micros| micros as u64 ^ 1 << 63),
             Self::Last => counters.last.map_or(0, |micros| micros as u64 ^ 1 << 63),
@@ -71,6 +124,11 @@ impl Order {
 }
 
 impl Ranking {
+    /// A ranking by an order with its own word.
+    pub(crate) fn new(order: Order, is_ascending: bool) -> Self {
+        Self { word: order.word(), order, is_ascending }
+    }
+
     /// What ascends in the order of the ranking.
     pub(crate) fn rank(&self, counters: &Counters) -> u64 {
         let value = self.order.value(counters);
@@ -81,6 +139,8 @@ impl Ranking {
 /// A ranking: the counter and its direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ranking {
+    /// What the order was called.
+    pub(crate) word: &'static str,
     pub(crate) order: Order,
     pub(crate) is_ascending: bool,
 }
@@ -157,7 +217,7 @@ impl Statistic {
             has_null: is_record,
             counts_events: self.is_of_events(),
             has_details: is_record,
-            has_out: false,
+            has_out: self.rankings.iter().any(|ranking| ranking.order.is_out()),
             rankings: self.rankings.clone(),
             ties: Vec::new(),
         }
@@ -195,7 +255,7 @@ impl Statistic {
         };
         let mut rankings = parts.map(ranking).collect::<Result<Vec<_>, _>>()?;
         if rankings.is_empty() {
-            rankings.push(Ranking { order: Order::Flows, is_ascending: false });
+            rankings.push(Ranking::new(Order::Flows, false));
         }
         Ok(Self { word, title, key, is_by_protocol, rankings })
     }
@@ -249,13 +309,13 @@ fn ranking(text: &str) -> Result<Ranking, Failure> {
         None => (text, false),
     };
     let lower = word.to_ascii_lowercase();
-    let order = Order::ALL.into_iter().find(|order| order.word() == lower);
-    let order = order.ok_or_else(|| {
+    let found = Order::of_word(&lower, Order::ALL.into_iter());
+    let (word, order) = found.ok_or_else(|| {
         let hint = match nearest(&lower, order_words()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("one of {}", order_words().collect::<Vec<_>>().join(", ")),
         };
         Failure::usage_hint(format!("unknown order `{word}`"), hint)
     })?;
-    Ok(Ranking { order, is_ascending })
+    Ok(Ranking { word, ..Ranking::new(order, is_ascending) })
 }

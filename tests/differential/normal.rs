@@ -104,7 +104,10 @@ impl Answer {
     /// Whether its rows are in order, and none ranks below that of another answer.
     pub(crate) fn outranks(&self, other: &Self) -> Result<(), String> {
         let is_sorted = self.ranks.is_sorted_by(|a, b| a >= b);
-        let is_above = self.ranks.iter().zip(&other.ranks).all(|(ours, theirs)| ours >= theirs);
+        // Theirs are in no order.
+        let mut theirs = other.ranks.clone();
+        theirs.sort_unstable_by(|a, b| b.cmp(a));
+        let is_above = self.ranks.iter().zip(&theirs).all(|(ours, theirs)| ours >= theirs);
         let is_it = is_sorted && is_above && self.ranks.len() == other.ranks.len();
         if is_it { Ok(()) } else { Err("it is not the better order".to_owned()) }
     }

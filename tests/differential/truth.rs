@@ -150,7 +150,10 @@ impl Truth {
         let what = question.split(['/', ' ']).take(2).collect::<Vec<_>>().join(" ");
         let what =
             if question.starts_with("-s") { what } else { question.split(" -O").next().unwrap().to_owned() };
-        let name = format!("{what} {is_one_way}");
+        // Tables of these orders are about the other direction.
+        let is_out = question.starts_with("-s")
+            && question.split('/').nth(1).is_some_and(|order| order.starts_with('o'));
+        let name = format!("{what} {is_one_way} {is_out}");
         if let Some(rows) = self.known.lock().unwrap().get(&name) {
             return Arc::clone(rows);
         }
@@ -161,8 +164,15 @@ impl Truth {
                 let none = Sum { flows: 0, packets: 0, bytes: 0, start_ms: u64::MAX, end_ms: 0 };
                 let sum = sums.entry(key).or_insert(none);
                 sum.flows += 1;
-                sum.packets += record.packets;
-                sum.bytes += record.bytes;
+                let own = (record.packets, record.bytes);
+                // The other layouts don't send it.
+                let other = match record.layout {
+                    Layout::Biflow => (record.out_packets, record.out_bytes),
+                    _ => (0, 0),
+                };
+                let (packets, bytes) = if is_out { other } else { own };
+                sum.packets += packets;
+                sum.bytes += bytes;
                 sum.start_ms = sum.start_ms.min(record.start_ms);
                 sum.end_ms = sum.end_ms.max(record.end_ms);
             }
@@ -206,7 +216,7 @@ fn row(key: Vec<String>, sum: &Sum, is_statistic: bool) -> Vec<String> {
     let rate = |n: u128| (n / u128::from(duration_ms.max(1)) * u128::from(duration_ms.min(1))).to_string();
     let pps = rate(u128::from(sum.packets) * 1_000);
     let bps = rate(u128::from(sum.bytes) * 8_000);
-    let bpp = (sum.bytes / sum.packets).to_string();
+    let bpp = sum.bytes.checked_div(sum.packets).unwrap_or(0).to_string();
     let [flows, packets, bytes] = [sum.flows, sum.packets, sum.bytes].map(|n| n.to_string());
     let counters = match is_statistic {
         true => vec![flows, packets, bytes, pps, bps, bpp],

@@ -11,8 +11,8 @@ use flow_common::limits::ORDERS_MAX;
 
 use super::reader::{Reader, Tally, Task};
 use super::threads::side_by_side;
-use crate::batch::Batch;
-use crate::flow::CounterCells;
+use crate::batch::{Batch, Cells};
+use crate::flow::{CounterCells, OUT_COLUMNS};
 use crate::interrupt;
 use crate::message::Failure;
 use crate::output::{FileInfo, RowFormat, RowFormatter};
@@ -148,10 +148,16 @@ impl<'a> Sorter<'a> {
 
     fn add(&mut self, batch: &Batch, position: u64) {
         let cells = CounterCells::new(batch);
+        let is_out = self.orders.iter().any(|ranking| ranking.order.is_out());
+        let out = is_out.then(|| OUT_COLUMNS.map(|id| batch.cells(id)));
         self.tally.passed += batch.rows() as u64;
         self.tally.add_rates(batch.rate_span());
         for (row, at) in (0..batch.rows()).zip(position..) {
-            let counters = cells.get(row);
+            let mut counters = cells.get(row);
+            if let Some([packets, bytes]) = out {
+                let count = |cells: Cells<'_>| cells.int(row).map_or(0, |n| u64::try_from(n).unwrap_or(0));
+                (counters.out_packets, counters.out_bytes) = (count(packets), count(bytes));
+            }
             self.tally.matched.add(&counters);
             let mut rank = ([0; ORDERS_MAX], at);
             rank.0.iter_mut().zip(self.orders).for_each(|(place, order)| *place = order.rank(&counters));

@@ -10,7 +10,7 @@ use super::threads::{each, side_by_side};
 use crate::batch::Batch;
 use crate::columns::ColumnRef;
 use crate::counts::{Counts, Wanted};
-use crate::flow::{COUNTER_COLUMNS, TIME_COLUMNS};
+use crate::flow::{COUNTER_COLUMNS, OUT_COLUMNS, TIME_COLUMNS};
 use crate::group::{self, Candidates, Grouping, Shared, Tables, Texts, Worker};
 use crate::interrupt;
 use crate::scan::{ReadError, Sieve};
@@ -48,7 +48,7 @@ pub(super) fn columns(groupings: &[Grouping], wanted: Wanted) -> BTreeSet<Column
             columns.extend(part.columns());
         }
         if grouping.has_out {
-            columns.extend([ColumnId::OutPackets, ColumnId::OutBytes].map(ColumnRef::from));
+            columns.extend(OUT_COLUMNS.map(ColumnRef::from));
         }
         if grouping.has_details {
             columns.extend([ColumnId::TcpFlags, ColumnId::SrcTos].map(ColumnRef::from));

@@ -12,6 +12,7 @@ use super::key::value_of;
 use super::spill::Spill;
 use super::{Candidates, Chosen, Grouping, Shared, Sums, Worker};
 use crate::aggregate::{Group, Value};
+use crate::flow::Counters;
 use crate::statistic::Ranking;
 
 /// The hashes of the `top` groups of each grouping that has a first pass; `None` where the
@@ -123,19 +124,32 @@ fn by_rank(ranking: &Ranking, one: u64, two: u64) -> Ordering {
     if ranking.is_ascending { one.cmp(&two) } else { two.cmp(&one) }
 }
 
-/// Groups by several orders, the first `top` of them; 0 is all. Both directions count.
+/// Groups by several orders, the first `top` of them; 0 is all. Both directions count, where no
+/// order is about one.
 pub(crate) fn ranked(groups: Vec<Group>, orders: &[Ranking], top: usize) -> Vec<Group> {
     let Some((first, ties)) = orders.split_first() else { return groups };
-    let rank = |group: Group| (first.order.value(&group.counters.of_both()), group);
-    cut_groups(groups.into_iter().map(rank).collect(), first, ties, top)
+    let value = |ranking: &Ranking, counters: &Counters| match ranking.order.is_out() {
+        true => ranking.order.value(counters),
+        false => ranking.order.value(&counters.of_both()),
+    };
+    let rank = |group: Group| (value(first, &group.counters), group);
+    cut_by(groups.into_iter().map(rank).collect(), first, (ties, value), top)
 }
 
 /// The first `top` by rank, by `ties` where ranks are equal, and by key; 0 is all.
-fn cut_groups(mut all: Vec<(u64, Group)>, ranking: &Ranking, ties: &[Ranking], top: usize) -> Vec<Group> {
+fn cut_groups(all: Vec<(u64, Group)>, ranking: &Ranking, ties: &[Ranking], top: usize) -> Vec<Group> {
+    cut_by(all, ranking, (ties, |tie, counters| tie.order.value(counters)), top)
+}
+
+/// As [`cut_groups`], with what a tie goes by.
+fn cut_by(
+    mut all: Vec<(u64, Group)>,
+    ranking: &Ranking,
+    (ties, value): (&[Ranking], impl Fn(&Ranking, &Counters) -> u64),
+    top: usize,
+) -> Vec<Group> {
     let by_ties = |one: &Group, two: &Group| {
-        let compare = |tie: &Ranking| {
-            by_rank(tie, tie.order.value(&one.counters.of_both()), tie.order.value(&two.counters.of_both()))
-        };
+        let compare = |tie: &Ranking| by_rank(tie, value(tie, &one.counters), value(tie, &two.counters));
         ties.iter().map(compare).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     };
     all.sort_unstable_by(|one, two| {
@@ -213,14 +227,13 @@ mod tests {
     use flow_common::column::{ColumnId, Kind};
 
     use super::*;
-    use crate::flow::Counters;
     use crate::group::KeyPart;
     use crate::statistic::Order;
 
     /// Whether three groups of these flows are taken for the largest, where hashes alone
     /// said that the third has `least`.
     fn is_believed(flows: [u64; 3], least: u64) -> bool {
-        let ranking = Ranking { order: Order::Flows, is_ascending: false };
+        let ranking = Ranking::new(Order::Flows, false);
         let grouping = Grouping {
             parts: vec![KeyPart::column(ColumnId::DstPort.into(), Kind::Int32)],
             other_side: None,

@@ -80,7 +80,7 @@ impl View {
                 statistics.push(usual);
             }
         }
-        let ranking = ranking.unwrap_or(Ranking { order: Order::Bytes, is_ascending: false });
+        let ranking = ranking.unwrap_or(Ranking::new(Order::Bytes, false));
         Self { statistics, chosen: 0, ranking, window, is_paused: false, filter, editor: None }
     }
 

@@ -115,7 +115,7 @@ pub(super) fn write_tables(out: &mut dyn Write, tables: &[Table<'_>], total: &Co
     let rows: Vec<Row<'_>> = tables.iter().flat_map(|table| rows_of(table, total)).collect();
     let mut sheet = Sheet::default();
     sheet.texts("statistic", rows.iter().map(|row| Some(row.table.statistic.word.clone())));
-    sheet.texts("order", rows.iter().map(|row| Some(row.table.ranking.order.word().to_owned())));
+    sheet.texts("order", rows.iter().map(|row| Some(row.table.ranking.word.to_owned())));
     sheet.texts("value", rows.iter().map(|row| row.value.map(ToString::to_string)));
     if tables.iter().any(|table| matches!(table.rows, TableRows::Records(_))) {
         let tuples = || rows.iter().map(|row| row.tuple);
@@ -140,7 +140,7 @@ pub(super) fn write_tables(out: &mut dyn Write, tables: &[Table<'_>], total: &Co
 }
 
 fn rows_of<'a>(table: &'a Table<'a>, total: &Counters) -> Vec<Row<'a>> {
-    let whole = table.statistic.whole(total);
+    let whole = table.whole(total);
     match &table.rows {
         TableRows::Elements(rows) => rows
             .iter()

@@ -75,7 +75,7 @@ fn write_table(
     match &table.rows {
         TableRows::Records(rows) => grouped::write_records(out, &of_flows(style), rows),
         TableRows::Elements(rows) => {
-            let whole = table.statistic.whole(total);
+            let whole = table.whole(total);
             let width = value_width(style, table.statistic);
             if !style.is_quiet {
                 let line = format!(
@@ -98,7 +98,7 @@ fn write_table(
 /// `Top 10 Src IP Addr ordered by bytes:`
 fn heading(top: usize, table: &Table<'_>) -> String {
     let count = if top == 0 { String::new() } else { format!("{top} ") };
-    let (title, order) = (&table.statistic.title, table.ranking.order.word());
+    let (title, order) = (&table.statistic.title, table.ranking.word);
     format!("Top {count}{title} ordered by {order}:")
 }
 
@@ -135,7 +135,7 @@ fn write_markdown(
             }
             TableRows::Elements(rows) => rows,
         };
-        let whole = table.statistic.whole(total);
+        let whole = table.whole(total);
         let counted = ["Flows(%)", "Packets(%)", "Bytes(%)", "pps", "bps", "bpp"].map(|title| (title, true));
         let front = [
             ("Date first seen", false),
@@ -319,11 +319,11 @@ fn write_csv(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &C
     )?;
     for table in tables {
         let TableRows::Elements(rows) = &table.rows else { continue };
-        let whole = table.statistic.whole(total);
+        let whole = table.whole(total);
         write_rows(out, rows, |text, ((protocol, value), counters)| {
             text.str(&table.statistic.word);
             text.byte(b',');
-            text.str(table.ranking.order.word());
+            text.str(table.ranking.word);
             text.byte(b',');
             bare(text, value);
             text.byte(b',');
@@ -382,13 +382,15 @@ fn write_json(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &
     let mut times = TimeText::new(style.zone);
     let mut row_count = 0;
     out.write_all(list.open().as_bytes())?;
-    for Table { statistic, ranking, rows } in tables {
+    for table in tables {
+        let Table { statistic, ranking, rows } = table;
+        let whole = table.whole(total);
         let mut object =
             |text: &mut Text<'_>, own: &dyn Fn(&mut Text<'_>), counters: &Counters, whole: &Counters| {
                 text.str(if row_count > 0 { list.separator() } else { "" });
                 row_count += 1;
                 let object = list.begin_object(text);
-                for (key, word) in keys.heading.iter().zip([&*statistic.word, ranking.order.word()]) {
+                for (key, word) in keys.heading.iter().zip([&*statistic.word, ranking.word]) {
                     text.label(key);
                     text.byte(b'"');
                     text.str(word);
@@ -400,10 +402,9 @@ fn write_json(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &
             };
         match rows {
             TableRows::Records(rows) => write_rows(out, rows, |text, (tuple, record)| {
-                object(text, &|text| keys.tuple(text, tuple, record), &record.counters, total);
+                object(text, &|text| keys.tuple(text, tuple, record), &record.counters, &whole);
             })?,
             TableRows::Elements(rows) => {
-                let whole = statistic.whole(total);
                 write_rows(out, rows, |text, ((protocol, value), counters)| {
                     let protocol = row_protocol(statistic, *protocol, value).flatten();
                     object(text, &|text| keys.element(text, value, protocol), counters, &whole);

@@ -76,3 +76,15 @@ fn when_flows_were_received_can_be_a_key() {
         stdout.lines().skip(1).map(|line| line.split(',').nth(2).unwrap_or_default()).collect();
     assert_eq!((code, times), (0, vec!["2026-05-28T20:26:40.000Z", "2026-05-28T20:27:40.000Z"]), "{stdout}");
 }
+
+/// The other direction of biflows: its counters are in columns of their own.
+#[test]
+fn the_other_direction_ranks_and_fills_its_tables() {
+    let row = |n: i64, out: i64| flow(n).int(ColumnId::OutBytes, out).int(ColumnId::OutPackets, 1 + n);
+    let bench = Bench::of(&[(0, 5), (1, 900), (2, 50)].map(|(n, out)| row(n, out)));
+    let ports = |args: &[&str]| bench.query(&[&["-o", "csv", "--no-scale"], args].concat());
+    let asked: [&[&str]; 4] =
+        [&["-O", "obytes"], &["-s", "dstport/obyte/ibyte"], &["-A", "srcip", "-O", "opackets"], &["-b"]];
+    let shown = asked.map(|args| format!("$ flowdump {}\n{}", args.join(" "), ports(args)));
+    assert_snapshot!("the_other_direction", shown.join("\n"));
+}

@@ -136,7 +136,7 @@ fn usage() {
     exit: 2
     --- stderr
     error: unknown order `xyzzy`
-    hint: one of flows, packets, bytes, pps, bps, bpp
+    hint: one of flows, packets, bytes, pps, bps, bpp, opackets, obytes, opps, obps, obpp
 
     $ flowdump -s srcip:q
     exit: 2

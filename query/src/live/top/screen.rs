@@ -199,8 +199,10 @@ fn draw_rows(frame: &mut Frame<'_>, header: Rect, area: Rect, looked: &Looked<'_
         let secs = picture.span_secs;
         let (of, whole) = match order {
             Order::Flows | Order::First | Order::Last | Order::Duration => (sums.flows, picture.total.flows),
-            Order::Packets | Order::Pps => (sums.packets, picture.total.packets),
-            Order::Bytes | Order::Bps | Order::Bpp => (sums.bytes, picture.total.bytes),
+            Order::Packets | Order::Pps | Order::OutPackets | Order::OutPps => {
+                (sums.packets, picture.total.packets)
+            }
+            _ => (sums.bytes, picture.total.bytes),
         };
         let percent = if whole == 0 { 0.0 } else { of as f64 * 100.0 / whole as f64 };
         let numbers = [

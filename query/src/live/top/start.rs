@@ -79,6 +79,10 @@ pub(crate) fn top(asked: Asked, env: Env, clock: &dyn Clock, stderr: &mut dyn Wr
     let window = window(asked.window.as_deref())?;
     terminal::check()?;
     let root = root(&source)?;
+    if let Some(order) = statistics.iter().flat_map(|one| &one.rankings).find(|one| one.order.is_out()) {
+        let message = format!("`flowdump top` has no order `{}`", order.order.word());
+        return Err(Failure::usage_hint(message, "it sums up what records count in their own direction"));
+    }
     let view = View::new(statistics, window, filter);
     let place = source_name(&root);
     let shared = &Shared::default();

@@ -39,9 +39,10 @@ impl Sums {
         match order {
             // Times rank groups of `-A` only.
             Order::Flows | Order::First | Order::Last | Order::Duration => self.flows,
-            Order::Packets | Order::Pps => self.packets,
-            Order::Bytes | Order::Bps => self.bytes,
-            Order::Bpp => self.bytes.checked_div(self.packets).unwrap_or(0),
+            // The other direction is refused where the screen starts.
+            Order::Packets | Order::Pps | Order::OutPackets | Order::OutPps => self.packets,
+            Order::Bytes | Order::Bps | Order::OutBytes | Order::OutBps => self.bytes,
+            Order::Bpp | Order::OutBpp => self.bytes.checked_div(self.packets).unwrap_or(0),
         }
     }
 }
@@ -270,7 +271,7 @@ mod tests {
         (order, is_ascending): (Order, bool),
         expected: &[(i64, u64)],
     ) {
-        let top = window.top(from, to, 2, Ranking { order, is_ascending });
+        let top = window.top(from, to, 2, Ranking::new(order, is_ascending));
         let rows: Vec<_> = top.rows.iter().map(|(group, sums)| (group.clone(), sums.value(order))).collect();
         let expected: Vec<_> = expected.iter().map(|&(number, value)| (port(number), value)).collect();
         assert_eq!(rows, expected, "[{from}, {to})");
@@ -289,7 +290,7 @@ mod tests {
         check(&window, (10, 13), (Order::Bytes, true), &[(53, 70), (80, 106)]);
         check(&window, (13, 20), (Order::Bytes, false), &[]);
         check(&window, (20, 13), (Order::Bytes, false), &[]);
-        let total = window.top(10, 13, 1, Ranking { order: Order::Bytes, is_ascending: false });
+        let total = window.top(10, 13, 1, Ranking::new(Order::Bytes, false));
         assert_eq!((total.n_groups, total.total), (3, Sums { flows: 7, packets: 14, bytes: 296 }));
         let bytes: Vec<_> = window.totals(9, 13).iter().map(|sums| sums.bytes).collect();
         assert_eq!(bytes, [0, 151, 75, 70]);
