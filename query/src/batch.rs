@@ -69,6 +69,18 @@ impl Batch {
         Self { rows: 1, columns: columns.collect(), extra: Arc::clone(&self.extra), rates }
     }
 
+    /// Makes of `one`, which is a row of this batch, another one, in the same memory.
+    pub(crate) fn row_into(&self, row: usize, one: &mut Self) {
+        let pairs = self.columns.iter().zip(&mut one.columns);
+        for (column, into) in pairs.filter_map(|(column, into)| Some((column.as_ref()?, into.as_mut()?))) {
+            column.row_into(row, into);
+        }
+        if let (Some(rates), Some(into)) = (&self.rates, &mut one.rates) {
+            into.clear();
+            into.extend(rates.get(row));
+        }
+    }
+
     /// Columns beyond the table that the file of these rows has.
     pub(crate) fn extra(&self) -> &[FileColumn] {
         &self.extra

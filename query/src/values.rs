@@ -234,6 +234,33 @@ impl Column {
         }
     }
 
+    /// As [`Self::row`], into what was another row of it.
+    pub(crate) fn row_into(&self, row: usize, one: &mut Self) {
+        match (self, &mut *one) {
+            (Self::Null, Self::Null) => return,
+            (Self::Ids { ids, .. }, Self::Ids { ids: into, .. }) => {
+                if let (Some(id), [into]) = (ids.get(row), &mut into[..]) {
+                    *into = *id;
+                    return;
+                }
+            }
+            (
+                Self::Plain { values: Values::Ints(values), nulls },
+                Self::Plain { values: Values::Ints(into), nulls: into_nulls },
+            ) => {
+                if let (Some(value), [into]) = (values.get(row), &mut into[..]) {
+                    *into = *value;
+                    if let (Some(nulls), Some([into])) = (nulls, into_nulls.as_deref_mut()) {
+                        *into = nulls.get(row).copied().unwrap_or(true);
+                    }
+                    return;
+                }
+            }
+            _ => {}
+        }
+        *one = self.row(row);
+    }
+
     /// The first `rows` rows.
     pub(crate) fn truncate(&mut self, rows: usize) {
         match self {
@@ -392,6 +419,11 @@ mod tests {
             assert_eq!(shown(&some, 3), "-,a,bc");
             let single: Vec<String> = (0..3).map(|row| shown(&some.row(row), 1)).collect();
             assert_eq!(single, ["-", "a", "bc"]);
+            let mut one = some.row(2);
+            for (row, expected) in single.iter().enumerate() {
+                some.row_into(row, &mut one);
+                assert_eq!(shown(&one, 1), *expected);
+            }
             some.truncate(2);
             assert_eq!(shown(&some, 2), "-,a");
         }

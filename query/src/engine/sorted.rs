@@ -148,6 +148,7 @@ impl<'a> Sorter<'a> {
 
     fn add(&mut self, batch: &Batch, position: u64) {
         let cells = CounterCells::new(batch);
+        let mut one = None;
         let is_out = self.orders.iter().any(|ranking| ranking.order.is_out());
         let out = is_out.then(|| OUT_COLUMNS.map(|id| batch.cells(id)));
         self.tally.passed += batch.rows() as u64;
@@ -165,7 +166,12 @@ impl<'a> Sorter<'a> {
                 continue;
             }
             let mut text = Vec::new();
-            self.formatter.rows(&batch.row(row), &mut text);
+            match &mut one {
+                Some(one) => batch.row_into(row, one),
+                none => *none = Some(batch.row(row)),
+            }
+            let Some(one) = &one else { continue };
+            self.formatter.rows(one, &mut text);
             text.shrink_to_fit();
             self.bytes += size_of::<Kept>() + text.capacity();
             self.kept.push(Kept { rank, text });
