@@ -105,8 +105,6 @@ pub struct Column {
     pub sources: &'static [Source],
     /// Words that name it in a filter, for example `src ip`.
     pub filter: &'static [&'static str],
-    /// nfdump's output tags without `%`.
-    pub tags: &'static [&'static str],
     /// Word after `-s`, for example `srcip`; empty where there is none.
     pub stat: &'static str,
     /// Word after `-s` that counts this column and its opposite, for example `ip`.
@@ -134,7 +132,6 @@ impl Column {
             is_required: false,
             sources: &[],
             filter: &[],
-            tags: &[],
             stat: "",
             stat_both: "",
             title: "",
@@ -202,9 +199,6 @@ mod tests {
             assert!(seen.insert(format!("name {}", column.name)), "{}", column.name);
             for word in column.filter {
                 assert!(seen.insert(format!("filter {word}")), "filter word {word}");
-            }
-            for tag in column.tags {
-                assert!(seen.insert(format!("tag {tag}")), "tag {tag}");
             }
             for (what, word) in
                 [("stat", column.stat), ("aggregate", column.aggregate), ("order", column.order)]

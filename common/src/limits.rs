@@ -1,9 +1,6 @@
 //! Every bound, with its unit and its reason. Everything from the network and
 //! from disk is hostile; no count read from it is trusted without one of these.
 
-mod compaction;
-mod query;
-
 pub use self::compaction::*;
 pub use self::query::*;
 
@@ -31,16 +28,24 @@ impl Bound {
     }
 }
 
+/// Every bound of the collector.
+pub fn bounds() -> impl Iterator<Item = &'static Bound> + Clone {
+    BOUNDS.iter().chain(compaction::BOUNDS)
+}
+
 /// Defines bounds as constants, and lists them.
 macro_rules! bounds {
     ($($(#[doc = $doc:literal])+ pub const $name:ident: $type:ty = $value:expr;)+) => {
         $($(#[doc = $doc])+ pub const $name: $type = $value;)+
 
-        /// Bounds of the collector.
-        pub const BOUNDS: &[Bound] =
+        /// These bounds.
+        pub(super) const BOUNDS: &[Bound] =
             &[$(Bound { name: stringify!($name), value: $name as u64, doc: &[$($doc),+] }),+];
     };
 }
+
+mod compaction;
+mod query;
 
 bounds! {
 /// Room for one datagram, octets: an IPFIX message may be that long (RFC 7011

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use flow_common::limits::{BOUNDS, Bound};
+use flow_common::limits::{Bound, bounds};
 use nix::unistd::{AccessFlags, access};
 use socket2::Type;
 
@@ -183,7 +183,7 @@ impl Report {
         let keys = || TABLES.iter().flat_map(|(table, keys)| keys.iter().map(move |key| (*table, key)));
         self.text += "\nlimits\n";
         for (table, key) in keys().filter(|(_, key)| !key.bound.is_empty()) {
-            let Some(bound) = BOUNDS.iter().find(|bound| bound.name == key.bound) else { continue };
+            let Some(bound) = bounds().find(|bound| bound.name == key.bound) else { continue };
             let name = if table.is_empty() { key.name.to_owned() } else { format!("{table}.{}", key.name) };
             let value = match (key.show)(config) {
                 Shown::Value(value) => value,
@@ -197,7 +197,7 @@ impl Report {
         }
         self.text += "\nlimits that can't be set\n";
         let is_key = |bound: &Bound| keys().any(|(_, Key { bound: of_key, .. })| *of_key == bound.name);
-        for bound in BOUNDS.iter().filter(|bound| !is_key(bound)) {
+        for bound in bounds().filter(|bound| !is_key(bound)) {
             self.limit(bound.name, &bound.value.to_string(), bound, true);
         }
     }

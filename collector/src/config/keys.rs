@@ -74,7 +74,7 @@ impl Key {
     }
 
     fn bound_of(&self) -> Option<&'static Bound> {
-        limits::BOUNDS.iter().find(|bound| bound.name == self.bound)
+        limits::bounds().find(|bound| bound.name == self.bound)
     }
 }
 

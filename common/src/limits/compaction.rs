@@ -1,7 +1,8 @@
 //! Bounds of compaction: when hours become few files, and how large these are.
 
-use super::ROW_GROUP_ROWS;
+use super::{Bound, ROW_GROUP_ROWS};
 
+bounds! {
 /// Hours are compacted once they have been over for so long, seconds: what was received in
 /// them is visible, and what a restart decodes again of them, too.
 pub const COMPACTION_AFTER_SECS_DEFAULT: u64 = 3_600;
@@ -19,3 +20,4 @@ pub const COMPACTED_ROWS_MAX: u64 = 128 * ROW_GROUP_ROWS as u64;
 /// Files that one of the whole hour has taken the place of stay readable for so long,
 /// seconds: a query that has listed them opens the last of them within that time.
 pub const COMPACTION_KEPT_SECS: u64 = 30;
+}
