@@ -85,6 +85,11 @@ impl Counters {
         self.last = self.last.into_iter().chain(other.last).max();
     }
 
+    /// What tables show: flows, packets, octets, and per second or packet.
+    pub(crate) fn shown(&self) -> [u64; 6] {
+        [self.flows, self.packets, self.bytes, self.pps(), self.bps(), self.bpp()]
+    }
+
     /// The other direction first.
     pub(crate) fn turned(&self) -> Self {
         Self {

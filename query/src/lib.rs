@@ -25,7 +25,7 @@
 //! - `completeness`: what is known to be missing from an answer
 //! - `import`: files of nfcapd to a tree of ours; `write`: files of flow records
 //! - `verify`: whether files are what they say, and what they say of themselves
-//! - `replay`: rows as NetFlow or IPFIX to a collector
+//! - `replay`: rows as NetFlow or IPFIX to a collector; `unpacker`: what threads hand over
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
 //! Only `catalog`, `scan`, `surroundings`, `live`, `import` and `write` touch files; only `main.rs`
@@ -63,6 +63,7 @@ mod statistic;
 mod surroundings;
 mod tables;
 mod time_range;
+mod unpacker;
 mod values;
 mod verify;
 mod write;

@@ -230,15 +230,7 @@ fn write_json(
         }
         text.label(&duration);
         text.millis(counters.duration_ms());
-        let values = [
-            counters.flows,
-            counters.packets,
-            counters.bytes,
-            counters.pps(),
-            counters.bps(),
-            counters.bpp(),
-        ];
-        for (label, value) in counts.iter().zip(values) {
+        for (label, value) in counts.iter().zip(counters.shown()) {
             text.label(label);
             text.uint(value);
         }

@@ -39,15 +39,7 @@ pub(super) fn write_tables(out: &mut dyn Write, style: &Style, tables: &[Table<'
             text.int(row_protocol(statistic, *split, value).flatten().unwrap_or(0));
             text.label(&word);
             json_value(text, value);
-            let values = [
-                counters.flows,
-                counters.packets,
-                counters.bytes,
-                counters.pps(),
-                counters.bps(),
-                counters.bpp(),
-            ];
-            for (label, value) in counts.iter().zip(values) {
+            for (label, value) in counts.iter().zip(counters.shown()) {
                 text.label(label);
                 text.uint(value);
             }

@@ -1,6 +1,7 @@
 //! Records as octets, from the thread that makes them to the one that sends.
 
 use super::encode::{Field, Record};
+use crate::unpacker::Unpacker;
 
 impl Record {
     /// Appends the record to `text`.
@@ -35,38 +36,19 @@ impl Record {
             received: i64::from_le_bytes(unpacker.array()?),
             ..Self::default()
         };
-        for _ in 0..unpacker.number()? {
+        for _ in 0..unpacker.length()? {
             let pen = u32::from_le_bytes(unpacker.array()?);
             let [id, length] = [unpacker.array()?, unpacker.array()?].map(u16::from_le_bytes);
             record.fields.push(Field { pen, id, length });
         }
-        for _ in 0..unpacker.number()? {
-            let at = unpacker.number()?;
+        for _ in 0..unpacker.length()? {
+            let at = unpacker.length()?;
             record.uptimes.push((at, i64::from_le_bytes(unpacker.array()?)));
         }
-        let length = unpacker.number()?;
+        let length = unpacker.length()?;
         record.octets = unpacker.take(length)?.to_vec();
         *text = unpacker.0;
         Some(record)
-    }
-}
-
-/// What is left to read.
-struct Unpacker<'t>(&'t [u8]);
-
-impl<'t> Unpacker<'t> {
-    fn take(&mut self, n: usize) -> Option<&'t [u8]> {
-        let (taken, rest) = self.0.split_at_checked(n)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn number(&mut self) -> Option<usize> {
-        Some(u32::from_le_bytes(self.array()?) as usize)
     }
 }
 

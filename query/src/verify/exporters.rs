@@ -11,8 +11,9 @@ use flow_common::footer::Exporter;
 use flow_common::layout::STATE_DIR;
 use flow_common::tables::{RateRow, RateScope, Row};
 
+use super::listed;
 use crate::anonymize;
-use crate::catalog::{self, Listing};
+use crate::catalog;
 use crate::interrupt;
 use crate::message::{DONE, Failure, PARTIAL, say};
 use crate::request::Request;
@@ -27,11 +28,7 @@ pub(crate) fn exporters(
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
 ) -> Result<u8, Failure> {
-    let Listing { files, errors } = catalog::list(&request.source, request.now)?;
-    let mut is_partial = !errors.is_empty();
-    for (path, error) in errors {
-        say(stderr, "error", &format!("can't read `{}`: {}", path.display(), crate::message::reason(&error)));
-    }
+    let (files, mut is_partial) = listed(request, stderr)?;
     let mut exporters: BTreeMap<Key, Exporter> = BTreeMap::new();
     let mut roots: BTreeSet<PathBuf> = BTreeSet::new();
     for mut found in files {

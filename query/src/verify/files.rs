@@ -6,7 +6,7 @@ use flow_common::footer::Totals;
 use flow_common::layout::{parse_file_name, parse_part_name};
 use flow_common::time::Timestamp;
 
-use crate::catalog::{self, Listing};
+use super::listed;
 use crate::interrupt;
 use crate::message::{DONE, Failure, PARTIAL, say};
 use crate::request::Request;
@@ -18,11 +18,7 @@ pub(crate) fn files(
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
 ) -> Result<u8, Failure> {
-    let Listing { files, errors } = catalog::list(&request.source, request.now)?;
-    let mut is_partial = !errors.is_empty();
-    for (path, error) in errors {
-        say(stderr, "error", &format!("can't read `{}`: {}", path.display(), crate::message::reason(&error)));
-    }
+    let (files, mut is_partial) = listed(request, stderr)?;
     if !request.style.is_quiet {
         writeln!(stdout, "# yyyy-mm-dd HH:MM:SS,flows,packets,bytes")?;
     }

@@ -2,6 +2,7 @@
 //! not NULL, each with its number and its value.
 
 use super::{Cell, Rows};
+use crate::unpacker::Unpacker;
 
 /// Appends cells to a row.
 pub(crate) struct Packer<'t> {
@@ -65,24 +66,7 @@ impl Drop for Packer<'_> {
     }
 }
 
-/// What is left to read.
-struct Unpacker<'t>(&'t [u8]);
-
 impl<'t> Unpacker<'t> {
-    fn take(&mut self, n: usize) -> Option<&'t [u8]> {
-        let (taken, rest) = self.0.split_at_checked(n)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn length(&mut self) -> Option<usize> {
-        Some(u32::from_le_bytes(self.array()?) as usize)
-    }
-
     fn octets(&mut self) -> Option<&'t [u8]> {
         let length = self.length()?;
         self.take(length)
