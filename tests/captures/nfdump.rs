@@ -11,77 +11,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use chrono::NaiveDateTime;
+use flow_tests::nfcapd::JSON_COLUMNS;
 use flow_tests::pcap::{UdpPayload, udp_payloads};
 use serde_json::Value;
 
 use crate::case::{Case, has_program};
 use crate::record::{Record, address, hex, is_zero};
-
-/// nfdump's names and our columns, where the value is spelled the same.
-const SAME: &[(&str, &str)] = &[
-    ("in_packets", "packets"),
-    ("in_bytes", "bytes"),
-    ("out_packets", "out_packets"),
-    ("out_bytes", "out_bytes"),
-    ("aggr_flows", "flows"),
-    ("proto", "protocol"),
-    ("src_port", "src_port"),
-    ("dst_port", "dst_port"),
-    ("icmp_type", "icmp_type"),
-    ("icmp_code", "icmp_code"),
-    ("fwd_status", "forwarding_status"),
-    ("src_tos", "src_tos"),
-    ("dst_tos", "dst_tos"),
-    ("src4_addr", "src_addr"),
-    ("src6_addr", "src_addr"),
-    ("dst4_addr", "dst_addr"),
-    ("dst6_addr", "dst_addr"),
-    ("input_snmp", "in_if"),
-    ("output_snmp", "out_if"),
-    ("src_mask", "src_mask"),
-    ("dst_mask", "dst_mask"),
-    ("direction", "direction"),
-    ("src_as", "src_as"),
-    ("dst_as", "dst_as"),
-    ("ip4_next_hop", "next_hop"),
-    ("ip6_next_hop", "next_hop"),
-    ("bgp4_next_hop", "bgp_next_hop"),
-    ("bgp6_next_hop", "bgp_next_hop"),
-    ("src_vlan", "vlan"),
-    ("dst_vlan", "post_vlan"),
-    ("vlanID", "vlan"),
-    ("post_vlanID", "post_vlan"),
-    ("cust_vlanID", "customer_vlan"),
-    ("post_cust_vlanID", "post_customer_vlan"),
-    ("in_src_mac", "in_src_mac"),
-    ("out_dst_mac", "out_dst_mac"),
-    ("in_dst_mac", "in_dst_mac"),
-    ("out_src_mac", "out_src_mac"),
-    ("phys_ingress", "252"),
-    ("phys_egress", "253"),
-    ("ethertype", "ether_type"),
-    ("ip_version", "ip_version"),
-    ("ip_minttl", "min_ttl"),
-    ("ip_maxttl", "max_ttl"),
-    ("ip_fragment", "fragment_id"),
-    ("ingress_vrf", "ingress_vrf"),
-    ("egress_vrf", "egress_vrf"),
-    ("observationDomainID", "149"),
-    ("observationPointID", "observation_point"),
-    ("flowID", "flow_id"),
-    ("connect_id", "flow_id"),
-    ("event_id", "firewall_event"),
-    ("xevent_id", "firewall_ext_event"),
-    ("src4_xlt_ip", "post_nat_src_addr"),
-    ("dst4_xlt_ip", "post_nat_dst_addr"),
-    ("src6_xlt_ip", "post_nat_src_addr"),
-    ("dst6_xlt_ip", "post_nat_dst_addr"),
-    ("src_xlt_port", "post_nat_src_port"),
-    ("dst_xlt_port", "post_nat_dst_port"),
-    ("nat_event_id", "nat_event"),
-    ("ip4_router", "exporter_addr"),
-    ("ip6_router", "exporter_addr"),
-];
 
 /// Columns with a spelling of their own.
 const SPELLED: [&str; 8] = [
@@ -180,7 +115,8 @@ fn records(json: &str) -> Vec<Record> {
 
 /// Our record as far as nfdump prints it.
 pub(crate) fn ours(record: &Record) -> Record {
-    let is_printed = |name: &str| SPELLED.contains(&name) || SAME.iter().any(|(_, ours)| *ours == name);
+    let is_printed =
+        |name: &str| SPELLED.contains(&name) || JSON_COLUMNS.iter().any(|(_, ours)| *ours == name);
     let mut ours: Record = record.clone();
     ours.retain(|name, value| is_printed(name) && !is_zero(value));
     for time in ["flow_start", "flow_end", "event_time"] {
@@ -196,7 +132,7 @@ pub(crate) fn ours(record: &Record) -> Record {
 
 fn record(json: &Value) -> Record {
     let mut record = Record::new();
-    for (theirs, name) in SAME {
+    for (theirs, name) in JSON_COLUMNS {
         let text = match &json[*theirs] {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),

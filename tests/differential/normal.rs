@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use flow_tests::nfcapd::JSON_COLUMNS;
+
 /// How an answer is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -254,56 +256,9 @@ fn csv(text: &str) -> Vec<Vec<String>> {
     .collect()
 }
 
-/// nfdump's names and our columns, where the value is spelled the same.
-const JSON: [(&str, &str); 37] = [
-    ("in_packets", "packets"),
-    ("in_bytes", "bytes"),
-    ("out_packets", "out_packets"),
-    ("out_bytes", "out_bytes"),
-    ("proto", "protocol"),
-    ("src_port", "src_port"),
-    ("dst_port", "dst_port"),
-    ("icmp_type", "icmp_type"),
-    ("icmp_code", "icmp_code"),
-    ("fwd_status", "forwarding_status"),
-    ("src_tos", "src_tos"),
-    ("dst_tos", "dst_tos"),
-    ("src4_addr", "src_addr"),
-    ("src6_addr", "src_addr"),
-    ("dst4_addr", "dst_addr"),
-    ("dst6_addr", "dst_addr"),
-    ("input_snmp", "in_if"),
-    ("output_snmp", "out_if"),
-    ("src_mask", "src_mask"),
-    ("dst_mask", "dst_mask"),
-    ("direction", "direction"),
-    ("src_as", "src_as"),
-    ("dst_as", "dst_as"),
-    ("ip4_next_hop", "next_hop"),
-    ("ip6_next_hop", "next_hop"),
-    ("bgp4_next_hop", "bgp_next_hop"),
-    ("bgp6_next_hop", "bgp_next_hop"),
-    ("src_vlan", "vlan"),
-    ("dst_vlan", "post_vlan"),
-    ("in_src_mac", "in_src_mac"),
-    ("out_dst_mac", "out_dst_mac"),
-    ("in_dst_mac", "in_dst_mac"),
-    ("out_src_mac", "out_src_mac"),
-    ("src4_xlt_ip", "post_nat_src_addr"),
-    ("dst4_xlt_ip", "post_nat_dst_addr"),
-    ("src_xlt_port", "post_nat_src_port"),
-    ("dst_xlt_port", "post_nat_dst_port"),
-];
-
-/// Where it is spelled otherwise; an address of the other family has another name, too.
-const JSON_OTHER: [(&str, &str); 6] = [
-    ("src6_xlt_ip", "post_nat_src_addr"),
-    ("dst6_xlt_ip", "post_nat_dst_addr"),
-    ("ip4_router", "exporter_addr"),
-    ("first", "flow_start"),
-    ("last", "flow_end"),
-    ("tcp_flags", "tcp_flags"),
-];
+/// More of its names, where the value is spelled otherwise.
+const JSON_OTHER: [(&str, &str); 3] =
+    [("first", "flow_start"), ("last", "flow_end"), ("tcp_flags", "tcp_flags")];
 
 /// One object a row, its members by our names. Zero is "nothing", which nfdump does not have.
 fn json(text: &str) -> Vec<Vec<String>> {
@@ -314,7 +269,7 @@ fn json(text: &str) -> Vec<Vec<String>> {
     let values = values.unwrap_or_else(lines);
     let row = |value: &serde_json::Value| {
         let mut members = BTreeMap::new();
-        for (theirs, ours) in JSON.into_iter().chain(JSON_OTHER) {
+        for (theirs, ours) in JSON_COLUMNS.iter().copied().chain(JSON_OTHER) {
             let value = if value[theirs].is_null() { &value[ours] } else { &value[theirs] };
             let text = match value {
                 serde_json::Value::String(text) => text.trim_end_matches('Z').to_owned(),
@@ -324,7 +279,8 @@ fn json(text: &str) -> Vec<Vec<String>> {
                 serde_json::Value::Number(number) => number.to_string(),
                 _ => continue,
             };
-            if !is_nothing(&text) {
+            // A record that does not say so stands for one flow.
+            if !is_nothing(&text) && (ours, text.as_str()) != ("flows", "1") {
                 members.insert(ours, text);
             }
         }

@@ -505,7 +505,10 @@ fn statistics(is_known: &dyn Fn(&str) -> [bool; 2], runs: &mut Vec<Run>) {
     }
     let others = OTHER_STATISTICS.iter();
     runs.extend(others.map(|(element, order)| statistic(element, order, (TOP, ONE_WAY), "")));
-    let all = [("srcip", "bytes"), ("dstport", "packets"), ("proto", "bps"), ("as", "flows")];
+    let all = [("srcip", "bytes"), ("dstport", "packets"), ("proto", "bps"), ("as", "flows")]
+        .into_iter()
+        // Only with flows that carry it there is something to rank by.
+        .chain([("srcip", "obyte"), ("dstport", "opkg"), ("proto", "ibyte")]);
     runs.extend(all.map(|(element, order)| statistic(element, order, (TOP, "any"), " any")));
 }
 
