@@ -134,6 +134,9 @@ impl<'r, 'q> Crew<'r, 'q> {
                     break at;
                 }
                 if board.is_over() && board.open.is_empty() {
+                    drop(board);
+                    // The writer may wait, as it did not know that this is the end.
+                    self.has_changed.notify_all();
                     return None;
                 }
                 board = self.wait(board);
@@ -319,5 +322,43 @@ impl Board<'_, '_> {
             self.ends.remove(&self.next.0);
             self.next = (self.next.0 + 1, 0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use flow_common::time::Timestamp;
+
+    use super::*;
+    use crate::engine::reader::Wants;
+    use crate::live::Progress;
+    use crate::request::Request;
+    use crate::{Env, Zone, cli};
+
+    /// The last thread to end found out that there is nothing more, and told nobody.
+    #[test]
+    fn a_writer_that_waits_hears_of_the_end() {
+        let Ok(cli::Parsed::Args(args)) = cli::parse(["flowdump".into()]) else { panic!("not a question") };
+        let request = Request::new(args, Env { now: Timestamp(0), zone: Zone::Utc }).unwrap();
+        let progress = Progress::new(1, false);
+        let mut reader = Reader::new(&request, Vec::new(), Wants::default(), &progress);
+        let crew = Crew::new(&mut reader, 1);
+        let (ended, has_ended) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                assert!(crew.next_made().is_none());
+                ended.send(()).unwrap();
+            });
+            // Time to begin to wait; if it does later, there is nothing to hear of.
+            thread::sleep(Duration::from_millis(20));
+            assert!(crew.take().is_none());
+            let heard = has_ended.recv_timeout(Duration::from_secs(10));
+            crew.stop();
+            heard.unwrap();
+        });
     }
 }
