@@ -11,6 +11,10 @@
 
 use crate::limits::{THRIFT_DEPTH_MAX, THRIFT_PAIRS_MAX};
 
+mod index;
+
+pub use self::index::{ColumnIndex, column_index, first_rows};
+
 /// What a FileMetaData says of the whole file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileMetaData<'a> {
@@ -258,15 +262,15 @@ mod tests {
     use super::*;
 
     /// Field header, then what is in it.
-    fn field(delta: u8, kind: u8, content: &[u8]) -> Vec<u8> {
+    pub(super) fn field(delta: u8, kind: u8, content: &[u8]) -> Vec<u8> {
         [&[delta << 4 | kind], content].concat()
     }
 
-    fn text(text: &str) -> Vec<u8> {
+    pub(super) fn text(text: &str) -> Vec<u8> {
         [&[text.len() as u8], text.as_bytes()].concat()
     }
 
-    fn list(items: &[Vec<u8>]) -> Vec<u8> {
+    pub(super) fn list(items: &[Vec<u8>]) -> Vec<u8> {
         [vec![(items.len() as u8) << 4 | STRUCT], items.concat()].concat()
     }
 

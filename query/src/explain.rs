@@ -112,7 +112,7 @@ fn means(test: &Test, request: &Request) -> Vec<&'static str> {
     means
 }
 
-/// Files, row groups and rows, and how many of them statistics leave.
+/// Files, row groups and rows, and how many of them statistics leave, also those of pages.
 #[derive(Debug, Default)]
 struct Sums {
     files: u64,
@@ -148,7 +148,8 @@ fn sums(request: &Request) -> Result<Sums, Failure> {
         match opened {
             Ok(file) => {
                 let left = file.row_groups(&plan);
-                let rows = left.iter().fold(0, |sum: u64, &group| sum.saturating_add(file.group_rows(group)));
+                let rows = |&group: &usize| file.rows_left(group, &plan);
+                let rows = left.iter().map(rows).fold(0, u64::saturating_add);
                 sums.files += 1;
                 sums.groups += file.n_groups() as u64;
                 sums.rows = sums.rows.saturating_add(file.rows());

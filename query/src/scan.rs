@@ -32,6 +32,7 @@ use crate::scaling::{SCALED_COLUMNS, Scaling};
 mod bloom;
 mod header;
 mod metadata;
+mod page_index;
 mod pages;
 mod positioned;
 mod prune;
@@ -41,6 +42,7 @@ mod unpack;
 use self::metadata::{Loaded, within};
 use self::pages::{Cursor, check_headers};
 use self::positioned::Positioned;
+use self::prune::Bounds;
 use self::rows::Opened;
 pub(crate) use self::rows::Scan;
 
@@ -283,7 +285,7 @@ impl FlowFile {
     /// Of each row group that tells, the smallest and largest number of a column.
     fn ranges(&self, column: ColumnId) -> impl Iterator<Item = (i64, i64)> {
         let groups = self.loaded.iter().flat_map(|loaded| loaded.metadata.row_groups());
-        groups.filter_map(move |metadata| prune::range(prune::Group { metadata, extra: &[] }, column.into()))
+        groups.filter_map(move |metadata| prune::Group { metadata, extra: &[] }.range(column.into()))
     }
 }
 
@@ -306,9 +308,16 @@ impl BoundFile {
     /// Row groups that may hold a match.
     pub(crate) fn row_groups(&self, plan: &Plan) -> Vec<usize> {
         let may_match = |index: &usize| {
-            prune::may_match(&plan.predicate, self.group(*index), self.rate_max(*index, plan))
+            prune::may_match(&plan.predicate, &self.group(*index), self.rate_max(*index, plan))
         };
         (0..self.loaded.metadata.num_row_groups()).filter(may_match).collect()
+    }
+
+    /// Rows of a row group whose pages may hold a match.
+    pub(crate) fn rows_left(&self, group: usize, plan: &Plan) -> u64 {
+        let rows = self.group_rows(group);
+        let ruled_out = page_index::ruled_out(self, group, plan, usize::try_from(rows).unwrap_or(0));
+        rows.saturating_sub(ruled_out.iter().map(|rows| rows.len() as u64).sum())
     }
 
     fn group(&self, index: usize) -> prune::Group<'_> {
@@ -319,10 +328,11 @@ impl BoundFile {
     fn rate_max(&self, group: usize, plan: &Plan) -> i64 {
         let Some(Scaling(rates)) = &plan.scaling else { return 1 };
         let group = self.group(group);
-        match prune::null_count(group, ColumnId::SamplingRate) {
+        match group.null_count(ColumnId::SamplingRate.into()) {
             Some(n_null) if n_null == rows_of(group.metadata) => rates.max.max(1),
-            None if !prune::has_column(group, ColumnId::SamplingRate) => rates.max.max(1),
-            _ => prune::range(group, ColumnId::SamplingRate.into())
+            None if !group.has_column(ColumnId::SamplingRate) => rates.max.max(1),
+            _ => group
+                .range(ColumnId::SamplingRate.into())
                 .map_or(i64::MAX, |(_, max)| max.max(rates.max).max(1)),
         }
     }
@@ -347,7 +357,7 @@ impl BoundFile {
 
     /// Whether every flow of a row group tells when it began and when it ended.
     fn tells_times(&self, group: usize) -> bool {
-        let is_told = |column| prune::null_count(self.group(group), column) == Some(0);
+        let is_told = |column: ColumnId| self.group(group).null_count(column.into()) == Some(0);
         is_told(ColumnId::FlowStart) && is_told(ColumnId::FlowEnd)
     }
 
@@ -355,8 +365,8 @@ impl BoundFile {
     fn scaling_columns(&self, group: usize, plan: &Plan) -> BTreeSet<ColumnRef> {
         let Some(Scaling(rates)) = &plan.scaling else { return BTreeSet::new() };
         let group = self.group(group);
-        let has_all = prune::null_count(group, ColumnId::SamplingRate) == Some(0)
-            && prune::range(group, ColumnId::SamplingRate.into()).is_some_and(|(min, _)| min > 0);
+        let rate = ColumnId::SamplingRate.into();
+        let has_all = group.null_count(rate) == Some(0) && group.range(rate).is_some_and(|(min, _)| min > 0);
         let is_told = has_all || rates.is_empty();
         let looked_up = if is_told { BTreeSet::new() } else { rates.columns() };
         looked_up.into_iter().chain([ColumnId::SamplingRate]).map(ColumnRef::from).collect()

@@ -66,6 +66,10 @@ pub const PAGE_HEADER_READ_BYTES: usize = 1 << 10;
 /// still less than the dictionary it may spare.
 pub const BLOOM_FILTER_READ_BYTES_MAX: i32 = 1 << 20;
 
+/// Page index of one column of a row group that is looked at, octets: that of ours has some
+/// hundred; what needs a megabyte costs more than it spares.
+pub const PAGE_INDEX_READ_BYTES_MAX: usize = 1 << 20;
+
 /// Octets a page may say it has once decompressed. Writers end pages at one MiB or so, but a
 /// row of ours may have tens of MiB, and some write dictionaries of any size.
 pub const PAGE_BYTES_MAX: u64 = 128 << 20;

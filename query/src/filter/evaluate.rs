@@ -4,6 +4,7 @@
 //! matched so far, `or` by what did not. Where a column comes as ids of a dictionary, its
 //! values are tested once and rows look the verdict up.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -282,14 +283,23 @@ fn named_rows(name: usize, named: &[Named], batch: &Batch, rows: &BooleanBuffer)
 
 /// Flows that began at `start` or later and ended at `last` or before.
 fn within_times(batch: &Batch, start: i64, last: i64, rows: &BooleanBuffer) -> BooleanBuffer {
-    let (from, to) = (batch.cells(ColumnId::FlowStart), batch.cells(ColumnId::FlowEnd));
-    if let (Cells::Ints { values: from, nulls: None }, Cells::Ints { values: to, nulls: None }) = (from, to) {
+    let [from, to] = [ColumnId::FlowStart, ColumnId::FlowEnd].map(|id| numbers(batch.cells(id)));
+    if let (Some(from), Some(to)) = (from, to) {
         return collect(rows, |row| from[row] >= start && to[row] <= last);
     }
     let times = Times::new(batch);
     collect(rows, |row| {
         times.first(row).is_some_and(|first| first >= start) && times.last(row).is_some_and(|end| end <= last)
     })
+}
+
+/// The numbers of a column none of which is NULL.
+fn numbers(cells: Cells<'_>) -> Option<Cow<'_, [i64]>> {
+    match cells {
+        Cells::Ints { values, nulls: None } => Some(values.into()),
+        Cells::IntIds { values, ids, .. } => ids.iter().map(|&id| values.get(id as usize).copied()).collect(),
+        _ => None,
+    }
 }
 
 /// Rows of `rows` for which `holds`. Few rows are visited one by one, many as a

@@ -302,8 +302,9 @@ impl Cursor {
     /// others between them left packed.
     pub(super) fn read_at(&mut self, n: usize, rows: &[u32]) -> Result<Column, ReadError> {
         if self.page_rows == 0
-            && self.to_skip == 0
             && rows.len() * FEW <= n
+            && self.pass_pages()?
+            && self.to_skip == 0
             && let Some(page) = self.page_of(n)?
             && let Some(column) = self.ids_at(&page, rows)?
         {
@@ -340,14 +341,25 @@ impl Cursor {
         Ok(None)
     }
 
+    /// Passes over pages all rows of which are to be skipped; false at the end.
+    fn pass_pages(&mut self) -> Result<bool, ReadError> {
+        loop {
+            match self.pages.peek()? {
+                None => return Ok(false),
+                Some((false, rows)) if rows <= self.to_skip => {
+                    self.to_skip -= rows;
+                    self.pages.reader.skip_next_page()?;
+                }
+                Some(_) => return Ok(true),
+            }
+        }
+    }
+
     /// Decodes the next page that has rows which are wanted; false at the end.
     fn next_page(&mut self) -> Result<bool, ReadError> {
         loop {
-            let Some((is_dictionary, rows)) = self.pages.peek()? else { return Ok(false) };
-            if !is_dictionary && rows <= self.to_skip {
-                self.to_skip -= rows;
-                self.pages.reader.skip_next_page()?;
-                continue;
+            if !self.pass_pages()? {
+                return Ok(false);
             }
             match self.pages.take()? {
                 None => return Ok(false),

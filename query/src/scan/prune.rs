@@ -1,4 +1,4 @@
-//! Whether a row group may hold a match, from its statistics alone.
+//! Whether a row group, or a page, may hold a match, by the bounds of its values alone.
 
 use flow_common::column::ColumnId;
 use parquet::file::metadata::RowGroupMetaData;
@@ -16,7 +16,22 @@ pub(super) struct Group<'a> {
     pub(super) extra: &'a [FileColumn],
 }
 
+/// What is known of the values of some rows; `None` where it is not told.
+pub(super) trait Bounds {
+    /// Smallest and largest number of a column.
+    fn range(&self, column: ColumnRef) -> Option<(i64, i64)>;
+    /// Smallest and largest address, in full.
+    fn address_range(&self, column: ColumnRef) -> Option<([u8; 16], [u8; 16])>;
+    /// NULLs of a column.
+    fn null_count(&self, column: ColumnRef) -> Option<u64>;
+}
+
 impl Group<'_> {
+    /// Whether the file has the column at all.
+    pub(super) fn has_column(&self, column: ColumnId) -> bool {
+        self.metadata.columns().iter().any(|chunk| chunk.column_path().parts() == [column.name()])
+    }
+
     fn statistics(&self, column: ColumnRef) -> Option<&Statistics> {
         let of_file = || Some(self.extra.iter().find(|one| one.column == column)?.name.as_str());
         let name = column.table().map(|known| known.name).or_else(of_file)?;
@@ -25,21 +40,40 @@ impl Group<'_> {
     }
 }
 
-/// False only where the statistics prove that no row matches, with counters
-/// multiplied by up to `rate_max`.
-pub(super) fn may_match(predicate: &Predicate, group: Group<'_>, rate_max: i64) -> bool {
+impl Bounds for Group<'_> {
+    fn range(&self, column: ColumnRef) -> Option<(i64, i64)> {
+        match self.statistics(column)? {
+            Statistics::Int32(range) => Some(((*range.min_opt()?).into(), (*range.max_opt()?).into())),
+            Statistics::Int64(range) => Some((*range.min_opt()?, *range.max_opt()?)),
+            _ => None,
+        }
+    }
+
+    fn address_range(&self, column: ColumnRef) -> Option<([u8; 16], [u8; 16])> {
+        let Statistics::FixedLenByteArray(range) = self.statistics(column)? else { return None };
+        Some((range.min_opt()?.data().try_into().ok()?, range.max_opt()?.data().try_into().ok()?))
+    }
+
+    fn null_count(&self, column: ColumnRef) -> Option<u64> {
+        self.statistics(column)?.null_count_opt()
+    }
+}
+
+/// False only where bounds prove that no row matches, with counters multiplied by up to
+/// `rate_max`.
+pub(super) fn may_match(predicate: &Predicate, bounds: &impl Bounds, rate_max: i64) -> bool {
     match predicate {
         Predicate::Constant(value) => *value,
         // What can't match may still be what is asked for.
         Predicate::Not(_) => true,
-        Predicate::And(all) => all.iter().all(|one| may_match(one, group, rate_max)),
-        Predicate::Or(all) => all.iter().any(|one| may_match(one, group, rate_max)),
-        Predicate::Test(test) => test_may_match(test, group, rate_max),
+        Predicate::And(all) => all.iter().all(|one| may_match(one, bounds, rate_max)),
+        Predicate::Or(all) => all.iter().any(|one| may_match(one, bounds, rate_max)),
+        Predicate::Test(test) => test_may_match(test, bounds, rate_max),
     }
 }
 
-fn test_may_match(test: &Test, group: Group<'_>, rate_max: i64) -> bool {
-    let scaled = |column| scaled_range(group, column, rate_max);
+fn test_may_match(test: &Test, bounds: &impl Bounds, rate_max: i64) -> bool {
+    let scaled = |column| scaled_range(bounds, column, rate_max);
     match test {
         Test::Int { column, comparator, value } => scaled(*column).is_none_or(|(min, max)| {
             let value = *value;
@@ -56,7 +90,7 @@ fn test_may_match(test: &Test, group: Group<'_>, rate_max: i64) -> bool {
             scaled(*column).is_none_or(|(min, max)| min <= max && values.range(min..=max).next().is_some())
         }
         Test::Address { column, nets, is_inside: true } => {
-            address_range(group, *column).is_none_or(|(min, max)| {
+            bounds.address_range(*column).is_none_or(|(min, max)| {
                 nets.iter().map(|net| net.bounds()).any(|(low, high)| low <= max && min <= high)
             })
         }
@@ -65,7 +99,7 @@ fn test_may_match(test: &Test, group: Group<'_>, rate_max: i64) -> bool {
             // without NULL prove anything.
             let proves = |column: ColumnId| {
                 let column = column.into();
-                range(group, column).filter(|_| is_never_null(group, column))
+                bounds.range(column).filter(|_| bounds.null_count(column) == Some(0))
             };
             let starts_later = proves(ColumnId::FlowStart).is_none_or(|(_, max)| max >= *start);
             let ends_earlier = proves(ColumnId::FlowEnd).is_none_or(|(min, _)| min <= *last);
@@ -75,40 +109,11 @@ fn test_may_match(test: &Test, group: Group<'_>, rate_max: i64) -> bool {
     }
 }
 
-fn is_never_null(group: Group<'_>, column: ColumnRef) -> bool {
-    group.statistics(column).is_some_and(|statistics| statistics.null_count_opt() == Some(0))
-}
-
-/// Smallest and largest number of a column; `None` where the file does not tell.
-pub(super) fn range(group: Group<'_>, column: ColumnRef) -> Option<(i64, i64)> {
-    match group.statistics(column)? {
-        Statistics::Int32(range) => Some(((*range.min_opt()?).into(), (*range.max_opt()?).into())),
-        Statistics::Int64(range) => Some((*range.min_opt()?, *range.max_opt()?)),
-        _ => None,
-    }
-}
-
-/// As [`range`], of a counter that is multiplied by 1 to `rate_max`.
-fn scaled_range(group: Group<'_>, column: ColumnRef, rate_max: i64) -> Option<(i64, i64)> {
-    let (min, max) = range(group, column)?;
+/// The range of a counter that is multiplied by 1 to `rate_max`.
+fn scaled_range(bounds: &impl Bounds, column: ColumnRef, rate_max: i64) -> Option<(i64, i64)> {
+    let (min, max) = bounds.range(column)?;
     if rate_max == 1 || !SCALED_COLUMNS.iter().any(|&id| column == id) {
         return Some((min, max));
     }
     (min >= 0).then(|| (min, max.saturating_mul(rate_max)))
-}
-
-/// Whether the file has the column at all.
-pub(super) fn has_column(group: Group<'_>, column: ColumnId) -> bool {
-    group.metadata.columns().iter().any(|chunk| chunk.column_path().parts() == [column.name()])
-}
-
-/// NULLs of a column; `None` where the file does not tell.
-pub(super) fn null_count(group: Group<'_>, column: ColumnId) -> Option<u64> {
-    group.statistics(column.into())?.null_count_opt()
-}
-
-/// Smallest and largest address; `None` where the file does not tell in full.
-fn address_range(group: Group<'_>, column: ColumnRef) -> Option<([u8; 16], [u8; 16])> {
-    let Statistics::FixedLenByteArray(range) = group.statistics(column)? else { return None };
-    Some((range.min_opt()?.data().try_into().ok()?, range.max_opt()?.data().try_into().ok()?))
 }

@@ -1,7 +1,8 @@
 //! The matching rows of one row group, a page at a time: filter columns first, the rest only
 //! where something matched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use flow_common::column::ColumnId;
@@ -13,6 +14,7 @@ use parquet::errors::ParquetError;
 
 use super::bloom::Filters;
 use super::metadata::for_arrow;
+use super::page_index;
 use super::pages::Cursor;
 use super::{BoundFile, Plan, ReadError, Sieving, guarded, has_scaled};
 use crate::anonymize::Anonymizing;
@@ -42,6 +44,9 @@ pub(crate) struct Scan {
     extra: Arc<[FileColumn]>,
     scaling: Option<Scaling>,
     anonymizing: Option<Anonymizing>,
+    /// Ranges of rows none of which matches; those behind the next row.
+    ruled_out: VecDeque<Range<usize>>,
+    rows: usize,
     rows_left: usize,
 }
 
@@ -65,11 +70,20 @@ impl Scan {
             extra: Arc::clone(&file.extra),
             scaling: plan.scaling.clone(),
             anonymizing: plan.anonymizer.as_ref().map(Anonymizing::new),
+            ruled_out: VecDeque::new(),
+            rows,
             rows_left: rows,
         };
         if !Filters::new(file, group).may_match(&plan.predicate)? {
             scan.rows_left = 0;
             return Ok(scan);
+        }
+        if !plan.predicate.is_any() {
+            scan.ruled_out = page_index::ruled_out(file, group, plan, rows).into();
+            if scan.ruled_out.front() == Some(&(0..rows)) {
+                scan.rows_left = 0;
+                return Ok(scan);
+            }
         }
         let mut tested = BTreeSet::new();
         plan.predicate.columns(&mut tested);
@@ -97,6 +111,7 @@ impl Scan {
                 None => None,
             };
             (scan.filter, scan.sieve) = (None, None);
+            scan.ruled_out.clear();
             scan.readers.iter_mut().for_each(|reader| reader.is_tested = false);
             scan.readers.retain(|reader| reader.is_asked);
             foreign.retain(|column| answer.contains(column));
@@ -153,6 +168,9 @@ impl Scan {
 
     fn next_of_ours(&mut self) -> Result<Option<Batch>, ReadError> {
         while self.rows_left > 0 {
+            if self.pass_ruled_out() {
+                continue;
+            }
             let step = self.step()?;
             let mut batch = Batch::new(step, &self.extra);
             let mut scaled = BTreeSet::new();
@@ -220,6 +238,16 @@ impl Scan {
         }
     }
 
+    /// Passes over rows none of which matches, if they are next.
+    fn pass_ruled_out(&mut self) -> bool {
+        let row = self.rows - self.rows_left;
+        let Some(next) = self.ruled_out.pop_front_if(|next| next.start <= row) else { return false };
+        let n = next.end.saturating_sub(row).min(self.rows_left);
+        self.readers.iter_mut().for_each(|reader| reader.cursor.skip(n));
+        self.rows_left -= n;
+        true
+    }
+
     /// Rows of the next step: a page of the first column, where pages are of a good size.
     fn step(&mut self) -> Result<usize, ReadError> {
         let ahead = match self.readers.first_mut() {
@@ -227,7 +255,9 @@ impl Scan {
             None => self.rows_left,
         };
         let step = if ahead == 0 { self.rows_left } else { ahead };
-        Ok(step.min(SCAN_STEP_ROWS_MAX).min(self.rows_left))
+        let next = self.ruled_out.front().map_or(self.rows, |next| next.start);
+        let until = next.saturating_sub(self.rows - self.rows_left).max(1);
+        Ok(step.min(SCAN_STEP_ROWS_MAX).min(until).min(self.rows_left))
     }
 
     fn next_with_foreign(&mut self) -> Result<Option<Batch>, ReadError> {

@@ -53,10 +53,10 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// A directory of files with one row group each and with one for all.
-fn bench(group_rows: usize) -> Bench {
+/// A directory with a file of such row groups and pages.
+fn bench(group_rows: usize, page_rows: usize) -> Bench {
     let bench = Bench::empty();
-    write(&bench.path("a.parquet"), &rows(), &Fixture { group_rows, ..Fixture::default() });
+    write(&bench.path("a.parquet"), &rows(), &Fixture { group_rows, page_rows, ..Fixture::default() });
     put(
         &bench,
         &[
@@ -86,7 +86,7 @@ fn check(benches: &[Bench], filter: &str, expected: &[i64]) {
 
 #[test]
 fn every_kind_of_condition_lets_its_rows_through() {
-    let benches = [bench(1), bench(100)];
+    let benches = [bench(1, 100), bench(100, 100), bench(100, 1), bench(100, 2)];
     let check = |filter: &str, expected: &[i64]| check(&benches, filter, expected);
     check("src vlan null", &[0, 2, 3, 4]);
     check("vlan null", &[0, 3, 4]);
@@ -135,7 +135,7 @@ fn every_kind_of_condition_lets_its_rows_through() {
 
 #[test]
 fn names_are_those_of_the_exporter() {
-    let benches = [bench(1), bench(100)];
+    let benches = [bench(1, 100), bench(100, 100), bench(100, 1), bench(100, 2)];
     let check = |filter: &str, expected: &[i64]| check(&benches, filter, expected);
     // The other exporter told nothing of its interface 1.
     check("in if name eth0", &[1]);
@@ -158,7 +158,7 @@ fn names_are_those_of_the_exporter() {
 
 #[test]
 fn a_filter_file_includes_others_beside_it() {
-    let bench = bench(100);
+    let bench = bench(100, 100);
     let write = |name: &str, text: &str| {
         std::fs::create_dir_all(bench.path("filters")).unwrap();
         std::fs::write(bench.path("filters").join(name), text).unwrap();
@@ -177,7 +177,7 @@ fn a_filter_file_includes_others_beside_it() {
 
 #[test]
 fn explain_tells_what_a_filter_means_and_spares() {
-    let bench = bench(1);
+    let bench = bench(1, 100);
     let explain = |args: &[&str]| bench.query(&[&["--explain"], args].concat());
     assert_snapshot!(explain(&["src ip 10.0.0.7 and not user joe or in if name eth0 and bytes > 1k"]), @r#"
     exit: 0
@@ -240,4 +240,29 @@ fn explain_tells_what_a_filter_means_and_spares() {
       row groups  5 of 5
       rows        5 of 5
     ");
+}
+
+#[test]
+fn pages_are_ruled_out_by_their_bounds() {
+    let bench = bench(100, 2);
+    let check = |filter: &str, rows_left: u64, expected: &[i64]| {
+        let (_, stdout, _) = bench.run_raw(&["-r", "@", "--explain", filter]);
+        let line = format!("  rows        {rows_left} of 5\n");
+        assert!(stdout.ends_with(&line), "{filter}\n{stdout}");
+        let (code, stdout, _) = bench.run_raw(&["-r", "@", "-o", "ndjson", filter]);
+        assert_eq!((code, sequences(&stdout)), (0, expected.to_vec()), "{filter}");
+    };
+    // Pages of two rows: 0 and 1, 2 and 3, 4.
+    check("sequence 1", 2, &[1]);
+    check("sequence 3-9", 3, &[3, 4]);
+    check("sequence 3-9 and in if 1", 2, &[3]);
+    check("sequence 4 or in if 2", 3, &[2, 4]);
+    check("src ip 10.0.0.7", 1, &[4]);
+    check("src ip 2001:db8::/32", 2, &[3]);
+    // Of all values of a page NULL is none.
+    check("src ip > ::", 2, &[3]);
+    check("in if > 2", 0, &[]);
+    // What can't match may be what is asked for.
+    check("not sequence 1", 5, &[0, 2, 3, 4]);
+    check("any", 5, &[0, 1, 2, 3, 4]);
 }

@@ -142,6 +142,7 @@ pub(crate) struct Fixture<'a> {
     /// Rows whose totals the metadata has, where those are not the file's.
     pub(crate) totals_of: Option<Vec<Row>>,
     pub(crate) group_rows: usize,
+    pub(crate) page_rows: usize,
     /// Export packets that 192.0.2.1 sent and that did not arrive.
     pub(crate) lost: i64,
     pub(crate) kernel_dropped: u64,
@@ -157,6 +158,7 @@ impl Default for Fixture<'_> {
             has_footer: true,
             totals_of: None,
             group_rows: 1 << 20,
+            page_rows: 20_000,
             lost: 0,
             kernel_dropped: 0,
         }
@@ -175,7 +177,11 @@ pub(crate) fn write(path: &Path, rows: &[Row], fixture: &Fixture<'_>) {
     let arrays = COLUMNS.iter().map(|column| array(column, &rows));
     let arrays = arrays.chain(fixture.extra.iter().map(|(.., array)| Arc::clone(array))).collect();
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
-    let mut properties = WriterProperties::builder().set_max_row_group_row_count(Some(fixture.group_rows));
+    let mut properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(fixture.group_rows))
+        .set_data_page_row_count_limit(fixture.page_rows)
+        // Limits are looked at after so many rows.
+        .set_write_batch_size(fixture.page_rows.min(1_024));
     if fixture.has_footer {
         let pairs = footer(&rows, fixture).to_metadata();
         let pairs = pairs.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
