@@ -19,6 +19,7 @@ use crate::flow::{COUNTER_COLUMNS, OUT_COLUMNS, TIME_COLUMNS};
 use crate::group::{self, Grouping, KeyPart};
 use crate::interrupt;
 use crate::live::{Erasing, Progress};
+use crate::measure::What;
 use crate::message::{DONE, Failure, PARTIAL, say};
 use crate::output::{self, Format, Summary, row_format};
 use crate::request::{Question, Request};
@@ -146,6 +147,10 @@ fn groups(
         let joined = directions::join(groups, aggregation.directions == Directions::Guessed);
         groups = group::ranked(joined, &aggregation.orders, top);
     }
+    if groups.is_empty() && aggregation.keys.is_empty() {
+        // The total of nothing is one, too.
+        groups.push(Group::of_nothing(&aggregation.measures.whats()));
+    }
     Ok((tally, groups))
 }
 
@@ -175,8 +180,9 @@ fn wants(request: &Request) -> Wants {
     let style = &request.style;
     let of_sums = |groupings: &[Grouping]| {
         // A key is not only wanted where nothing else tells the time.
-        let is_key = groupings.iter().flat_map(|grouping| &grouping.parts);
-        let is_key = is_key.flat_map(KeyPart::columns).any(|column| column == ColumnId::Received);
+        let of_parts = groupings.iter().flat_map(|grouping| &grouping.parts).flat_map(KeyPart::columns);
+        let of_measures = groupings.iter().flat_map(|grouping| &grouping.measures).flat_map(What::columns);
+        let is_key = of_parts.chain(of_measures).any(|column| column == ColumnId::Received);
         let columns = sum::columns(groupings, Wanted::ALL);
         Wants { columns, has_fallback_time: !is_key, ..Wants::default() }
     };
