@@ -68,27 +68,29 @@ impl Bucket {
         Some(self.zone.instant(date.and_time(NaiveTime::MIN)).0)
     }
 
+    fn day_end(self, start: i64) -> Option<i64> {
+        let days = self.days()?;
+        let (wall, _) = self.zone.wall(Timestamp(start))?;
+        let date = wall.date().checked_add_days(Days::new(days.cast_unsigned()))?;
+        Some(self.zone.instant(date.and_time(NaiveTime::MIN)).0)
+    }
+
     /// When the span ends that began at `start`; both µs. A day is as long as it was.
     pub(crate) fn end(self, start: i64) -> i64 {
-        let day_end = || {
-            let days = self.days()?;
-            let (wall, _) = self.zone.wall(Timestamp(start))?;
-            let date = wall.date().checked_add_days(Days::new(days.cast_unsigned()))?;
-            Some(self.zone.instant(date.and_time(NaiveTime::MIN)).0)
-        };
-        day_end().unwrap_or_else(|| start.saturating_add(self.secs * MICROS))
+        self.day_end(start).unwrap_or_else(|| start.saturating_add(self.secs * MICROS))
     }
 
     /// Milliseconds of the span that began at `start`, µs.
     pub(crate) fn length_ms(self, start: i64) -> u64 {
-        u64::try_from(self.end(start).saturating_sub(start) / 1_000).unwrap_or(0)
+        let micros = self.day_end(start).map_or(self.secs * MICROS, |end| end.saturating_sub(start));
+        u64::try_from(micros / 1_000).unwrap_or(0)
     }
 
     /// How many spans there are from the one that began at `first` to that which did at `last`.
     pub(crate) fn count(self, first: i64, last: i64) -> u64 {
-        let width = self.secs * MICROS;
+        let width = i128::from(self.secs * MICROS);
         // A day of a clock change is an hour off.
-        let between = last.saturating_sub(first).saturating_add(width / 2) / width;
+        let between = (i128::from(last) - i128::from(first) + width / 2) / width;
         u64::try_from(between).unwrap_or(0).saturating_add(1)
     }
 }
