@@ -122,6 +122,11 @@ impl Aggregation {
         }
     }
 
+    /// Whether all flows are one group, or one for each bucket.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.split_keys().1.is_empty()
+    }
+
     /// Whether the key is that of `-a`: groups are flows of one 5-tuple, and look like flows.
     pub(crate) fn is_of_flows(&self) -> bool {
         self.measures.is_empty()

@@ -77,7 +77,10 @@ impl Bucket {
 
     /// When the span ends that began at `start`; both µs. A day is as long as it was.
     pub(crate) fn end(self, start: i64) -> i64 {
-        self.day_end(start).unwrap_or_else(|| start.saturating_add(self.secs * MICROS))
+        self.day_end(start).unwrap_or_else(|| {
+            let width = self.secs * MICROS;
+            start.saturating_add(width - start.rem_euclid(width))
+        })
     }
 
     /// Milliseconds of the span that began at `start`, µs.

@@ -82,7 +82,9 @@ fn write_table(
         for (key, width) in keys.iter().zip(&widths) {
             line += &format!(" {:>width$}", key.title);
         }
-        line += &format!(" {:>8} {:>8} {:>8} {:>6} {:>5}{behind}", "Packets", "Bytes", "bps", "Bpp", "Flows");
+        line += &format!(" {:>8} {:>8}", "Packets", "Bytes");
+        line += if aggregation.is_alone() { "      pps" } else { "" };
+        line += &format!(" {:>8} {:>6} {:>5}{behind}", "bps", "Bpp", "Flows");
         painted(out, style, Paint::Title, line.as_bytes())?;
     }
     let mut times = TimeText::new(style.zone);
@@ -100,9 +102,9 @@ fn write_table(
             shown_key(text, &mut times, (key, value.as_ref()), is_plain, style.is_ipv6_full);
             text.right(mark, *width);
         }
-        for (count, width) in [(counters.packets, 8), (counters.bytes, 8), (counters.bps(), 8)] {
+        for count in amounts(aggregation, counters) {
             text.byte(b' ');
-            text.scaled(count, is_plain, width);
+            text.scaled(count, is_plain, 8);
         }
         for (count, width) in [(counters.bpp(), 6), (counters.flows, 5)] {
             text.byte(b' ');
@@ -140,7 +142,8 @@ fn write_markdown(
     let (bucket, behind) = columns.markdown_titles();
     let keys = aggregation.split_keys().1;
     let titles = keys.iter().map(|key| (key.title.as_str(), true));
-    let counted = ["Packets", "Bytes", "bps", "Bpp", "Flows"].map(|title| (title, true));
+    let counted = ["Packets", "Bytes", "pps", "bps", "Bpp", "Flows"].map(|title| (title, true));
+    let counted = counted.into_iter().filter(|(title, _)| *title != "pps" || aggregation.is_alone());
     let answered = ["Out Pkt", "Out Byte"].map(|title| (title, true));
     let front = [("Date first seen", false), ("Duration", true)].into_iter();
     let answered = answered.into_iter().filter(|_| aggregation.has_out());
@@ -156,7 +159,7 @@ fn write_markdown(
             let value = value.as_ref();
             cell(text, |text| shown_key(text, &mut times, (key, value), style.is_plain, true));
         }
-        for count in [counters.packets, counters.bytes, counters.bps()] {
+        for count in amounts(aggregation, counters) {
             cell(text, |text| text.scaled(count, style.is_plain, 0));
         }
         for count in [counters.bpp(), counters.flows] {
@@ -184,7 +187,7 @@ fn write_csv(
     for key in keys {
         write!(out, ",{}", key.name)?;
     }
-    write!(out, ",packets,bytes,bps,bpp,flows")?;
+    write!(out, ",packets,bytes{},bps,bpp,flows", if aggregation.is_alone() { ",pps" } else { "" })?;
     writeln!(out, "{}{behind}", if aggregation.has_out() { ",out_packets,out_bytes" } else { "" })?;
     let mut times = TimeText::new(style.zone);
     write_rows(out, groups, |text, group| {
@@ -203,14 +206,20 @@ fn write_csv(
                 None => {}
             }
         }
-        let counts = [counters.packets, counters.bytes, counters.bps(), counters.bpp(), counters.flows];
-        for count in counts.into_iter().chain(answers(aggregation, counters)) {
+        let counts = amounts(aggregation, counters).chain([counters.bpp(), counters.flows]);
+        for count in counts.chain(answers(aggregation, counters)) {
             text.byte(b',');
             text.uint(count);
         }
         columns.csv_row(&group.measured, text);
         text.byte(b'\n');
     })
+}
+
+/// Packets and bytes with their rates; packets a second where there is room for them.
+fn amounts(aggregation: &Aggregation, counters: &Counters) -> impl Iterator<Item = u64> {
+    let pps = aggregation.is_alone().then(|| counters.pps());
+    [counters.packets, counters.bytes].into_iter().chain(pps).chain([counters.bps()])
 }
 
 /// Packets and bytes of the other direction, where flows are joined with their answers.

@@ -344,9 +344,10 @@ pub fn check_measured(seed: u64, tree: &Tree, options: &[String]) -> Result<Verd
         };
         format!("{bucket} {rank}")
     });
+    let nothing = question.order.map_or("0".to_owned(), |at| question.measures[at].1.text(Some(0)));
     let ranks_found = found.iter().map(|row| {
         let bucket = if question.is_by_bucket { time(row) } else { Value::Null };
-        let rank = row.get(rank_name).map_or("0".to_owned(), Value::to_string);
+        let rank = row.get(rank_name).map_or_else(|| nothing.clone(), Value::to_string);
         format!("{bucket} {rank}")
     });
     same(ranks.collect(), ranks_found.collect()).map_err(failed)?;
