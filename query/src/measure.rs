@@ -75,7 +75,7 @@ impl Percent {
     const WHOLE: u32 = 100_000;
 
     /// Reads `95` and `99.95`.
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
         let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if !are_digits(whole) || !are_digits(part) || part.len() > 3 {

@@ -91,8 +91,9 @@ pub const BUCKET_SECS_MAX: i64 = 366 * 86_400;
 /// What `--distinct`, `--percentile` and `--error` ask of groups: columns that fit a page.
 pub const MEASURES_MAX: usize = 16;
 
-/// Different values of a group that percentiles keep apart, 16 octets each. A group that has
-/// more is counted in classes, which take no more than these and are 0.8 % off at most.
+/// Different values of a group that percentiles keep apart, 16 octets each, and as much again
+/// while they are gathered. A group that has more is counted in classes, which take no more than
+/// these and are 0.8 % off at most.
 pub const PERCENTILE_VALUES_MAX: usize = 4_096;
 
 /// Times the values on disk that are counted are read, to count a part of them each time

@@ -296,12 +296,44 @@ fn a_percentile_of_many_values_is_about() {
 exit: 0
 --- stdout
 2026-05-28 20:26:40.000     00:00:01.000     5000   17.5 M     5000  140.0 M   3499  5000     ~3504           1
+--- stderr
+note: percentiles over more than 4096 different values are within 0.8 %
 "#);
     assert_snapshot!(bench.query(&["--percentile", "bytes:50,packets:50", "-o", "ndjson"]), @r#"
 exit: 0
 --- stdout
 {"first":"2026-05-28T20:26:40.000Z","last":"2026-05-28T20:26:41.000Z","duration":1.000,"flows":5000,"packets":5000,"bytes":17497500,"pps":5000,"bps":139980000,"bpp":3499,"bytes_p50":3504,"packets_p50":1}
+--- stderr
+note: percentiles over more than 4096 different values are within 0.8 %
 "#);
+}
+
+/// What has no room in memory is counted in parts, and the same whoever counts.
+#[test]
+fn memory_and_threads_change_nothing() {
+    let row = |n: i64| {
+        let (source, start) = (format!("10.0.{}.{}", n % 3, n % 200), n * 7 % 3_600_000);
+        let counters = (1 + n % 90, 40 + n * n % 9_000);
+        Row::flow((start, start + n % 5_000), 6, (&source, n), ("10.1.0.1", n % 50), counters)
+            .int(ColumnId::SamplingRate, 1 + n % 2 * 99)
+    };
+    let bench = Bench::of(&(0..30_000).map(row).collect::<Vec<_>>());
+    let measured = ["--distinct", "srcport,srcip", "--percentile", "bytes:95,bps@10s:50", "--error"];
+    for question in [&["-A", "dstport,srcip"][..], &["--bucket", "1m", "-s", "ip", "-n", "3"], &[]] {
+        let ask = |options: &[&str]| {
+            let args = [&["-r", "@", "-o", "ndjson"], question, &measured, options].concat();
+            let (code, stdout, stderr) = bench.run_raw(&args);
+            assert_eq!(code, 0, "{args:?}: {stderr}");
+            stdout
+        };
+        let expected = ask(&[]);
+        for options in [["--threads", "1", "--memory", "64K"], ["--threads", "8", "--memory", "64K"]] {
+            assert_eq!(ask(&options), expected, "{question:?} {options:?}");
+        }
+        if question.is_empty() {
+            assert!(expected.contains(r#""distinct_src_port":30000,"distinct_src_addr":600,"#), "{expected}");
+        }
+    }
 }
 
 #[test]
