@@ -46,6 +46,13 @@ fn start(micros: i64, secs: i64) -> i64 {
     i64::try_from(start).unwrap_or(i64::MIN)
 }
 
+/// The last microsecond of the span that an instant lies in.
+fn last(micros: i64, secs: i64) -> i64 {
+    let width = i128::from(secs) * 1_000_000;
+    let end = (i128::from(micros).div_euclid(width) + 1) * width;
+    i64::try_from(end - 1).unwrap_or(i64::MAX)
+}
+
 /// The value that so many thousandths of a percent are not above, of sorted ones.
 fn nearest_rank(sorted: &[u64], thousandths: u64) -> Option<u64> {
     let place = (sorted.len() as u64 * thousandths).div_ceil(100_000).max(1);
@@ -88,7 +95,7 @@ impl Measure {
                     }
                 }
                 let (first, last) = match bucket {
-                    Some((start, secs)) => (start, start.saturating_add(secs * 1_000_000 - 1)),
+                    Some((start, secs)) => (start, last(start, secs)),
                     None => bounds,
                 };
                 let (first, last) = (start(first, *secs), start(last, *secs));
