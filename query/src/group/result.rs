@@ -107,9 +107,12 @@ pub(crate) fn best(
         let group =
             |at: usize| group_of(&groups, at, (grouping, shared), measured.next().unwrap_or_default());
         let all: Vec<Group> = (0..groups.len()).map(group).collect();
-        let of_ranking =
-            |ranking: &Ranking| cut_groups(ranked_by(all.clone(), ranking), ranking, grouping, top);
-        return Ok((place, grouping.rankings.iter().map(of_ranking).collect()));
+        let rankings = grouping.rankings.iter();
+        // Most questions have one ranking, whose groups need no copy.
+        let of_rankings = rankings.zip(std::iter::repeat_n(all, grouping.rankings.len()));
+        let best =
+            of_rankings.map(|(ranking, all)| cut_groups(ranked_by(all, ranking), ranking, grouping, top));
+        return Ok((place, best.collect()));
     }
     let of_ranking = |ranking: &Ranking| {
         let mut all: Vec<(u64, Group)> = Vec::new();
