@@ -9,7 +9,8 @@ use flow_common::column::Kind;
 
 use crate::batch::Cells;
 use crate::flow::{Counters, FiveTuple};
-use crate::statistic::{Key, Ranking, Statistic};
+use crate::measure::What;
+use crate::statistic::{Key, Order, Ranking, Statistic};
 
 /// The value flows of a group share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,10 +104,46 @@ pub(crate) struct Group {
     /// A value for each part of the key; `None` is NULL.
     pub(crate) key: Box<[Option<Value>]>,
     pub(crate) counters: Counters,
+    /// What is measured besides, in the order it was asked for; of most groups nothing.
+    pub(crate) measured: Box<[Measured]>,
     /// TCP flags of all flows or-ed; `None` where no flow has any.
     pub(crate) tcp_flags: Option<i64>,
     /// Type of service of the first flow that has one.
     pub(crate) src_tos: Option<i64>,
+}
+
+/// What was measured of a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Measured {
+    /// `None` of nothing.
+    pub(crate) value: Option<u64>,
+    /// Whether it may be a little off.
+    pub(crate) is_about: bool,
+}
+
+impl Group {
+    /// All of no flows.
+    pub(crate) fn of_nothing(whats: &[What]) -> Self {
+        let value = |what: &What| match what {
+            What::Distinct(_) | What::Error => Some(0),
+            What::Percentile(..) | What::OfSpans(..) => None,
+        };
+        let measured = whats.iter().map(|what| Measured { value: value(what), is_about: false }).collect();
+        Self { key: Box::default(), counters: Counters::default(), measured, tcp_flags: None, src_tos: None }
+    }
+
+    /// What an order ranks it by.
+    pub(crate) fn value(&self, order: Order) -> u64 {
+        match order {
+            Order::Bucket => match self.key.first() {
+                // Times before the epoch come before those after it.
+                Some(Some(Value::Int(micros))) => *micros as u64 ^ 1 << 63,
+                _ => 0,
+            },
+            Order::Measure(at) => self.measured.get(usize::from(at)).and_then(|one| one.value).unwrap_or(0),
+            order => order.value(&self.counters),
+        }
+    }
 }
 
 /// One table of the answer.
@@ -114,9 +151,24 @@ pub(crate) struct Table<'a> {
     pub(crate) statistic: &'a Statistic,
     pub(crate) ranking: Ranking,
     pub(crate) rows: TableRows,
+    /// What stands beside each row; empty where nothing is asked besides.
+    pub(crate) beside: Vec<Beside>,
+}
+
+/// What stands beside a row.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Beside {
+    /// The start of its bucket, µs.
+    pub(crate) bucket: Option<i64>,
+    pub(crate) measured: Box<[Measured]>,
 }
 
 impl Table<'_> {
+    /// How its order is called.
+    pub(crate) fn order(&self) -> &str {
+        self.statistic.measures.order_word(self.ranking.order, self.ranking.word)
+    }
+
     /// What percentages are of, where `total` is what matched.
     pub(crate) fn whole(&self, total: &Counters) -> Counters {
         let whole = self.statistic.whole(total);
@@ -140,16 +192,14 @@ pub(crate) fn tables(statistics: &[Statistic], groups: Vec<Vec<Vec<Group>>>) -> 
                 // The table is about the other direction; records have columns for it.
                 groups.iter_mut().for_each(|group| group.counters = group.counters.turned());
             }
+            let beside = beside(statistic, &mut groups);
             let rows = match statistic.key {
                 Key::Record => TableRows::Records(groups.into_iter().map(record).collect()),
-                Key::Columns(..) => {
-                    let by_protocol = statistic.is_by_protocol;
-                    TableRows::Elements(
-                        groups.into_iter().filter_map(|group| element(group, by_protocol)).collect(),
-                    )
-                }
+                Key::Columns(..) => TableRows::Elements(
+                    groups.into_iter().filter_map(|group| element(group, statistic)).collect(),
+                ),
             };
-            tables.push(Table { statistic, ranking, rows });
+            tables.push(Table { statistic, ranking, rows, beside });
         }
     }
     tables
@@ -180,8 +230,22 @@ fn record(group: Group) -> (FiveTuple, Record) {
     (tuple, Record { counters, tcp_flags, src_tos })
 }
 
-fn element(group: Group, is_by_protocol: bool) -> Option<(ElementKey, Counters)> {
-    let protocol = is_by_protocol.then(|| int(group.key.first()));
+fn element(group: Group, statistic: &Statistic) -> Option<(ElementKey, Counters)> {
+    let place = usize::from(statistic.measures.bucket.is_some());
+    let protocol = statistic.is_by_protocol.then(|| int(group.key.get(place)));
     let value = group.key.into_iter().last()??;
     Some(((protocol, value), group.counters))
+}
+
+/// What is asked of the groups of a statistic besides, taken from them.
+fn beside(statistic: &Statistic, groups: &mut [Group]) -> Vec<Beside> {
+    let measures = &statistic.measures;
+    if measures.is_empty() {
+        return Vec::new();
+    }
+    let of = |group: &mut Group| Beside {
+        bucket: measures.bucket.and_then(|_| int(group.key.first())),
+        measured: std::mem::take(&mut group.measured),
+    };
+    groups.iter_mut().map(of).collect()
 }

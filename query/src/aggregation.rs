@@ -1,10 +1,14 @@
 //! `-a` and `-A`: what flows are grouped by, and `-O`: what the groups are ranked by.
 
-use flow_common::column::{COLUMNS, ColumnId, Kind, is_free_name};
+use std::sync::Arc;
+
+use flow_common::column::{COLUMNS, Column, ColumnId, Kind, is_free_name};
 use flow_common::limits::ORDERS_MAX;
 
+use crate::bucket::Bucket;
 use crate::columns::{ColumnRef, Columns};
-use crate::group::{Grouping, KeyPart, Mask};
+use crate::group::{Grouping, KeyPart, Mask, Source};
+use crate::measure::Measures;
 use crate::message::{Failure, NameError, nearest};
 use crate::statistic::{Order, Ranking};
 
@@ -25,6 +29,8 @@ pub(crate) struct Aggregation {
     /// What groups are ranked by; those behind the first decide between equals. Never empty.
     pub(crate) orders: Vec<Ranking>,
     pub(crate) directions: Directions,
+    /// What else is asked of the groups; their bucket is the first part of the key, too.
+    pub(crate) measures: Arc<Measures>,
 }
 
 /// One part of the key.
@@ -42,9 +48,33 @@ pub(crate) struct Key {
 const FIVE_TUPLE: [ColumnId; 5] =
     [ColumnId::Protocol, ColumnId::SrcAddr, ColumnId::DstAddr, ColumnId::SrcPort, ColumnId::DstPort];
 
+impl Key {
+    /// The start of the bucket flows began in. Its values are times, as those of its column.
+    fn of_bucket(bucket: Bucket) -> Self {
+        let (column, part) = (ColumnId::FlowStart.into(), KeyPart::bucket(bucket));
+        Self { name: BUCKET.to_owned(), title: "Bucket".to_owned(), column, part }
+    }
+
+    pub(crate) fn is_bucket(&self) -> bool {
+        matches!(self.part.source, Source::Bucket(_))
+    }
+
+    pub(crate) fn part(&self) -> KeyPart {
+        self.part
+    }
+}
+
+/// How programs call the start of a bucket.
+pub(crate) const BUCKET: &str = "bucket";
+
 impl Aggregation {
     /// What `-A` says.
-    pub(crate) fn parse(text: &str, order: Option<&str>, columns: &Columns) -> Result<Self, NameError> {
+    pub(crate) fn parse(
+        text: &str,
+        order: Option<&str>,
+        columns: &Columns,
+        measures: &Arc<Measures>,
+    ) -> Result<Self, NameError> {
         let mut keys: Vec<Key> = Vec::new();
         for word in text.split(',').map(str::trim) {
             let key = key(word, text, columns)?;
@@ -54,18 +84,53 @@ impl Aggregation {
                 None => keys.push(key),
             }
         }
-        Ok(Self { keys, orders: orders(order)?, directions: Directions::Apart })
+        Ok(Self::new(keys, order, Directions::Apart, measures)?)
+    }
+
+    fn new(
+        mut keys: Vec<Key>,
+        order: Option<&str>,
+        directions: Directions,
+        measures: &Arc<Measures>,
+    ) -> Result<Self, Failure> {
+        if let Some(bucket) = measures.bucket {
+            keys.insert(0, Key::of_bucket(bucket));
+        }
+        Ok(Self { keys, orders: orders(order, measures)?, directions, measures: Arc::clone(measures) })
+    }
+
+    /// All flows in one group, or one for each bucket.
+    pub(crate) fn alone(order: Option<&str>, measures: &Arc<Measures>) -> Result<Self, Failure> {
+        Self::new(Vec::new(), order, Directions::Apart, measures)
     }
 
     /// What `-a`, `-b` and `-B` mean.
-    pub(crate) fn five_tuple(order: Option<&str>, directions: Directions) -> Result<Self, Failure> {
+    pub(crate) fn five_tuple(
+        order: Option<&str>,
+        directions: Directions,
+        measures: &Arc<Measures>,
+    ) -> Result<Self, Failure> {
         let keys = FIVE_TUPLE.map(|id| of_column(id, Mask::WHOLE));
-        Ok(Self { keys: keys.into(), orders: orders(order)?, directions })
+        Self::new(keys.into(), order, directions, measures)
+    }
+
+    /// The bucket of the key, and its other parts.
+    pub(crate) fn split_keys(&self) -> (Option<&Key>, &[Key]) {
+        match self.keys.split_first() {
+            Some((bucket, keys)) if bucket.is_bucket() => (Some(bucket), keys),
+            _ => (None, &self.keys),
+        }
+    }
+
+    /// Whether all flows are one group, or one for each bucket.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.split_keys().1.is_empty()
     }
 
     /// Whether the key is that of `-a`: groups are flows of one 5-tuple, and look like flows.
     pub(crate) fn is_of_flows(&self) -> bool {
-        self.keys.len() == FIVE_TUPLE.len()
+        self.measures.is_empty()
+            && self.keys.len() == FIVE_TUPLE.len()
             && self.keys.iter().zip(FIVE_TUPLE).all(|(key, id)| *key == of_column(id, Mask::WHOLE))
     }
 
@@ -84,6 +149,10 @@ impl Aggregation {
             has_out: self.has_out() || self.orders.iter().any(|ranking| ranking.order.is_out()),
             rankings: self.orders.iter().take(1).copied().collect(),
             ties: self.orders.iter().skip(1).copied().collect(),
+            measures: self.measures.whats(),
+            // Of a bucket alone there is one group.
+            is_by_bucket: self.keys.len() > 1
+                && self.orders.first().is_some_and(|ranking| ranking.order == Order::Bucket),
         }
     }
 }
@@ -101,13 +170,6 @@ fn key(word: &str, all: &str, columns: &Columns) -> Result<Key, NameError> {
         None => (word, None),
     };
     let stem = stem.to_ascii_lowercase();
-    let can_group = |kind| !matches!(kind, Kind::Labels | Kind::Other);
-    let known = |stem: &str| {
-        let is_it = |column: &&flow_common::column::Column| {
-            !stem.is_empty() && (column.aggregate == stem || column.name == stem) && can_group(column.kind)
-        };
-        COLUMNS.iter().find(is_it)
-    };
     if let Some(column) = known(&stem) {
         if bits.is_some() && column.kind == Kind::Address {
             let hint = format!("`{stem}4/24` masks IPv4, `{stem}6/48` IPv6, both together both");
@@ -132,19 +194,51 @@ fn key(word: &str, all: &str, columns: &Columns) -> Result<Key, NameError> {
         let mask = if family == '4' { Mask { v4: one, v6: None } } else { Mask { v4: None, v6: one } };
         return Ok(of_column(column.id, mask));
     }
-    if let Some(column) = columns.find(&stem) {
+    if columns.find(&stem).is_some() {
         no_mask(bits, word)?;
-        let part = KeyPart::column(column, columns.kind(column));
-        return Ok(Key { name: stem.clone(), title: stem, column, part });
+        return whole_column(&stem, "-A", columns);
     }
+    let hint = "for example `-A srcip4/24,srcip6/48,dstport`";
+    Err(unknown(word, &stem, ("key", "-A", hint), columns))
+}
+
+/// The column of the table that a word of `-A` means, or a name.
+fn known(stem: &str) -> Option<&'static Column> {
+    let is_it = |column: &&Column| !stem.is_empty() && (column.aggregate == stem || column.name == stem);
+    COLUMNS.iter().find(is_it).filter(|column| can_group(column.kind))
+}
+
+fn can_group(kind: Kind) -> bool {
+    !matches!(kind, Kind::Labels | Kind::Other)
+}
+
+/// The column that a word in lower case means to `option`.
+pub(crate) fn whole_column(word: &str, option: &str, columns: &Columns) -> Result<Key, NameError> {
+    if let Some(column) = known(word) {
+        return Ok(of_column(column.id, Mask::WHOLE));
+    }
+    if let Some(column) = columns.find(word) {
+        let part = KeyPart::column(column, columns.kind(column));
+        return Ok(Key { name: word.to_owned(), title: word.to_owned(), column, part });
+    }
+    if COLUMNS.iter().any(|column| column.name == word) {
+        let message = format!("`{word}` has no single value that `{option}` could count");
+        return Err(Failure::usage_hint(message, "numbers, addresses and texts have").into());
+    }
+    let hint = format!("for example `{option} dstport`");
+    Err(unknown(word, word, ("column", option, &hint), columns))
+}
+
+/// That `word`, whose name is `stem`, is none that `option` knows; `hint` where it is like none.
+fn unknown(word: &str, stem: &str, (what, option, hint): (&str, &str, &str), columns: &Columns) -> NameError {
     let words = COLUMNS.iter().filter(|column| can_group(column.kind));
     let words = words.flat_map(|column| [column.aggregate, column.name]).filter(|word| !word.is_empty());
-    let hint = match nearest(&stem, words.chain(columns.names())) {
+    let hint = match nearest(stem, words.chain(columns.names())) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => "for example `-A srcip4/24,srcip6/48,dstport`".to_owned(),
+        None => hint.to_owned(),
     };
-    let failure = Failure::usage_hint(format!("unknown key `{word}` in `-A`"), hint);
-    Err(NameError { failure, is_unknown_word: is_free_name(&stem) })
+    let failure = Failure::usage_hint(format!("unknown {what} `{word}` in `{option}`"), hint);
+    NameError { failure, is_unknown_word: is_free_name(stem) }
 }
 
 fn no_mask(bits: Option<&str>, word: &str) -> Result<(), Failure> {
@@ -155,10 +249,14 @@ fn no_mask(bits: Option<&str>, word: &str) -> Result<(), Failure> {
 }
 
 /// What `-O` says, the most important first: `bytes`, `bytes,tstart:d`.
-pub(crate) fn orders(text: Option<&str>) -> Result<Vec<Ranking>, Failure> {
-    let Some(text) = text else { return Ok(vec![Ranking::new(Order::Flows, false)]) };
+pub(crate) fn orders(text: Option<&str>, measures: &Measures) -> Result<Vec<Ranking>, Failure> {
+    let Some(text) = text else {
+        // A series runs with time.
+        let bucket = measures.bucket.map(|_| Ranking::new(Order::Bucket, true));
+        return Ok(bucket.into_iter().chain([Ranking::new(Order::Flows, false)]).collect());
+    };
     let orders: Vec<Ranking> =
-        text.split(',').map(|one| ranking(one.trim(), text)).collect::<Result<_, _>>()?;
+        text.split(',').map(|one| ranking(one.trim(), text, measures)).collect::<Result<_, _>>()?;
     if orders.len() > ORDERS_MAX {
         return Err(Failure::usage(format!(
             "`-O {text}` has {} orders, more than {ORDERS_MAX}",
@@ -169,15 +267,21 @@ pub(crate) fn orders(text: Option<&str>) -> Result<Vec<Ranking>, Failure> {
 }
 
 /// Most first for counters, earliest first for times.
-fn ranking(text: &str, all: &str) -> Result<Ranking, Failure> {
+fn ranking(text: &str, all: &str, measures: &Measures) -> Result<Ranking, Failure> {
+    if let Some(measured) = measured_ranking(text, measures) {
+        return Ok(measured);
+    }
+    if let Some(failure) = measures.missing(text) {
+        return Err(failure);
+    }
     let (word, direction) = match text.split_once(':') {
         Some((word, direction)) => (word, Some(direction)),
         None => (text, None),
     };
     let word = word.to_ascii_lowercase();
     let Some((word, order)) = Order::of_word(&word, Order::of_groups()) else {
-        let words = || Order::of_groups().map(Order::word);
-        let hint = match nearest(&word, words()) {
+        let words = || measures.order_words().chain(Order::of_groups().map(|order| order.word()));
+        let hint = match nearest(&text.to_ascii_lowercase(), words()).or_else(|| nearest(&word, words())) {
             Some(meant) => format!("did you mean `-O {meant}`?"),
             None => format!("one of {}", words().collect::<Vec<_>>().join(", ")),
         };
@@ -195,13 +299,25 @@ fn ranking(text: &str, all: &str) -> Result<Ranking, Failure> {
     Ok(Ranking { word, ..Ranking::new(order, is_ascending) })
 }
 
+/// A ranking by what is measured, as `distinct:dstport:a`: buckets by time, others the most
+/// first; `None` where the word is no such order.
+pub(crate) fn measured_ranking(text: &str, measures: &Measures) -> Option<Ranking> {
+    let lower = text.to_ascii_lowercase();
+    let (word, direction) = match lower.rsplit_once(':') {
+        Some((word, direction @ ("a" | "d"))) => (word, Some(direction == "a")),
+        _ => (lower.as_str(), None),
+    };
+    let order = measures.order(word)?;
+    Some(Ranking::new(order, direction.unwrap_or(order == Order::Bucket)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[track_caller]
     fn check(keys: &str, order: Option<&str>, expected: &str) {
-        let parsed = Aggregation::parse(keys, order, &Columns::default());
+        let parsed = Aggregation::parse(keys, order, &Columns::default(), &Arc::default());
         let shown = match parsed.map_err(|error| error.failure) {
             Ok(Aggregation { keys, orders, .. }) => {
                 let key = |key: &Key| match (key.part.kind, key.part.mask) {

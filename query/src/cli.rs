@@ -100,6 +100,45 @@ pub(crate) struct Args {
     )]
     pub(crate) aggregate: Option<String>,
 
+    /// Groups by the spans of time their flows began in, or sums of these alone: `10s`, `5m`, `1h`,
+    /// `1d`. Rates are over the span, -n is of each span where rows are in their order
+    #[arg(
+        long,
+        value_name = "WIDTH",
+        conflicts_with_all = NOT_MEASURED,
+        help_heading = "What to answer"
+    )]
+    pub(crate) bucket: Option<String>,
+
+    /// How many different values columns have in each group, or in all: `dstport,srcip`. Exact
+    #[arg(
+        long,
+        value_name = "COLUMNS",
+        conflicts_with_all = NOT_MEASURED,
+        help_heading = "What to answer"
+    )]
+    pub(crate) distinct: Vec<String>,
+
+    /// Percentiles over the records of each group, or of all, of bytes, packets, duration, bps, pps
+    /// or bpp: `bytes:95`. `bps@5m:95` is over the rates of five minutes each, as transit is billed
+    #[arg(
+        long,
+        value_name = "COUNTER:P",
+        allow_hyphen_values = true,
+        conflicts_with_all = NOT_MEASURED,
+        help_heading = "What to answer"
+    )]
+    pub(crate) percentile: Vec<String>,
+
+    /// How far packets and bytes may be off for being sampled, 95 times in 100: 196 * sqrt(1/c) percent
+    /// of c sampled packets
+    #[arg(
+        long,
+        conflicts_with_all = NOT_MEASURED.into_iter().chain(["no_scale"]),
+        help_heading = "What to answer"
+    )]
+    pub(crate) error: bool,
+
     /// What records, or rows of -a and -A, are ranked by: `bytes`, `packets:a`, `bytes,tstart`; of
     /// equals the next decides [default: of -a and -A flows]
     #[arg(short = 'O', long, value_name = "ORDERS", help_heading = "What to answer")]
@@ -249,6 +288,9 @@ pub(crate) struct Args {
     pub(crate) filter: Vec<OsString>,
 }
 
+/// What has no groups, or such as can't be measured.
+const NOT_MEASURED: [&str; 6] = ["info", "files", "exporters", "follow", "bidirectional", "guess_direction"];
+
 /// What is asked of rows, and can't be of what files say of themselves.
 const NOT_OF_WHOLE_FILES: [&str; 11] = [
     "stat",
@@ -369,6 +411,8 @@ Examples:
   flowdump -t -1h 'proto tcp and port 443'    TLS of the last hour
   flowdump -s srcip/bytes -n 20               who sends most
   flowdump -s dstport/flows -s proto/bytes    two statistics in one pass
+  flowdump --bucket 5m -s srcip/bytes -n 3    who sent most, every five minutes
+  flowdump -A srcip --distinct dstport -O distinct -n 10   who asked for most ports
   flowdump -c 5 -o raw 'host 192.0.2.1'       all that is known of five records
   flowdump -o ndjson 'net 10.0.0.0/8' | jq .  for other programs
   flowdump -r flows/date=2026-11-21 -I        totals of a day

@@ -112,6 +112,7 @@ impl Counts {
             events,
             first: first.filter(|_| has_times),
             last: last.filter(|_| has_times),
+            over_ms: 0,
         }
     }
 }

@@ -115,7 +115,8 @@ mod tests {
             first,
             ..Counters::default()
         };
-        Group { key: key.into(), counters, tcp_flags: Some(1 << flows), src_tos: None }
+        let measured = Box::default();
+        Group { key: key.into(), counters, measured, tcp_flags: Some(1 << flows), src_tos: None }
     }
 
     fn shown(group: &Group) -> String {

@@ -6,9 +6,9 @@ use std::io::{BufWriter, Write};
 use std::time::Instant;
 
 use flow_common::column::ColumnId;
-use flow_common::limits::OUTPUT_BUFFER_BYTES;
+use flow_common::limits::{OUTPUT_BUFFER_BYTES, PERCENTILE_VALUES_MAX};
 
-use crate::aggregate::{Group, tables};
+use crate::aggregate::{Group, Measured, tables};
 use crate::aggregation::{Aggregation, Directions};
 use crate::catalog::{self, Listing, Source};
 use crate::columns::ColumnRef;
@@ -19,6 +19,7 @@ use crate::flow::{COUNTER_COLUMNS, OUT_COLUMNS, TIME_COLUMNS};
 use crate::group::{self, Grouping, KeyPart};
 use crate::interrupt;
 use crate::live::{Erasing, Progress};
+use crate::measure::What;
 use crate::message::{DONE, Failure, PARTIAL, say};
 use crate::output::{self, Format, Summary, row_format};
 use crate::request::{Question, Request};
@@ -107,18 +108,21 @@ pub(crate) fn answer(
             interrupt::check()?;
             let tables = tables(statistics, groups);
             output::write_tables(&mut out, style, *top, &tables, &tally.matched)?;
+            let mut beside = tables.iter().flat_map(|table| &table.beside);
+            said.extend(beside.any(|one| is_about(&one.measured)).then(nearly));
             told = Some(summary(&reader, &tally, started));
         }
         Question::Aggregate { aggregation, top } => {
             let (tally, groups) = groups(&mut reader, aggregation, *top)?;
             interrupt::check()?;
             output::write_groups(&mut out, style, aggregation, &groups)?;
+            said.extend(groups.iter().any(|group| is_about(&group.measured)).then(nearly));
             told = Some(summary(&reader, &tally, started));
         }
     }
     if let Some(told) = told.as_ref().filter(|_| !request.has_json_summary) {
         output::write_summary(&mut out, style, told)?;
-        said = aside(request, told);
+        said.splice(0..0, aside(request, told));
     }
     progress.end();
     out.flush()?;
@@ -146,7 +150,20 @@ fn groups(
         let joined = directions::join(groups, aggregation.directions == Directions::Guessed);
         groups = group::ranked(joined, &aggregation.orders, top);
     }
+    if groups.is_empty() && aggregation.keys.is_empty() {
+        // The total of nothing is one, too.
+        groups.push(Group::of_nothing(&aggregation.measures.whats()));
+    }
     Ok((tally, groups))
+}
+
+fn is_about(measured: &[Measured]) -> bool {
+    measured.iter().any(|one| one.is_about)
+}
+
+/// What is said of percentiles that are not exact.
+fn nearly() -> String {
+    format!("percentiles over more than {PERCENTILE_VALUES_MAX} different values are within 0.8 %")
 }
 
 fn described(source: &Source) -> String {
@@ -175,8 +192,9 @@ fn wants(request: &Request) -> Wants {
     let style = &request.style;
     let of_sums = |groupings: &[Grouping]| {
         // A key is not only wanted where nothing else tells the time.
-        let is_key = groupings.iter().flat_map(|grouping| &grouping.parts);
-        let is_key = is_key.flat_map(KeyPart::columns).any(|column| column == ColumnId::Received);
+        let of_parts = groupings.iter().flat_map(|grouping| &grouping.parts).flat_map(KeyPart::columns);
+        let of_measures = groupings.iter().flat_map(|grouping| &grouping.measures).flat_map(What::columns);
+        let is_key = of_parts.chain(of_measures).any(|column| column == ColumnId::Received);
         let columns = sum::columns(groupings, Wanted::ALL);
         Wants { columns, has_fallback_time: !is_key, ..Wants::default() }
     };

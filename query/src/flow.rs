@@ -66,6 +66,8 @@ pub(crate) struct Counters {
     pub(crate) first: Option<i64>,
     /// Latest end, µs.
     pub(crate) last: Option<i64>,
+    /// Milliseconds that rates are over, where these are not those from first to last.
+    pub(crate) over_ms: u64,
 }
 
 impl Counters {
@@ -118,14 +120,19 @@ impl Counters {
         u64::try_from(last.div_euclid(1_000).saturating_sub(first.div_euclid(1_000))).unwrap_or(0)
     }
 
+    /// Milliseconds that rates are over.
+    fn rate_ms(&self) -> u64 {
+        if self.over_ms > 0 { self.over_ms } else { self.duration_ms() }
+    }
+
     /// Bits per second, rounded down; 0 for an instant.
     pub(crate) fn bps(&self) -> u64 {
-        per(self.bytes, 8_000, self.duration_ms())
+        per(self.bytes, 8_000, self.rate_ms())
     }
 
     /// Packets per second, rounded down; 0 for an instant.
     pub(crate) fn pps(&self) -> u64 {
-        per(self.packets, 1_000, self.duration_ms())
+        per(self.packets, 1_000, self.rate_ms())
     }
 
     /// Bytes per packet, rounded down; 0 without packets.

@@ -20,21 +20,28 @@ use std::sync::Arc;
 use flow_common::limits::{GROUP_CANDIDATES_MAX, GROUP_PARTITIONS};
 
 use crate::batch::Batch;
+use crate::bucket::Bucket;
 use crate::counts::{Counts, Wanted};
+use crate::measure::What;
 use crate::statistic::{Order, Ranking};
 use crate::values::Column;
 
 mod dense;
 mod exact;
+mod extras;
 mod fingerprint;
+mod join;
 mod key;
+mod pairs;
 mod result;
 mod rows;
 mod sieve;
 mod spill;
+mod tally;
 
 use self::dense::{Dense, flush};
-use self::exact::{Detail, Groups, Sum};
+use self::exact::{Detail, Groups, Shape, Sum};
+use self::extras::Meter;
 use self::fingerprint::Fingerprints;
 pub(crate) use self::key::{KeyPart, Mask, Source, Texts};
 use self::key::{KeyReader, Keys};
@@ -62,12 +69,38 @@ pub(crate) struct Grouping {
     pub(crate) rankings: Vec<Ranking>,
     /// What decides between groups of one rank, before their keys do.
     pub(crate) ties: Vec<Ranking>,
+    /// What is measured besides.
+    pub(crate) measures: Vec<What>,
+    /// Whether groups of one bucket, the first part of the key, stand together, the first so
+    /// many of each.
+    pub(crate) is_by_bucket: bool,
 }
 
 impl Grouping {
     /// Words of a key: which parts are NULL, and the parts.
     fn width(&self) -> usize {
         1 + self.parts.iter().map(KeyPart::words).sum::<usize>()
+    }
+
+    fn shape(&self) -> Shape {
+        Shape {
+            width: self.width(),
+            has_details: self.has_details,
+            measures: self.measures.as_slice().into(),
+        }
+    }
+
+    /// The bucket that is the first part of the key.
+    fn bucket(&self) -> Option<Bucket> {
+        match self.parts.first()?.source {
+            Source::Bucket(bucket) => Some(bucket),
+            _ => None,
+        }
+    }
+
+    /// Whether anything is asked of groups that their counters don't tell.
+    fn is_measured(&self) -> bool {
+        !self.measures.is_empty() || self.bucket().is_some()
     }
 
     /// Whether two passes find the `top` groups sooner than one. Where there are few groups,
@@ -79,7 +112,8 @@ impl Grouping {
         };
         let is_wide = self.parts.len() > 1
             || self.parts.iter().any(|part| !matches!(part.kind, Kind::Int32 | Kind::Boolean));
-        is_wide && (1..=GROUP_CANDIDATES_MAX / 64).contains(&top) && self.rankings.iter().all(is_counter)
+        let has_first = is_wide && !self.is_measured();
+        has_first && (1..=GROUP_CANDIDATES_MAX / 64).contains(&top) && self.rankings.iter().all(is_counter)
     }
 }
 
@@ -161,6 +195,8 @@ struct State {
     dense: Option<Dense>,
     /// Sums by value of a key that is a small number, such as a port.
     small: Vec<Sum>,
+    /// What reads what is measured, if anything is.
+    meter: Meter,
 }
 
 /// Numbers that have a place of their own among sums.
@@ -188,8 +224,9 @@ impl<'a> Worker<'a> {
     /// For the only pass, or the second of two.
     pub(crate) fn last(shared: &'a Shared<'a>, candidates: &Candidates) -> Self {
         let groups = |grouping: &Grouping| {
-            let empty = || Groups::new(grouping.width(), grouping.has_details);
-            Sums::Groups { partitions: (0..GROUP_PARTITIONS).map(|_| empty()).collect(), only: None }
+            let shape = grouping.shape();
+            let partitions = (0..GROUP_PARTITIONS).map(|_| Groups::new(&shape)).collect();
+            Sums::Groups { partitions, only: None }
         };
         Self::with(shared, shared.groupings.iter().enumerate(), groups, Some(candidates))
     }
@@ -201,7 +238,7 @@ impl<'a> Worker<'a> {
         candidates: Option<&Candidates>,
     ) -> Self {
         let states = groupings.map(|(index, grouping)| {
-            let last = key::mix(shared.seed, grouping.parts.len() as u64 - 1);
+            let last = key::mix(shared.seed, grouping.parts.len().saturating_sub(1) as u64);
             let mut sums = sums(grouping);
             if let (Sums::Groups { only, .. }, Some(candidates)) = (&mut sums, candidates) {
                 *only = candidates.get(index).cloned().flatten();
@@ -214,6 +251,7 @@ impl<'a> Worker<'a> {
                 sums,
                 dense: None,
                 small: Vec::new(),
+                meter: Meter::new(&grouping.measures, shared.seed),
             }
         });
         Self { shared, states: states.collect(), spill: None }
@@ -239,11 +277,7 @@ impl<'a> Worker<'a> {
     fn bytes(&self) -> usize {
         let of = |state: &State| match &state.sums {
             Sums::Hashes(hashes) => hashes.iter().map(Fingerprints::bytes).sum::<usize>(),
-            Sums::Groups { partitions, .. } => {
-                let grouping = &self.shared.groupings[state.grouping];
-                let each = Groups::bytes_per_group(grouping.width(), grouping.has_details);
-                partitions.iter().map(|groups| groups.len() * each).sum()
-            }
+            Sums::Groups { partitions, .. } => partitions.iter().map(Groups::bytes).sum(),
         };
         self.states.iter().map(of).sum()
     }
@@ -278,7 +312,8 @@ impl State {
         self.flush(shared);
         let keys: Vec<Keys<'_>> =
             self.readers.iter_mut().map(|reader| reader.read(batch, &shared.texts)).collect();
-        let rows = Rows { grouping, shared, batch, counts, position };
+        let seen = self.meter.read(batch, counts, &shared.texts);
+        let rows = Rows { grouping, shared, batch, counts, position, seen: &seen };
         rows.add(&mut self.sums, &keys, None);
         if let (Some(reader), Some(last)) = (&mut self.other_side, keys.last().copied()) {
             let other = reader.read(batch, &shared.texts);
@@ -301,7 +336,8 @@ impl State {
         if self.readers.len() != 1 {
             return false;
         }
-        if grouping.has_details || self.other_side.is_some() || grouping.counts_events {
+        let is_plain = !(grouping.has_details || grouping.counts_events || grouping.is_measured());
+        if !is_plain || self.other_side.is_some() {
             return false;
         }
         let Source::Column(column) = grouping.parts[0].source else { return false };

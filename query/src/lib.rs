@@ -19,7 +19,7 @@
 //! - `interrupt`: Ctrl-C
 //! - `engine`: row groups to threads; `values`, `batch`, `counts`: columns of some rows
 //! - `group`: sums of groups; `statistic`, `aggregation`, `aggregate`: what they are;
-//!   `directions`: flows with their answers
+//!   `measure`, `bucket`: what else is asked of them; `directions`: flows with their answers
 //! - `output`: rows, statistics and summary as text
 //! - `anonymize`: addresses that keep their prefixes and say nothing else
 //! - `completeness`: what is known to be missing from an answer
@@ -36,6 +36,7 @@ mod aggregate;
 mod aggregation;
 mod anonymize;
 mod batch;
+mod bucket;
 mod catalog;
 mod cli;
 mod columns;
@@ -52,6 +53,7 @@ pub mod harness;
 mod import;
 mod interrupt;
 mod live;
+mod measure;
 mod message;
 mod names;
 mod output;

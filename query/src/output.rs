@@ -24,6 +24,7 @@ mod layout;
 mod lines;
 mod markdown;
 mod meaning;
+mod measured;
 mod nf_tables;
 mod nfjson;
 mod numbered;

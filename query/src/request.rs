@@ -19,6 +19,7 @@ use crate::cli::Args;
 use crate::columns::{Columns, Discovery};
 use crate::config::{self, Config};
 use crate::filter::{self, Meaning, Predicate, Test};
+use crate::measure::{self, Measures};
 use crate::message::{Failure, NameError, reason};
 use crate::output::{self, Chosen, Format, Style};
 use crate::statistic::{Key, Ranking, Statistic};
@@ -125,9 +126,14 @@ impl Request {
         let mut discovery = Discovery::new(&source, env.now);
         let directory = args.filter_file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let mut world = World::new(&source, env.now, directory.to_owned());
+        let measures = Arc::new(measures(&args, env.zone, &mut columns, &mut discovery)?);
+        let stats = (&args.stat[..], &measures);
         let (Meaning { predicate, notes }, statistics) =
-            noted_meaning(&args.stat, &text, env, &mut columns, &mut discovery, &mut world)?;
-        let aggregation = aggregation(&args, &mut columns, &mut discovery)?;
+            noted_meaning(stats, &text, env, &mut columns, &mut discovery, &mut world)?;
+        let aggregation = aggregation(&args, &measures, &mut columns, &mut discovery)?;
+        if !measures.is_empty() {
+            can_measure(&style, !statistics.is_empty())?;
+        }
         let since = if args.follow { Some(since(&args, format, env)?) } else { None };
         let predicate = match &args.time {
             Some(window) if since.is_none() => window_of(window, env)?.and(predicate),
@@ -207,13 +213,14 @@ pub(crate) fn meaning(
 ) -> Result<(Predicate, Vec<Statistic>), Failure> {
     let (source, now) = discovery.asked();
     let mut world = World::new(source, now, PathBuf::new());
+    let stats = (stats, &Arc::default());
     let (meaning, statistics) = noted_meaning(stats, text, env, columns, discovery, &mut world)?;
     Ok((meaning.predicate, statistics))
 }
 
 /// As [`meaning`], with what there is to say about the filter.
 fn noted_meaning(
-    stats: &[String],
+    stats: (&[String], &Arc<Measures>),
     text: &str,
     env: Env,
     columns: &mut Columns,
@@ -296,9 +303,47 @@ fn machine_memory_bytes() -> u64 {
     machine.min(allowed)
 }
 
-/// What `-a`, `-A`, `-b` or `-B` says, if there is one of them.
+/// What is asked of groups beyond their counters.
+fn measures(
+    args: &Args,
+    zone: Zone,
+    columns: &mut Columns,
+    discovery: &mut Discovery<'_>,
+) -> Result<Measures, Failure> {
+    let Args { bucket, distinct, percentile, error, .. } = args;
+    let asked = measure::Asked { bucket: bucket.as_deref(), distinct, percentile, error: *error };
+    loop {
+        match Measures::parse(asked, zone, columns) {
+            Ok(measures) => return Ok(measures),
+            Err(error) if error.is_unknown_word && discovery.next(columns) => {}
+            Err(error) => return Err(error.failure),
+        }
+    }
+}
+
+/// That a format has columns for what is measured.
+fn can_measure(style: &Style, is_of_statistics: bool) -> Result<(), Failure> {
+    let is_of_rows = match style.format {
+        Format::NfJson | Format::NfNdjson => true,
+        Format::CsvList => !is_of_statistics,
+        Format::Text | Format::Markdown | Format::Arrow => style.is_own && !is_of_statistics,
+        _ => false,
+    };
+    if !is_of_rows {
+        return Ok(());
+    }
+    let message = "this format has no place for buckets, distinct values, percentiles and errors";
+    Err(Failure::usage_hint(
+        message,
+        "without `-o` they are a table; csv, json, ndjson, md and arrow have them",
+    ))
+}
+
+/// What `-a`, `-A`, `-b` or `-B` says, or what is measured without any; `None` where it is
+/// statistics or rows that are asked for.
 fn aggregation(
     args: &Args,
+    measures: &Arc<Measures>,
     columns: &mut Columns,
     discovery: &mut Discovery<'_>,
 ) -> Result<Option<Aggregation>, Failure> {
@@ -308,12 +353,15 @@ fn aggregation(
             Args { aggregate_flows: true, .. } => Directions::Apart,
             Args { bidirectional: true, .. } => Directions::Joined,
             Args { guess_direction: true, .. } => Directions::Guessed,
+            _ if args.stat.is_empty() && !measures.is_empty() => {
+                return Aggregation::alone(order, measures).map(Some);
+            }
             _ => return Ok(None),
         };
-        return Aggregation::five_tuple(order, directions).map(Some);
+        return Aggregation::five_tuple(order, directions, measures).map(Some);
     };
     loop {
-        match Aggregation::parse(keys, order, columns) {
+        match Aggregation::parse(keys, order, columns, measures) {
             Ok(aggregation) => return Ok(Some(aggregation)),
             Err(error) if error.is_unknown_word && discovery.next(columns) => {}
             Err(error) => return Err(error.failure),
@@ -323,7 +371,7 @@ fn aggregation(
 
 /// What depends on the names of columns: the filter and the statistics.
 fn names(
-    stats: &[String],
+    (stats, measures): (&[String], &Arc<Measures>),
     text: &str,
     env: Env,
     columns: &Columns,
@@ -333,7 +381,7 @@ fn names(
         is_unknown_word: error.is_unknown_word,
         failure: Failure::Filter(error.text),
     })?;
-    let statistics = stats.iter().map(|text| Statistic::parse(text, columns));
+    let statistics = stats.iter().map(|text| Statistic::parse(text, columns, measures));
     Ok((meaning, statistics.collect::<Result<_, _>>()?))
 }
 
@@ -348,7 +396,10 @@ fn question(
         None if statistics.is_empty() => 0,
         None => TOP_DEFAULT,
     };
-    let orders = aggregation::orders(args.order.as_deref())?;
+    let orders = match &aggregation {
+        Some(aggregation) => aggregation.orders.clone(),
+        None => aggregation::orders(args.order.as_deref(), &Measures::default())?,
+    };
     if args.order.is_some() && !statistics.is_empty() {
         let hint = "the order of a statistic follows its word: `-s srcip/bytes`";
         return Err(Failure::usage_hint("`-O` ranks records and the rows of `-a` and `-A`", hint));

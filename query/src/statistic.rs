@@ -1,10 +1,14 @@
 //! `-s`: which values are counted, and by which counter they are ranked.
 
+use std::sync::Arc;
+
 use flow_common::column::{COLUMNS, Column, ColumnId, Kind, is_free_name};
 
+use crate::aggregation::{BUCKET, measured_ranking};
 use crate::columns::{ColumnRef, Columns};
 use crate::flow::Counters;
 use crate::group::{Grouping, KeyPart, Source};
+use crate::measure::Measures;
 use crate::message::{Failure, NameError, nearest};
 
 /// What flows are grouped by.
@@ -36,6 +40,10 @@ pub(crate) enum Order {
     First,
     Last,
     Duration,
+    /// The bucket of `--bucket`.
+    Bucket,
+    /// What is measured besides, by its place among all that is.
+    Measure(u8),
 }
 
 impl Order {
@@ -99,6 +107,8 @@ impl Order {
             Self::First => "tstart",
             Self::Last => "tend",
             Self::Duration => "duration",
+            Self::Bucket => BUCKET,
+            Self::Measure(_) => "measure",
         }
     }
 
@@ -119,6 +129,8 @@ impl Order {
             Self::First => counters.first.map_or(u64::MAX, |micros| micros as u64 ^ 1 << 63),
             Self::Last => counters.last.map_or(0, |micros| micros as u64 ^ 1 << 63),
             Self::Duration => counters.duration_ms(),
+            // A group has them beside its counters.
+            Self::Bucket | Self::Measure(_) => 0,
         }
     }
 }
@@ -156,6 +168,8 @@ pub(crate) struct Statistic {
     pub(crate) is_by_protocol: bool,
     /// One table each, in this order; never empty.
     pub(crate) rankings: Vec<Ranking>,
+    /// What else is asked of its groups.
+    pub(crate) measures: Arc<Measures>,
 }
 
 /// Columns only events fill: in their statistics an event counts as one flow.
@@ -182,8 +196,8 @@ pub(crate) fn words() -> Vec<&'static str> {
 }
 
 /// Every word after the `/`.
-pub(crate) fn order_words() -> impl Iterator<Item = &'static str> {
-    Order::ALL.into_iter().map(Order::word)
+pub(crate) fn order_words<'a>() -> impl Iterator<Item = &'a str> {
+    Order::ALL.into_iter().map(|order| order.word())
 }
 
 impl Statistic {
@@ -207,9 +221,11 @@ impl Statistic {
             Key::Columns(columns, kind) => {
                 let mut sides = columns.iter().map(|column| KeyPart::column(*column, *kind));
                 let first = self.is_by_protocol.then_some(protocol).into_iter().chain(sides.next());
-                (first.collect(), sides.next())
+                (first.collect::<Vec<_>>(), sides.next())
             }
         };
+        let bucket = self.measures.bucket.map(KeyPart::bucket);
+        let parts = bucket.into_iter().chain(parts).collect();
         let is_record = self.key == Key::Record;
         Grouping {
             parts,
@@ -220,6 +236,8 @@ impl Statistic {
             has_out: self.rankings.iter().any(|ranking| ranking.order.is_out()),
             rankings: self.rankings.clone(),
             ties: Vec::new(),
+            measures: self.measures.whats(),
+            is_by_bucket: bucket.is_some(),
         }
     }
 
@@ -230,7 +248,7 @@ impl Statistic {
     }
 
     /// Reads `srcip`, `port:p/bytes/flows:a`, and the names of `columns`.
-    pub(crate) fn parse(text: &str, columns: &Columns) -> Result<Self, NameError> {
+    pub(crate) fn parse(text: &str, columns: &Columns, measures: &Arc<Measures>) -> Result<Self, NameError> {
         let mut parts = text.split('/');
         let element = parts.next().unwrap_or_default();
         let (word, is_by_protocol) = match element.split_once(':') {
@@ -253,11 +271,15 @@ impl Statistic {
                 return Err(NameError { failure: unknown(&word, columns), is_unknown_word });
             }
         };
-        let mut rankings = parts.map(ranking).collect::<Result<Vec<_>, _>>()?;
+        if key == Key::Record && !measures.is_empty() {
+            let message = "`-s record` looks like flows, which have no column for it";
+            return Err(Failure::usage_hint(message, "`-a` has the same groups, in a table").into());
+        }
+        let mut rankings = parts.map(|text| ranking(text, measures)).collect::<Result<Vec<_>, _>>()?;
         if rankings.is_empty() {
             rankings.push(Ranking::new(Order::Flows, false));
         }
-        Ok(Self { word, title, key, is_by_protocol, rankings })
+        Ok(Self { word, title, key, is_by_protocol, rankings, measures: Arc::clone(measures) })
     }
 }
 
@@ -298,7 +320,14 @@ fn unknown(word: &str, columns: &Columns) -> Failure {
     Failure::usage_hint(format!("unknown statistic `{word}`"), hint)
 }
 
-fn ranking(text: &str) -> Result<Ranking, Failure> {
+fn ranking(text: &str, measures: &Measures) -> Result<Ranking, Failure> {
+    // Tables of statistics are by bucket anyway.
+    if let Some(found) = measured_ranking(text, measures).filter(|one| one.order != Order::Bucket) {
+        return Ok(found);
+    }
+    if let Some(failure) = measures.missing(text) {
+        return Err(failure);
+    }
     let (word, is_ascending) = match text.split_once(':') {
         Some((word, "a")) => (word, true),
         Some((word, "d")) => (word, false),
@@ -311,9 +340,11 @@ fn ranking(text: &str) -> Result<Ranking, Failure> {
     let lower = word.to_ascii_lowercase();
     let found = Order::of_word(&lower, Order::ALL.into_iter());
     let (word, order) = found.ok_or_else(|| {
-        let hint = match nearest(&lower, order_words()) {
+        let measured = measures.order_words().filter(|word| *word != BUCKET);
+        let words: Vec<&str> = order_words().chain(measured).collect();
+        let hint = match nearest(&lower, words.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
-            None => format!("one of {}", order_words().collect::<Vec<_>>().join(", ")),
+            None => format!("one of {}", words.join(", ")),
         };
         Failure::usage_hint(format!("unknown order `{word}`"), hint)
     })?;

@@ -84,6 +84,16 @@ fn aggregated_flows_add_up_to_what_those_of_the_reference_do() {
 }
 
 #[test]
+fn what_is_measured_of_groups_is_what_the_reference_measures() {
+    let mut trees: Vec<_> = (0..8).map(|n| store::tree(200 + n, 2, 300)).collect();
+    trees.extend((0..2).map(|n| packets::tree(200 + n, 1_500)));
+    check_with(&trees, setting("REFERENCE_CASES", CASES), reference::check_measured);
+    let ours = (0..4).map(|n| store::tree_of_ours(200 + n, 3, 300));
+    let trees: Vec<_> = ours.map(Tree::compacted).collect();
+    check_with(&trees, setting("REFERENCE_CASES", CASES) / 2, reference::check_measured);
+}
+
+#[test]
 fn files_of_every_shape_are_answered_as_the_reference_does() {
     let seeds = setting("REFERENCE_SEED", 0) * 1_000;
     let trees: Vec<_> = (0..24).map(|n| store::tree(seeds + n, 3, 400)).collect();

@@ -6,7 +6,7 @@
 //! - `packets`: random packets, stored by the collector itself
 //! - `read`: rows of a file by the `parquet` crate's record reader; `scale`: their rates
 //! - `filter`, `grammar`: conditions, and random ones together with their text
-//! - `value`, `answer`, `statistic`: rows and groups as `flowdump` prints them
+//! - `value`, `answer`, `statistic`, `measured`: rows and groups as `flowdump` prints them
 //! - `case`: one question from a seed, asked of both
 
 pub mod case;
@@ -18,6 +18,7 @@ mod answer;
 mod filter;
 mod generate;
 mod grammar;
+mod measured;
 mod read;
 mod row;
 mod scale;
@@ -25,4 +26,5 @@ mod statistic;
 mod value;
 
 pub use self::case::{Case, Verdict, check, check_aggregated, is_known};
+pub use self::measured::check_measured;
 pub use self::tree::Tree;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_flowdump_global_optspecs
-    string join \n r/read= R/range= t/time= c/count= f/filter-file= s/stat= a/aggregate-flows b/bidirectional B/guess-direction A/aggregate= O/order= n/top= I/info g/files E/exporters= threads= memory= two-passes-from= decode-only follow Z/check explain o/output= w/write= force config= color= no-scale scale N/plain q/quiet no-progress summary= anonymize= anonymize-with= 6/ipv6 utc h/help V/version
+    string join \n r/read= R/range= t/time= c/count= f/filter-file= s/stat= a/aggregate-flows b/bidirectional B/guess-direction A/aggregate= bucket= distinct= percentile= error O/order= n/top= I/info g/files E/exporters= threads= memory= two-passes-from= decode-only follow Z/check explain o/output= w/write= force config= color= no-scale scale N/plain q/quiet no-progress summary= anonymize= anonymize-with= 6/ipv6 utc h/help V/version
 end
 
 function __fish_flowdump_needs_command
@@ -31,6 +31,9 @@ complete -c flowdump -n "__fish_flowdump_needs_command" -s c -l count -d 'Stop a
 complete -c flowdump -n "__fish_flowdump_needs_command" -s f -l filter-file -d 'Read the filter from a file' -r -F
 complete -c flowdump -n "__fish_flowdump_needs_command" -s s -l stat -d 'Statistics about a value: `srcip`, `dstport/bytes`, `proto:p/packets/flows:a`; repeat for more' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s A -l aggregate -d 'Flows with the same values in one row: `srcip4/24,srcip6/48,dstport`; names of columns will do' -r
+complete -c flowdump -n "__fish_flowdump_needs_command" -l bucket -d 'Groups by the spans of time their flows began in, or sums of these alone: `10s`, `5m`, `1h`, `1d`. Rates are over the span, -n is of each span where rows are in their order' -r
+complete -c flowdump -n "__fish_flowdump_needs_command" -l distinct -d 'How many different values columns have in each group, or in all: `dstport,srcip`. Exact' -r
+complete -c flowdump -n "__fish_flowdump_needs_command" -l percentile -d 'Percentiles over the records of each group, or of all, of bytes, packets, duration, bps, pps or bpp: `bytes:95`. `bps@5m:95` is over the rates of five minutes each, as transit is billed' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s O -l order -d 'What records, or rows of -a and -A, are ranked by: `bytes`, `packets:a`, `bytes,tstart`; of equals the next decides [default: of -a and -A flows]' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s n -l top -d 'The N first of every statistic, or of -a, -A and -O; 0 is all [default: 10 of a statistic]' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s E -l exporters -d 'Exporters and their sampling rates, from metadata alone' -r -F
@@ -47,6 +50,7 @@ complete -c flowdump -n "__fish_flowdump_needs_command" -l anonymize-with -d 'Th
 complete -c flowdump -n "__fish_flowdump_needs_command" -s a -l aggregate-flows -d 'Flows of one 5-tuple in one row: `-A proto,srcip,dstip,srcport,dstport`'
 complete -c flowdump -n "__fish_flowdump_needs_command" -s b -l bidirectional -d 'As -a, of TCP and UDP with the flows that answer, in the direction of what began first'
 complete -c flowdump -n "__fish_flowdump_needs_command" -s B -l guess-direction -d 'As -b, from client to server as far as ports tell'
+complete -c flowdump -n "__fish_flowdump_needs_command" -l error -d 'How far packets and bytes may be off for being sampled, 95 times in 100: 196 * sqrt(1/c) percent of c sampled packets'
 complete -c flowdump -n "__fish_flowdump_needs_command" -s I -l info -d 'Totals of the files by protocol, from their metadata alone'
 complete -c flowdump -n "__fish_flowdump_needs_command" -s g -l files -d 'A line of CSV for each file, from its metadata alone: start of its slot, flows, packets, bytes'
 complete -c flowdump -n "__fish_flowdump_needs_command" -l decode-only -d 'Only decode the columns the answer needs, all rows: what the benchmark compares with'

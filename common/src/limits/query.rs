@@ -89,6 +89,21 @@ pub const SCHEMAS_KNOWN_MAX: usize = 16;
 /// Orders of `-O`: more than anyone names, and a rank has a place for each.
 pub const ORDERS_MAX: usize = 4;
 
+/// Spans of `--bucket`, seconds: a year and a day. Longer ones are no series.
+pub const BUCKET_SECS_MAX: i64 = 366 * 86_400;
+
+/// What `--distinct`, `--percentile` and `--error` ask of groups: columns that fit a page.
+pub const MEASURES_MAX: usize = 16;
+
+/// Different values of a group that percentiles keep apart, 16 octets each, and as much again
+/// while they are gathered. A group that has more is counted in classes, which take no more than
+/// these and are 0.8 % off at most.
+pub const PERCENTILE_VALUES_MAX: usize = 4_096;
+
+/// Times the values on disk that are counted are read, to count a part of them each time
+/// where all have no room: so many that a part is small, as [`GROUP_PARTITIONS`] are.
+pub const DISTINCT_ROUNDS_MAX: usize = 64;
+
 /// Exporters whose losses a summary names: the line is to be read.
 pub const LOSSES_SHOWN_MAX: usize = 3;
 

@@ -47,6 +47,9 @@ pub(super) fn columns(groupings: &[Grouping], wanted: Wanted) -> BTreeSet<Column
         for part in grouping.parts.iter().chain(&grouping.other_side) {
             columns.extend(part.columns());
         }
+        for what in &grouping.measures {
+            columns.extend(what.columns());
+        }
         if grouping.has_out {
             columns.extend(OUT_COLUMNS.map(ColumnRef::from));
         }
@@ -181,8 +184,8 @@ fn last_pass(
         // Nobody will see the groups, and to join them may take longer than there is.
         return Ok((tally, Some(Vec::new())));
     }
-    let (jobs, spilled) = group::jobs(states.into_iter().map(|state| state.worker).collect());
-    let best = each(threads, jobs, |job| group::best(job, &spilled, shared, top));
+    let (jobs, common) = group::jobs(states.into_iter().map(|state| state.worker).collect());
+    let best = each(threads, jobs, |job| group::best(job, &common, shared, top));
     let partitions = best.into_iter().collect::<io::Result<Vec<_>>>()?;
     Ok((tally, group::tables(partitions, shared.groupings, candidates, top)))
 }

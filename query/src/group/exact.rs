@@ -1,9 +1,13 @@
 //! Groups in memory, each with its key and its sums.
 
+use std::sync::Arc;
+
 use hashbrown::HashTable;
 
+use super::extras::Extras;
 use crate::counts::{Counts, NO_FIRST, NO_LAST};
 use crate::flow::Counters;
+use crate::measure::What;
 
 /// What the flows of a group add up to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +65,7 @@ impl Sum {
             events: 0,
             first: self.has_times().then_some(self.first),
             last: self.has_times().then_some(self.last),
+            over_ms: 0,
         }
     }
 
@@ -110,28 +115,38 @@ impl Detail {
     }
 }
 
+/// What is kept of a group.
+#[derive(Debug, Clone)]
+pub(super) struct Shape {
+    /// Words of a key.
+    pub(super) width: usize,
+    pub(super) has_details: bool,
+    pub(super) measures: Arc<[What]>,
+}
+
 /// Groups whose keys have `width` words each.
 #[derive(Debug)]
 pub(super) struct Groups {
-    width: usize,
-    has_details: bool,
+    shape: Shape,
     keys: Vec<u64>,
     hashes: Vec<u64>,
     sums: Vec<Sum>,
     details: Vec<Detail>,
     index: HashTable<u32>,
+    /// What is measured of them; of most groupings nothing.
+    pub(super) extras: Extras,
 }
 
 impl Groups {
-    pub(super) fn new(width: usize, has_details: bool) -> Self {
+    pub(super) fn new(shape: &Shape) -> Self {
         Self {
-            width,
-            has_details,
+            shape: shape.clone(),
             keys: Vec::new(),
             hashes: Vec::new(),
             sums: Vec::new(),
             details: Vec::new(),
             index: HashTable::new(),
+            extras: Extras::new(&shape.measures),
         }
     }
 
@@ -140,14 +155,15 @@ impl Groups {
     }
 
     /// Octets a group takes, its share of the index included.
-    pub(super) fn bytes_per_group(width: usize, has_details: bool) -> usize {
+    fn bytes_per_group(width: usize, has_details: bool) -> usize {
         let details = if has_details { size_of::<Detail>() } else { 0 };
         // Vectors and index are half empty at the worst.
         2 * (width * 8 + 8 + size_of::<Sum>() + details + 5)
     }
 
     pub(super) fn key(&self, group: usize) -> &[u64] {
-        &self.keys[group * self.width..(group + 1) * self.width]
+        let width = self.shape.width;
+        &self.keys[group * width..(group + 1) * width]
     }
 
     pub(super) fn sum(&self, group: usize) -> &Sum {
@@ -162,10 +178,10 @@ impl Groups {
         self.hashes[group]
     }
 
-    /// Adds to the group of `key`, which is made where it is new.
-    pub(super) fn add(&mut self, hash: u64, key: &[u64], sum: &Sum, detail: &Detail) {
-        let Self { width, keys, hashes, sums, details, index, .. } = self;
-        let width = *width;
+    /// Adds to the group of `key`, which is made where it is new; its place.
+    pub(super) fn add(&mut self, hash: u64, key: &[u64], sum: &Sum, detail: &Detail) -> u32 {
+        let Self { shape, keys, hashes, sums, details, index, .. } = self;
+        let Shape { width, has_details, .. } = *shape;
         let is_it = |&group: &u32| {
             let group = group as usize;
             hashes[group] == hash && keys[group * width..(group + 1) * width] == *key
@@ -173,19 +189,21 @@ impl Groups {
         match index.find(hash, is_it) {
             Some(&group) => {
                 sums[group as usize].add(sum);
-                if self.has_details {
+                if has_details {
                     details[group as usize].add(detail);
                 }
+                group
             }
             None => {
                 let group = sums.len() as u32;
                 keys.extend_from_slice(key);
                 hashes.push(hash);
                 sums.push(*sum);
-                if self.has_details {
+                if has_details {
                     details.push(*detail);
                 }
                 index.insert_unique(hash, group, |&group| hashes[group as usize]);
+                group
             }
         }
     }
@@ -197,7 +215,23 @@ impl Groups {
         }
     }
 
+    /// As [`Self::merge`], with what is measured but for values and spans; where each group of
+    /// `other` is here.
+    pub(super) fn merge_measured(&mut self, other: &Self) -> Vec<u32> {
+        let add =
+            |group| self.add(other.hash(group), other.key(group), other.sum(group), &other.detail(group));
+        let map: Vec<u32> = (0..other.len()).map(add).collect();
+        self.extras.merge_small(&other.extras, &map);
+        map
+    }
+
+    /// Octets held, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.len() * Self::bytes_per_group(self.shape.width, self.shape.has_details) + self.extras.bytes()
+    }
+
     pub(super) fn clear(&mut self) {
-        *self = Self::new(self.width, self.has_details);
+        let extras = self.extras.emptied(&self.shape.measures);
+        *self = Self { extras, ..Self::new(&self.shape) };
     }
 }

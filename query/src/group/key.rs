@@ -9,8 +9,9 @@ use flow_common::column::{ColumnId, Kind};
 
 use crate::aggregate::{Float, Value};
 use crate::batch::{Batch, Cells};
+use crate::bucket::Bucket;
 use crate::columns::ColumnRef;
-use crate::flow::is_icmp;
+use crate::flow::{Times, is_icmp};
 use crate::values::{Dictionary, Values};
 
 /// What one part of a key is.
@@ -20,6 +21,8 @@ pub(crate) enum Source {
     /// The destination port, for ICMP type * 256 + code, from their own columns where those
     /// are there.
     Service,
+    /// Start of the bucket the flow began in.
+    Bucket(Bucket),
 }
 
 /// One part of a key.
@@ -59,6 +62,11 @@ impl KeyPart {
         Self { source: Source::Column(column), kind, mask: Mask::WHOLE }
     }
 
+    pub(crate) fn bucket(bucket: Bucket) -> Self {
+        let column = ColumnId::FlowStart.into();
+        Self { source: Source::Bucket(bucket), ..Self::column(column, Kind::Timestamp) }
+    }
+
     /// Columns it is made of.
     pub(crate) fn columns(&self) -> Vec<ColumnRef> {
         match self.source {
@@ -68,6 +76,8 @@ impl KeyPart {
                     .map(ColumnRef::from)
                     .to_vec()
             }
+            // `received` is for flows without a time.
+            Source::Bucket(_) => [ColumnId::FlowStart, ColumnId::FlowEnd].map(ColumnRef::from).to_vec(),
         }
     }
 
@@ -192,6 +202,10 @@ impl KeyReader {
                 }
                 None => batch.cells(ColumnId::DstPort),
             },
+            Source::Bucket(bucket) => {
+                (self.computed, self.absent) = starts(bucket, batch);
+                Cells::Ints { values: &self.computed, nulls: Some(&self.absent) }
+            }
         };
         let (seed, null) = (self.seed, self.null_hash());
         let hash = |words: Option<[u64; 2]>| words.map_or(null, |words| hash_words(words, seed));
@@ -272,6 +286,38 @@ pub(crate) fn value_of(part: KeyPart, [high, low]: [u64; 2], texts: &Texts) -> V
         Kind::Text => Value::Text(String::from_utf8_lossy(&texts.text(low)).into()),
         Kind::Binary => Value::Binary(texts.text(low)),
         _ => Value::Int(low as i64),
+    }
+}
+
+/// When the buckets began that flows began in, and which flows tell no time.
+fn starts(bucket: Bucket, batch: &Batch) -> (Vec<i64>, Vec<bool>) {
+    let times = Times::new(batch);
+    let mut spans = Spans::new(bucket);
+    (0..batch.rows())
+        .map(|row| times.first(row))
+        .map(|first| (first.map_or(0, |first| spans.start(first)), first.is_none()))
+        .unzip()
+}
+
+/// Starts of buckets, for flows near each other.
+#[derive(Debug)]
+pub(super) struct Spans {
+    bucket: Bucket,
+    /// From when to when the last one was, µs.
+    last: (i64, i64),
+}
+
+impl Spans {
+    pub(super) fn new(bucket: Bucket) -> Self {
+        Self { bucket, last: (0, 0) }
+    }
+
+    pub(super) fn start(&mut self, micros: i64) -> i64 {
+        if !(self.last.0..self.last.1).contains(&micros) {
+            let start = self.bucket.start(micros);
+            self.last = (start, self.bucket.end(start));
+        }
+        self.last.0
     }
 }
 

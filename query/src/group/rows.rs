@@ -3,6 +3,7 @@
 use flow_common::column::ColumnId;
 
 use super::exact::{Detail, Sum};
+use super::extras::Seen;
 use super::key::Keys;
 use super::{Grouping, Shared, Sums, partition_of, put_key};
 use crate::batch::{Batch, Cells};
@@ -16,6 +17,8 @@ pub(super) struct Rows<'a> {
     pub(super) batch: &'a Batch,
     pub(super) counts: &'a Counts,
     pub(super) position: u64,
+    /// What rows say to each measure; of most groupings nothing.
+    pub(super) seen: &'a [Vec<Seen>],
 }
 
 impl Rows<'_> {
@@ -69,7 +72,11 @@ impl Rows<'_> {
                         sum.flows = 1;
                     }
                     let detail = details.as_ref().map_or(Detail::NONE, |one| one.get(row, self.position));
-                    partitions[partition_of(hash)].add(hash, &key, &sum, &detail);
+                    let groups = &mut partitions[partition_of(hash)];
+                    let group = groups.add(hash, &key, &sum, &detail);
+                    if !self.seen.is_empty() {
+                        groups.extras.add(group, hash, self.seen.iter().map(|seen| seen[row]));
+                    }
                 }
             }
         }

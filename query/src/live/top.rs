@@ -74,7 +74,7 @@ impl View {
         let ranking = asked.first().and_then(|one| one.rankings.first()).copied();
         let mut statistics = asked;
         for word in WORDS {
-            if let Ok(usual) = Statistic::parse(word, &Columns::default())
+            if let Ok(usual) = Statistic::parse(word, &Columns::default(), &std::sync::Arc::default())
                 && !statistics.iter().any(|known| known.key == usual.key)
             {
                 statistics.push(usual);
@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     fn statistic(text: &str) -> Statistic {
-        Statistic::parse(text, &Columns::default()).unwrap()
+        Statistic::parse(text, &Columns::default(), &std::sync::Arc::default()).unwrap()
     }
 
     /// A view after keys: `^a` is with Ctrl, `<name>` one without a letter.

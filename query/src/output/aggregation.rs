@@ -6,6 +6,7 @@ use flow_common::column::Kind;
 
 use super::json::JsonList;
 use super::markdown::{self, ROW, cell};
+use super::measured::Columns;
 use super::paint::{Paint, painted};
 use super::statistics::{bare, json_value, shown, write_rows};
 use super::text::{ADDRESS_WIDTH, ADDRESS_WIDTH_FULL, Text, TimeText};
@@ -54,45 +55,62 @@ fn width(style: &Style, key: &Key, groups: &[Group], at: usize) -> usize {
     }
 }
 
+/// The start of a group's bucket, and the other parts of its key.
+fn split<'a>(aggregation: &Aggregation, group: &'a Group) -> (Option<i64>, &'a [Option<Value>]) {
+    match (aggregation.split_keys(), &*group.key) {
+        ((Some(_), _), [bucket, key @ ..]) => match bucket {
+            Some(Value::Int(micros)) => (Some(*micros), key),
+            _ => (None, key),
+        },
+        (_, key) => (None, key),
+    }
+}
+
 fn write_table(
     out: &mut dyn Write,
     style: &Style,
     aggregation: &Aggregation,
     groups: &[Group],
 ) -> io::Result<()> {
-    let widths: Vec<usize> =
-        aggregation.keys.iter().enumerate().map(|(at, key)| width(style, key, groups, at)).collect();
+    let (is_plain, place) = (style.is_plain, aggregation.split_keys().0.map_or(0, |_| 1));
+    let keys = aggregation.split_keys().1;
+    let widths: Vec<usize> = (place..).zip(keys).map(|(at, key)| width(style, key, groups, at)).collect();
+    let columns = Columns::new(&aggregation.measures, is_plain);
     if !style.is_quiet {
-        let mut line = format!("{:<23} {:<16}", "Date first seen", "Duration");
-        for (key, width) in aggregation.keys.iter().zip(&widths) {
+        let (front, behind) = columns.titles();
+        let mut line = format!("{front}{:<23} {:<16}", "Date first seen", "Duration");
+        for (key, width) in keys.iter().zip(&widths) {
             line += &format!(" {:>width$}", key.title);
         }
-        line += &format!(" {:>8} {:>8} {:>8} {:>6} {:>5}", "Packets", "Bytes", "bps", "Bpp", "Flows");
+        line += &format!(" {:>8} {:>8}", "Packets", "Bytes");
+        line += if aggregation.is_alone() { "      pps" } else { "" };
+        line += &format!(" {:>8} {:>6} {:>5}{behind}", "bps", "Bpp", "Flows");
         painted(out, style, Paint::Title, line.as_bytes())?;
     }
     let mut times = TimeText::new(style.zone);
-    let is_plain = style.is_plain;
     write_rows(out, groups, |text, group| {
-        let counters = &group.counters;
+        let (counters, (bucket, values)) = (&group.counters, split(aggregation, group));
+        columns.bucket(bucket, &mut times, text);
         times.table(counters.first, text);
         text.byte(b' ');
         let mark = text.mark();
         text.duration(counters.duration_ms(), is_plain);
         text.right(mark, 16);
-        for ((key, width), value) in aggregation.keys.iter().zip(&widths).zip(&group.key) {
+        for ((key, width), value) in keys.iter().zip(&widths).zip(values) {
             text.byte(b' ');
             let mark = text.mark();
             shown_key(text, &mut times, (key, value.as_ref()), is_plain, style.is_ipv6_full);
             text.right(mark, *width);
         }
-        for (count, width) in [(counters.packets, 8), (counters.bytes, 8), (counters.bps(), 8)] {
+        for count in amounts(aggregation, counters) {
             text.byte(b' ');
-            text.scaled(count, is_plain, width);
+            text.scaled(count, is_plain, 8);
         }
         for (count, width) in [(counters.bpp(), 6), (counters.flows, 5)] {
             text.byte(b' ');
             text.uint_right(count, width);
         }
+        columns.row(&group.measured, text);
         text.byte(b'\n');
     })?;
     write_if_empty(groups.len() as u64, style, out)
@@ -120,22 +138,28 @@ fn write_markdown(
     aggregation: &Aggregation,
     groups: &[Group],
 ) -> io::Result<()> {
-    let titles = aggregation.keys.iter().map(|key| (key.title.as_str(), true));
-    let counted = ["Packets", "Bytes", "bps", "Bpp", "Flows"].map(|title| (title, true));
+    let columns = Columns::new(&aggregation.measures, style.is_plain);
+    let (bucket, behind) = columns.markdown_titles();
+    let keys = aggregation.split_keys().1;
+    let titles = keys.iter().map(|key| (key.title.as_str(), true));
+    let counted = ["Packets", "Bytes", "pps", "bps", "Bpp", "Flows"].map(|title| (title, true));
+    let counted = counted.into_iter().filter(|(title, _)| *title != "pps" || aggregation.is_alone());
     let answered = ["Out Pkt", "Out Byte"].map(|title| (title, true));
     let front = [("Date first seen", false), ("Duration", true)].into_iter();
     let answered = answered.into_iter().filter(|_| aggregation.has_out());
-    markdown::write_header(out, front.chain(titles).chain(counted).chain(answered))?;
+    let front = bucket.into_iter().chain(front);
+    markdown::write_header(out, front.chain(titles).chain(counted).chain(answered).chain(behind))?;
     let mut times = TimeText::new(style.zone);
     write_rows(out, groups, |text, group| {
-        let counters = &group.counters;
+        let (counters, (bucket, values)) = (&group.counters, split(aggregation, group));
+        columns.markdown_bucket(bucket, &mut times, text);
         cell(text, |text| times.table(counters.first, text));
         cell(text, |text| text.duration(counters.duration_ms(), style.is_plain));
-        for (key, value) in aggregation.keys.iter().zip(&group.key) {
+        for (key, value) in keys.iter().zip(values) {
             let value = value.as_ref();
             cell(text, |text| shown_key(text, &mut times, (key, value), style.is_plain, true));
         }
-        for count in [counters.packets, counters.bytes, counters.bps()] {
+        for count in amounts(aggregation, counters) {
             cell(text, |text| text.scaled(count, style.is_plain, 0));
         }
         for count in [counters.bpp(), counters.flows] {
@@ -144,6 +168,7 @@ fn write_markdown(
         for count in answers(aggregation, counters) {
             cell(text, |text| text.scaled(count, style.is_plain, 0));
         }
+        columns.markdown_row(&group.measured, text);
         text.literal(ROW);
     })
 }
@@ -154,21 +179,26 @@ fn write_csv(
     aggregation: &Aggregation,
     groups: &[Group],
 ) -> io::Result<()> {
+    let columns = Columns::new(&aggregation.measures, style.is_plain);
+    let (bucket, behind) = columns.csv_names();
+    let keys = aggregation.split_keys().1;
+    bucket.into_iter().try_for_each(|name| write!(out, "{name},"))?;
     write!(out, "flow_start,duration")?;
-    for key in &aggregation.keys {
+    for key in keys {
         write!(out, ",{}", key.name)?;
     }
-    write!(out, ",packets,bytes,bps,bpp,flows")?;
-    writeln!(out, "{}", if aggregation.has_out() { ",out_packets,out_bytes" } else { "" })?;
+    write!(out, ",packets,bytes{},bps,bpp,flows", if aggregation.is_alone() { ",pps" } else { "" })?;
+    writeln!(out, "{}{behind}", if aggregation.has_out() { ",out_packets,out_bytes" } else { "" })?;
     let mut times = TimeText::new(style.zone);
     write_rows(out, groups, |text, group| {
-        let counters = &group.counters;
+        let (counters, (bucket, values)) = (&group.counters, split(aggregation, group));
+        columns.csv_bucket(bucket, &mut times, text);
         if let Some(first) = counters.first {
             times.rfc3339(first, text);
         }
         text.byte(b',');
         text.millis(counters.duration_ms());
-        for (key, value) in aggregation.keys.iter().zip(&group.key) {
+        for (key, value) in keys.iter().zip(values) {
             text.byte(b',');
             match value {
                 Some(Value::Int(micros)) if is_time(key) => times.rfc3339(*micros, text),
@@ -176,13 +206,20 @@ fn write_csv(
                 None => {}
             }
         }
-        let counts = [counters.packets, counters.bytes, counters.bps(), counters.bpp(), counters.flows];
-        for count in counts.into_iter().chain(answers(aggregation, counters)) {
+        let counts = amounts(aggregation, counters).chain([counters.bpp(), counters.flows]);
+        for count in counts.chain(answers(aggregation, counters)) {
             text.byte(b',');
             text.uint(count);
         }
+        columns.csv_row(&group.measured, text);
         text.byte(b'\n');
     })
+}
+
+/// Packets and bytes with their rates; packets a second where there is room for them.
+fn amounts(aggregation: &Aggregation, counters: &Counters) -> impl Iterator<Item = u64> {
+    let pps = aggregation.is_alone().then(|| counters.pps());
+    [counters.packets, counters.bytes].into_iter().chain(pps).chain([counters.bps()])
 }
 
 /// Packets and bytes of the other direction, where flows are joined with their answers.
@@ -206,6 +243,8 @@ fn write_json(
     let duration = list.key("duration");
     let counts = ["flows", "packets", "bytes", "pps", "bps", "bpp"].map(|name| list.key(name));
     let out_labels = ["out_packets", "out_bytes"].map(|name| list.key(name));
+    let columns = Columns::new(&aggregation.measures, style.is_plain);
+    let measured_labels = columns.labels(list);
     let detail_labels = ["tcp_flags", "src_tos"].map(|name| list.key(name));
     let mut times = TimeText::new(style.zone);
     out.write_all(list.open().as_bytes())?;
@@ -238,6 +277,7 @@ fn write_json(
             text.label(label);
             text.uint(value);
         }
+        columns.json_row(&measured_labels, &group.measured, text);
         // Kept of flows of one 5-tuple; a part of the key has its key already.
         for (label, value) in detail_labels.iter().zip([group.tcp_flags, group.src_tos]) {
             if let Some(value) = value.filter(|_| aggregation.is_of_flows()) {

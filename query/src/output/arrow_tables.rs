@@ -10,10 +10,11 @@ use flow_common::column::Kind;
 use super::arrow::{of_cells, write_batch};
 use super::grouped;
 use super::statistics::{percent, row_protocol, shares};
-use crate::aggregate::{Group, Table, TableRows, Value};
-use crate::aggregation::Aggregation;
+use crate::aggregate::{Beside, Group, Measured, Table, TableRows, Value};
+use crate::aggregation::{Aggregation, BUCKET};
 use crate::batch::Batch;
 use crate::flow::{Counters, FiveTuple};
+use crate::measure::{Form, Measures};
 
 /// Columns of a table.
 #[derive(Default)]
@@ -60,6 +61,23 @@ impl Sheet {
         self.counts("bpp", counters.map(Counters::bpp));
     }
 
+    /// What is measured; durations in seconds, parts in percent.
+    fn measured<'a>(&mut self, measures: &Measures, rows: impl Iterator<Item = &'a [Measured]> + Clone) {
+        for (at, one) in measures.list.iter().enumerate() {
+            let values = rows.clone().map(|measured| measured.get(at).and_then(|one| one.value));
+            match one.form() {
+                Form::Count | Form::Scaled => {
+                    let int = |value| i64::try_from(value).unwrap_or(i64::MAX);
+                    self.ints(&one.name, values.map(|value| value.map(int)));
+                }
+                Form::Duration | Form::Percent => {
+                    let floats = values.map(|value| value.map(|value| value as f64 / 1_000.0));
+                    self.put(&one.name, Arc::new(Float64Array::from_iter(floats)));
+                }
+            }
+        }
+    }
+
     pub(super) fn write(self, out: &mut dyn Write) -> io::Result<()> {
         let batch = RecordBatch::try_new(Arc::new(Schema::new(self.fields)), self.arrays);
         write_batch(&batch.map_err(io::Error::other)?, out)
@@ -92,6 +110,7 @@ pub(super) fn write_groups(
         sheet.counts("out_packets", counters.clone().map(|counters| counters.out_packets));
         sheet.counts("out_bytes", counters.map(|counters| counters.out_bytes));
     }
+    sheet.measured(&aggregation.measures, groups.iter().map(|group| &*group.measured));
     if aggregation.is_of_flows() {
         sheet.ints("tcp_flags", groups.iter().map(|group| group.tcp_flags));
         sheet.ints("src_tos", groups.iter().map(|group| group.src_tos));
@@ -107,6 +126,7 @@ struct Row<'a> {
     tuple: Option<&'a FiveTuple>,
     counters: &'a Counters,
     whole: Counters,
+    beside: Option<&'a Beside>,
 }
 
 /// Writes every table as one. Values of statistics are text, as those of several are of
@@ -115,7 +135,12 @@ pub(super) fn write_tables(out: &mut dyn Write, tables: &[Table<'_>], total: &Co
     let rows: Vec<Row<'_>> = tables.iter().flat_map(|table| rows_of(table, total)).collect();
     let mut sheet = Sheet::default();
     sheet.texts("statistic", rows.iter().map(|row| Some(row.table.statistic.word.clone())));
-    sheet.texts("order", rows.iter().map(|row| Some(row.table.ranking.word.to_owned())));
+    sheet.texts("order", rows.iter().map(|row| Some(row.table.order().to_owned())));
+    // All of one question are measured alike.
+    let measures = tables.first().map(|table| &*table.statistic.measures);
+    if measures.is_some_and(|measures| measures.bucket.is_some()) {
+        sheet.times(BUCKET, rows.iter().map(|row| row.beside?.bucket));
+    }
     sheet.texts("value", rows.iter().map(|row| row.value.map(ToString::to_string)));
     if tables.iter().any(|table| matches!(table.rows, TableRows::Records(_))) {
         let tuples = || rows.iter().map(|row| row.tuple);
@@ -136,6 +161,10 @@ pub(super) fn write_tables(out: &mut dyn Write, tables: &[Table<'_>], total: &Co
         sheet.floats(&format!("{name}_percent"), rows.iter().map(part));
     }
     sheet.rates(rows.iter().map(|row| row.counters));
+    if let Some(measures) = measures {
+        let measured = rows.iter().map(|row| row.beside.map(|beside| &*beside.measured));
+        sheet.measured(measures, measured.map(Option::unwrap_or_default));
+    }
     sheet.write(out)
 }
 
@@ -144,9 +173,11 @@ fn rows_of<'a>(table: &'a Table<'a>, total: &Counters) -> Vec<Row<'a>> {
     match &table.rows {
         TableRows::Elements(rows) => rows
             .iter()
-            .map(|((split, value), counters)| {
+            .enumerate()
+            .map(|(at, ((split, value), counters))| {
                 let protocol = row_protocol(table.statistic, *split, value).flatten();
-                Row { table, value: Some(value), protocol, tuple: None, counters, whole }
+                let beside = table.beside.get(at);
+                Row { table, value: Some(value), protocol, tuple: None, counters, whole, beside }
             })
             .collect(),
         TableRows::Records(rows) => rows
@@ -160,6 +191,7 @@ fn rows_of<'a>(table: &'a Table<'a>, total: &Counters) -> Vec<Row<'a>> {
                     tuple: Some(tuple),
                     counters: &record.counters,
                     whole: *total,
+                    beside: None,
                 }
             })
             .collect(),

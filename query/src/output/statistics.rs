@@ -1,6 +1,7 @@
 //! Statistics as nfdump's tables, CSV, JSON or NDJSON.
 
 use std::io::{self, Write};
+use std::sync::LazyLock;
 
 use flow_common::column::{Column, ColumnId, Kind, Unit};
 use flow_common::limits::OUTPUT_BUFFER_BYTES;
@@ -9,10 +10,11 @@ use flow_common::proto::TcpFlags;
 use super::csv;
 use super::json::JsonList;
 use super::markdown::{self, ROW, cell};
+use super::measured::Columns;
 use super::paint::{Paint, painted};
 use super::text::{ADDRESS_WIDTH_FULL, Label, Text, TimeText};
 use super::{Chosen, Format, Style, arrow_tables, grouped, nf_tables, write_if_empty};
-use crate::aggregate::{Float, Record, Table, TableRows, Value};
+use crate::aggregate::{Beside, Float, Record, Table, TableRows, Value};
 use crate::flow::{Counters, FiveTuple};
 use crate::statistic::{Key, Statistic};
 
@@ -77,29 +79,41 @@ fn write_table(
         TableRows::Elements(rows) => {
             let whole = table.whole(total);
             let width = value_width(style, table.statistic);
+            let columns = Columns::new(&table.statistic.measures, style.is_plain);
             if !style.is_quiet {
+                let (front, behind) = columns.titles();
                 let line = format!(
-                    "{:<23} {:>12}     Proto {:>width$}    Flows(%)     Packets(%)       Bytes(%)         pps      bps   bpp",
+                    "{front}{:<23} {:>12}     Proto {:>width$}    Flows(%)     Packets(%)       Bytes(%)         pps      bps   bpp{behind}",
                     "Date first seen", "Duration", table.statistic.title
                 );
                 painted(out, style, Paint::Title, line.as_bytes())?;
             }
             let mut times = TimeText::new(style.zone);
-            write_rows(out, rows, |text, ((protocol, value), counters)| {
+            write_rows(out, beside(table, rows), |text, (((protocol, value), counters), beside)| {
                 let protocol = row_protocol(table.statistic, *protocol, value);
+                columns.bucket(beside.bucket, &mut times, text);
                 times.table(counters.first, text);
                 element(text, style, (protocol, value), counters, &whole, table.statistic);
+                columns.row(&beside.measured, text);
+                text.byte(b'\n');
             })?;
             write_if_empty(rows.len() as u64, style, out)
         }
     }
 }
 
+/// Rows with what stands beside each.
+fn beside<'a, T>(table: &'a Table<'_>, rows: &'a [T]) -> impl Iterator<Item = (&'a T, &'a Beside)> {
+    static NOTHING: LazyLock<Beside> = LazyLock::new(Beside::default);
+    rows.iter().zip(table.beside.iter().chain(std::iter::repeat(&*NOTHING)))
+}
+
 /// `Top 10 Src IP Addr ordered by bytes:`
 fn heading(top: usize, table: &Table<'_>) -> String {
     let count = if top == 0 { String::new() } else { format!("{top} ") };
-    let (title, order) = (&table.statistic.title, table.ranking.word);
-    format!("Top {count}{title} ordered by {order}:")
+    let (title, order) = (&table.statistic.title, table.order());
+    let each = table.statistic.measures.bucket.map(|bucket| format!(", every {}", bucket.word()));
+    format!("Top {count}{title} ordered by {order}{}:", each.unwrap_or_default())
 }
 
 /// How flows of one 5-tuple are printed: `raw` has nothing to show of many in one.
@@ -143,9 +157,13 @@ fn write_markdown(
             ("Proto", false),
             (&*table.statistic.title, true),
         ];
-        markdown::write_header(out, front.into_iter().chain(counted))?;
+        let columns = Columns::new(&table.statistic.measures, style.is_plain);
+        let (bucket, behind) = columns.markdown_titles();
+        let front = bucket.into_iter().chain(front);
+        markdown::write_header(out, front.chain(counted).chain(behind))?;
         let mut times = TimeText::new(style.zone);
-        write_rows(out, rows, |text, ((split, value), counters)| {
+        write_rows(out, beside(table, rows), |text, (((split, value), counters), beside)| {
+            columns.markdown_bucket(beside.bucket, &mut times, text);
             cell(text, |text| times.table(counters.first, text));
             cell(text, |text| text.duration(counters.duration_ms(), style.is_plain));
             cell(text, |text| protocol(text, row_protocol(table.statistic, *split, value), style));
@@ -161,6 +179,7 @@ fn write_markdown(
             for count in [counters.pps(), counters.bps(), counters.bpp()] {
                 cell(text, |text| text.scaled(count, style.is_plain, 0));
             }
+            columns.markdown_row(&beside.measured, text);
             text.literal(ROW);
         })?;
     }
@@ -249,7 +268,6 @@ fn element(
     }
     text.byte(b' ');
     text.uint_right(counters.bpp(), 5);
-    text.byte(b'\n');
 }
 
 /// Every counter, and what it is a part of.
@@ -312,19 +330,26 @@ fn write_csv(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &C
         csv::write_header(out, &[])?;
         return write_rows(out, rows, |text, (tuple, record)| csv_record(text, &mut times, tuple, record));
     }
+    // All of one question are measured alike.
+    let measures = tables.first().map(|table| &*table.statistic.measures);
+    let (bucket, behind) =
+        measures.map(|measures| Columns::new(measures, style.is_plain).csv_names()).unwrap_or_default();
+    let bucket = bucket.map(|name| format!("{name},")).unwrap_or_default();
     writeln!(
         out,
-        "statistic,order,value,protocol,first,last,duration,flows,flows_percent,packets,packets_percent,\
-         bytes,bytes_percent,pps,bps,bpp"
+        "statistic,order,{bucket}value,protocol,first,last,duration,flows,flows_percent,packets,\
+         packets_percent,bytes,bytes_percent,pps,bps,bpp{behind}"
     )?;
     for table in tables {
         let TableRows::Elements(rows) = &table.rows else { continue };
         let whole = table.whole(total);
-        write_rows(out, rows, |text, ((protocol, value), counters)| {
+        let columns = Columns::new(&table.statistic.measures, style.is_plain);
+        write_rows(out, beside(table, rows), |text, (((protocol, value), counters), beside)| {
             text.str(&table.statistic.word);
             text.byte(b',');
-            text.str(table.ranking.word);
+            text.str(table.order());
             text.byte(b',');
+            columns.csv_bucket(beside.bucket, &mut times, text);
             bare(text, value);
             text.byte(b',');
             if let Some(number) = row_protocol(table.statistic, *protocol, value).flatten() {
@@ -337,6 +362,8 @@ fn write_csv(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &C
             text.byte(b',');
             text.millis(counters.duration_ms());
             csv_counters(text, counters, &whole);
+            columns.csv_row(&beside.measured, text);
+            text.byte(b'\n');
         })?;
     }
     Ok(())
@@ -353,7 +380,6 @@ fn csv_counters(text: &mut Text<'_>, counters: &Counters, total: &Counters) {
         text.byte(b',');
         text.uint(rate);
     }
-    text.byte(b'\n');
 }
 
 fn csv_record(text: &mut Text<'_>, times: &mut TimeText, tuple: &FiveTuple, record: &Record) {
@@ -383,31 +409,37 @@ fn write_json(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &
     let mut row_count = 0;
     out.write_all(list.open().as_bytes())?;
     for table in tables {
-        let Table { statistic, ranking, rows } = table;
+        let Table { statistic, rows, .. } = table;
         let whole = table.whole(total);
+        let columns = Columns::new(&statistic.measures, style.is_plain);
+        let labels = columns.labels(list);
         let mut object =
-            |text: &mut Text<'_>, own: &dyn Fn(&mut Text<'_>), counters: &Counters, whole: &Counters| {
+            |text: &mut Text<'_>, own: &dyn Fn(&mut Text<'_>), counters: &Counters, beside: &Beside| {
                 text.str(if row_count > 0 { list.separator() } else { "" });
                 row_count += 1;
                 let object = list.begin_object(text);
-                for (key, word) in keys.heading.iter().zip([&*statistic.word, ranking.word]) {
+                for (key, word) in keys.heading.iter().zip([&*statistic.word, table.order()]) {
                     text.label(key);
                     text.byte(b'"');
                     text.str(word);
                     text.byte(b'"');
                 }
+                columns.json_bucket(&labels, beside.bucket, &mut times, text);
                 own(text);
-                keys.counters(text, &mut times, counters, whole);
+                keys.counters(text, &mut times, counters, &whole);
+                columns.json_row(&labels, &beside.measured, text);
                 list.end_object(object, text);
             };
         match rows {
-            TableRows::Records(rows) => write_rows(out, rows, |text, (tuple, record)| {
-                object(text, &|text| keys.tuple(text, tuple, record), &record.counters, &whole);
-            })?,
+            TableRows::Records(rows) => {
+                write_rows(out, beside(table, rows), |text, ((tuple, record), beside)| {
+                    object(text, &|text| keys.tuple(text, tuple, record), &record.counters, beside);
+                })?
+            }
             TableRows::Elements(rows) => {
-                write_rows(out, rows, |text, ((protocol, value), counters)| {
+                write_rows(out, beside(table, rows), |text, (((protocol, value), counters), beside)| {
                     let protocol = row_protocol(statistic, *protocol, value).flatten();
-                    object(text, &|text| keys.element(text, value, protocol), counters, &whole);
+                    object(text, &|text| keys.element(text, value, protocol), counters, beside);
                 })?;
             }
         }

@@ -10,13 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flow_common::addr::{Addr16, Mac};
 use flow_common::column::{COLUMNS, ColumnId, ExtraColumn, Kind};
+use flow_common::element::{AbstractDataType, ElementKey};
 
 use super::packed::{Packer, unpack};
 use super::{Cell, NewFile, Provenance, Rows, WriteError};
 use crate::aggregate::{Float, Group, Value};
-use crate::aggregation::{Aggregation, Directions};
+use crate::aggregation::{Aggregation, BUCKET, Directions};
 use crate::batch::{Batch, Cells};
 use crate::columns::{ColumnRef, Columns};
+use crate::measure::Form;
 use crate::message::Failure;
 use crate::output::{FileInfo, RowFormat, RowFormatter};
 use crate::scaling::SCALED_COLUMNS;
@@ -300,15 +302,30 @@ pub(crate) fn write_groups(
 ) -> Result<String, Failure> {
     let mut extra = Extra::default();
     aggregation.keys.iter().for_each(|key| extra.push(key.column, columns));
-    let mut rows = Rows::new(&extra.definitions);
-    let mut file = target.begin(&rows, &extra.definitions)?;
+    let of_measures = COLUMNS.len() + extra.definitions.len();
+    let definitions: Vec<_> =
+        extra.definitions.iter().cloned().chain(measured_columns(aggregation)?).collect();
+    let mut rows = Rows::new(&definitions);
+    let mut file = target.begin(&rows, &definitions)?;
     for group in groups {
+        let mut index_of_measure = of_measures..;
         for (key, value) in aggregation.keys.iter().zip(&group.key) {
             let of_extra = || Some(COLUMNS.len() + extra.columns.iter().position(|one| *one == key.column)?);
-            let index = key.column.table().map(|column| column.id as usize).or_else(of_extra);
+            let index = match key.is_bucket() {
+                true => index_of_measure.next(),
+                false => key.column.table().map(|column| column.id as usize).or_else(of_extra),
+            };
             if let (Some(index), Some(value)) = (index, value) {
                 push(&mut rows, index, value);
             }
+        }
+        for ((index, one), measured) in index_of_measure.zip(&aggregation.measures.list).zip(&group.measured)
+        {
+            let cell = |value: u64| match one.form() {
+                Form::Count | Form::Scaled => Cell::Int(i64::try_from(value).unwrap_or(i64::MAX)),
+                Form::Duration | Form::Percent => Cell::Float(value as f64 / 1_000.0),
+            };
+            rows.push(index, measured.value.map(cell));
         }
         let counters = &group.counters;
         let counts = [
@@ -344,6 +361,32 @@ pub(crate) fn write_groups(
     }
     file.write(&mut rows)?;
     target.end(file, &BTreeSet::new(), stdout)
+}
+
+/// Columns for the bucket and for what is measured, as if an operator had defined them: whoever
+/// reads the file can ask for them. No enterprise has the number, so no exporter sends them.
+fn measured_columns(aggregation: &Aggregation) -> Result<Vec<ExtraColumn>, Failure> {
+    const NOBODY: u32 = u32::MAX;
+    let bucket = aggregation.measures.bucket.map(|_| (BUCKET, AbstractDataType::DateTimeMicroseconds));
+    let measured = aggregation.measures.list.iter().map(|one| match one.form() {
+        Form::Count | Form::Scaled => (one.name.as_str(), AbstractDataType::Unsigned64),
+        Form::Duration | Form::Percent => (one.name.as_str(), AbstractDataType::Float64),
+    });
+    let mut columns: Vec<ExtraColumn> = Vec::new();
+    for (name, data_type) in bucket.into_iter().chain(measured) {
+        // One name is one element in all files.
+        let hash = name
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, octet| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193));
+        let mut id = (hash >> 16) as u16 & 0x7fff;
+        while columns.iter().any(|known| known.key.id == id) {
+            id = (id + 1) & 0x7fff;
+        }
+        let column = ExtraColumn::new(name, ElementKey { pen: NOBODY, id }, data_type);
+        columns
+            .push(column.map_err(|error| Failure::usage(format!("a file can't have the column: {error}")))?);
+    }
+    Ok(columns)
 }
 
 fn push(rows: &mut Rows, index: usize, value: &Value) {

@@ -13,6 +13,7 @@ mod formats;
 mod hostile;
 mod imported;
 mod info;
+mod measured;
 mod orders;
 mod parts;
 mod process;

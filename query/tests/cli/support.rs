@@ -359,7 +359,14 @@ impl Bench {
 
     pub(crate) fn run_raw(&self, args: &[&str]) -> (u8, String, String) {
         let directory = self.directory.path().to_str().unwrap();
-        let args = args.iter().map(|arg| OsString::from(arg.replace('@', directory)));
+        // `bps@5m` is about a span.
+        let is_span = |arg: &str| {
+            arg.split('@').nth(1).is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+        };
+        let args = args.iter().map(|arg| match is_span(arg) {
+            true => OsString::from(arg),
+            false => OsString::from(arg.replace('@', directory)),
+        });
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let env = Env { now: NOW, zone: Zone::Fixed(7_200) };
         let args = std::iter::once("flowdump".into()).chain(args);

@@ -312,7 +312,7 @@ fn is_same(a: &Value, b: &Value) -> bool {
 }
 
 /// How many rows there are if they are the same; else where they differ first.
-fn same<T: PartialEq + std::fmt::Debug>(expected: Vec<T>, found: Vec<T>) -> Result<usize, String> {
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(expected: Vec<T>, found: Vec<T>) -> Result<usize, String> {
     if expected == found {
         return Ok(found.len());
     }

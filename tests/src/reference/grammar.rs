@@ -160,7 +160,9 @@ impl<'a> Grammar<'a> {
                     let is_inside = random.below(2) == 0;
                     let ranges =
                         vec![(near, near.saturating_add(random.below(60) as i64).min(max)), (min, min)];
-                    let texts = ranges.iter().map(|(low, high)| format!("{low}..{high}"));
+                    // `3..39` of an application is an engine and a selector.
+                    let to = if place == Id::ApplicationId as usize { "-" } else { ".." };
+                    let texts = ranges.iter().map(|(low, high)| format!("{low}{to}{high}"));
                     let not = if is_inside { "" } else { "not " };
                     let text = format!("{not}{}", list(texts, random));
                     return (Condition::Ranges(ranges, is_inside), text);

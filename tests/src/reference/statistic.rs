@@ -22,7 +22,7 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    fn of(row: &Row) -> Self {
+    pub(super) fn of(row: &Row) -> Self {
         let (first, last) = (row.first(), row.last());
         if row.int(Id::Contributes) == Some(0) {
             return Self { events: 1, first, last, ..Self::default() };
@@ -38,7 +38,7 @@ impl Sums {
         }
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         let least = |a: Option<i64>, b: Option<i64>| [a, b].into_iter().flatten().min();
         let most = |a: Option<i64>, b: Option<i64>| [a, b].into_iter().flatten().max();
         *self = Self {
@@ -51,7 +51,7 @@ impl Sums {
         };
     }
 
-    fn duration_ms(&self) -> u64 {
+    pub(super) fn duration_ms(&self) -> u64 {
         let Some((first, last)) = self.first.zip(self.last) else { return 0 };
         (last.div_euclid(1_000) - first.div_euclid(1_000)).max(0).cast_unsigned()
     }
@@ -96,7 +96,7 @@ pub(super) struct Table {
 
 /// Values compared as a ranking breaks ties.
 #[derive(Debug, Clone)]
-struct Ordered(Vec<Option<Cell>>);
+pub(super) struct Ordered(pub(super) Vec<Option<Cell>>);
 
 impl Ord for Ordered {
     fn cmp(&self, other: &Self) -> Ordering {
@@ -145,7 +145,7 @@ struct Group {
 }
 
 /// Columns only events fill; in statistics of them an event counts as one flow.
-fn is_of_events(key: &Key) -> bool {
+pub(super) fn is_of_events(key: &Key) -> bool {
     const EVENTS: [Id; 5] =
         [Id::NatEvent, Id::FirewallEvent, Id::FirewallExtEvent, Id::IngressAcl, Id::EgressAcl];
     matches!(key, Key::Columns(places) if places.iter().all(|place| EVENTS.iter().any(|id| *id as usize == *place)))
@@ -174,7 +174,12 @@ impl Table {
         groups
     }
 
-    fn keys(&self, row: &Row) -> Vec<Vec<Option<Cell>>> {
+    /// A table of what `key` groups by, all of it.
+    pub(super) fn of(key: Key) -> Self {
+        Self { word: String::new(), key, is_by_protocol: false, order: "flows", is_ascending: false }
+    }
+
+    pub(super) fn keys(&self, row: &Row) -> Vec<Vec<Option<Cell>>> {
         let cell = |id: Id| row.cell(id as usize).cloned();
         let Key::Columns(places) = &self.key else {
             let mut dst_port = cell(Id::DstPort);

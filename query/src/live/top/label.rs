@@ -108,7 +108,8 @@ mod tests {
     #[test]
     fn values_are_told_as_people_say_them() {
         let check = |statistic: &str, group: Group, expected: &str| {
-            let statistic = Statistic::parse(statistic, &Columns::default()).unwrap();
+            let statistic =
+                Statistic::parse(statistic, &Columns::default(), &std::sync::Arc::default()).unwrap();
             assert_eq!(label(&group, &statistic), expected);
         };
         let addr = |text: &str| Addr16::from(text.parse::<std::net::IpAddr>().unwrap());

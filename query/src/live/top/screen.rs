@@ -305,7 +305,11 @@ mod tests {
     }
 
     fn view(statistic: &str) -> View {
-        View::new(vec![Statistic::parse(statistic, &Columns::default()).unwrap()], 1, String::new())
+        View::new(
+            vec![Statistic::parse(statistic, &Columns::default(), &std::sync::Arc::default()).unwrap()],
+            1,
+            String::new(),
+        )
     }
 
     /// The screen as text.

@@ -37,8 +37,13 @@ impl Sums {
     /// By what is ranked: over one window rates rank as counters do.
     pub(crate) fn value(&self, order: Order) -> u64 {
         match order {
-            // Times rank groups of `-A` only.
-            Order::Flows | Order::First | Order::Last | Order::Duration => self.flows,
+            // Times rank groups of `-A` only, what is measured those of a question.
+            Order::Flows
+            | Order::First
+            | Order::Last
+            | Order::Duration
+            | Order::Bucket
+            | Order::Measure(_) => self.flows,
             // The other direction is refused where the screen starts.
             Order::Packets | Order::Pps | Order::OutPackets | Order::OutPps => self.packets,
             Order::Bytes | Order::Bps | Order::OutBytes | Order::OutBps => self.bytes,
