@@ -21,6 +21,7 @@ use flow_common::limits::{GROUP_CANDIDATES_MAX, GROUP_PARTITIONS};
 
 use crate::batch::Batch;
 use crate::counts::{Counts, Wanted};
+use crate::filter::Predicate;
 use crate::statistic::{Order, Ranking};
 use crate::values::Column;
 
@@ -28,6 +29,7 @@ mod dense;
 mod exact;
 mod fingerprint;
 mod key;
+mod post;
 mod result;
 mod rows;
 mod sieve;
@@ -38,6 +40,7 @@ use self::exact::{Detail, Groups, Sum};
 use self::fingerprint::Fingerprints;
 pub(crate) use self::key::{KeyPart, Mask, Source, Texts};
 use self::key::{KeyReader, Keys};
+pub(crate) use self::post::{columns_of_groups, retain};
 pub(crate) use self::result::{Tables, best, candidates, jobs, largest, ranked, tables};
 use self::rows::Rows;
 pub(crate) use self::sieve::sieve;
@@ -137,6 +140,8 @@ pub(crate) struct Shared<'a> {
     /// Octets one thread may hold.
     pub(crate) bytes_max: usize,
     pub(crate) spill_directory: &'a Path,
+    /// Which groups are rows of the answer; `None` is all.
+    pub(crate) post_filter: Option<&'a Arc<Predicate>>,
 }
 
 /// Readers of the parts of a key: a part has the same seed in all of them.

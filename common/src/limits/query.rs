@@ -22,6 +22,9 @@ pub const MPLS_LABELS_MAX: usize = 10;
 /// is a mistake or a trap. Links are no matter: a directory is read once.
 pub const DIRECTORY_DEPTH_MAX: usize = 32;
 
+/// Directories side by side that one question reads (`-M`): a site has dozens of collectors.
+pub const SIBLINGS_MAX: usize = 256;
+
 /// Times a query lists a directory that changes meanwhile, and all directories when
 /// parts of a slot vanished before they were open. A slot closes in less time than
 /// lies between two, so the second listing stands.

@@ -9,6 +9,7 @@ use flow_common::limits::{GROUP_CANDIDATES_MAX, GROUP_PARTITIONS};
 use super::exact::Groups;
 use super::fingerprint::{self, Fingerprints};
 use super::key::value_of;
+use super::post;
 use super::spill::Spill;
 use super::{Candidates, Chosen, Grouping, Shared, Sums, Worker};
 use crate::aggregate::{Group, Value};
@@ -101,9 +102,11 @@ pub(crate) fn best(
         let mut spill = spill.lock().unwrap_or_else(PoisonError::into_inner);
         spill.read(job.grouping * GROUP_PARTITIONS + job.partition, grouping.width(), &mut groups)?;
     }
+    let kept = shared.post_filter.map(|filter| post::kept(&groups, grouping, shared, filter));
     let of_ranking = |ranking: &Ranking| {
         let mut all: Vec<(u64, Group)> = Vec::new();
         let mut ranks: Vec<(u64, u32)> = (0..groups.len())
+            .filter(|&at| kept.as_ref().is_none_or(|kept| kept[at]))
             .map(|at| (ranking.order.value(&groups.sum(at).counters()), at as u32))
             .collect();
         if 0 < top && top < ranks.len() {
@@ -163,7 +166,7 @@ fn cut_by(
     all.into_iter().map(|(_, group)| group).collect()
 }
 
-fn group_of(groups: &Groups, at: usize, grouping: &Grouping, shared: &Shared<'_>) -> Group {
+pub(super) fn group_of(groups: &Groups, at: usize, grouping: &Grouping, shared: &Shared<'_>) -> Group {
     let key = groups.key(at);
     let mut words = &key[1..];
     let mut values: Vec<Option<Value>> = Vec::with_capacity(grouping.parts.len());
