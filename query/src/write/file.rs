@@ -12,6 +12,7 @@ use flow_common::addr::Addr16;
 use flow_common::column::{COLUMNS, ColumnId, ExtraColumn, Kind};
 use flow_common::footer::{Contribution, ExporterTable, Footer, Totals};
 use flow_common::layout::Slot;
+use flow_common::time::Timestamp;
 use flow_common::{limits, schema};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
@@ -160,7 +161,8 @@ impl NewFile {
             events: u64::from(is_event),
             ..Contribution::default()
         };
-        self.exporters.add(Addr16(addr).to_ip(), version.unwrap_or(0), domain, contribution);
+        let (addr, version) = (Addr16(addr).to_ip(), version.unwrap_or(0));
+        self.exporters.add(addr, version, domain, Timestamp::default(), contribution);
     }
 
     fn path(&self) -> PathBuf {
