@@ -29,4 +29,5 @@ mod times;
 mod usage;
 mod values;
 mod verified;
+mod whole;
 mod written;
