@@ -157,6 +157,11 @@ impl ExporterTable {
         }
     }
 
+    /// Whether it has something of this exporter.
+    pub fn has(&self, addr: IpAddr, version: u16, domain: Option<u32>) -> bool {
+        self.exporters.contains_key(&(addr, version, domain))
+    }
+
     /// The list for the footer, most records first.
     pub fn take(&mut self) -> Vec<Exporter> {
         let exporters = std::mem::take(&mut self.exporters);
