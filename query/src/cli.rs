@@ -146,7 +146,7 @@ pub(crate) struct Args {
     #[arg(short = 'W', long, value_name = "N", help_heading = "What to answer")]
     pub(crate) threads: Option<String>,
 
-    /// Memory for groups; what has no room there goes to a temporary file [default: a quarter of
+    /// Memory for groups and for -O; what has no room there goes to a temporary file [default: a quarter of
     /// the machine's]
     #[arg(long, value_name = "BYTES", help_heading = "What to answer")]
     pub(crate) memory: Option<String>,

@@ -88,6 +88,13 @@ pub const SCHEMAS_KNOWN_MAX: usize = 16;
 /// Orders of `-O`: more than anyone names, and a rank has a place for each.
 pub const ORDERS_MAX: usize = 4;
 
+/// Runs of rows that are sorted on disk by one thread before they are joined to one: each is read
+/// through a buffer of its own.
+pub const SORT_RUNS_MAX: usize = 128;
+
+/// Octets of a run that are read at a time: with all runs of eight threads 32 MiB.
+pub const SORT_READ_BYTES: usize = 32 << 10;
+
 /// Exporters whose losses a summary names: the line is to be read.
 pub const LOSSES_SHOWN_MAX: usize = 3;
 
