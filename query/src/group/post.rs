@@ -62,7 +62,7 @@ fn batch(groups: &[Group], grouping: &Grouping) -> Batch {
     let parts: Vec<(usize, &KeyPart)> = grouping.parts.iter().enumerate().collect();
     let beyond = parts.iter().filter_map(|(_, part)| match part.source {
         Source::Column(column) if column.table().is_none() => {
-            Some(FileColumn { name: String::new(), kind: part.kind, column })
+            Some(FileColumn { name: String::new(), kind: part.kind, column, element: None })
         }
         _ => None,
     });
