@@ -21,11 +21,14 @@ use crate::write::{WriteError, write_table};
 /// Whose number: address, version, domain.
 type Who = (Addr16, i32, i64);
 
+/// Rates and since when each holds, by what for.
+type Rates = BTreeMap<(Who, RateScope, i64), Vec<(Timestamp, i64)>>;
+
 /// What was told in all files.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     names: BTreeMap<(Who, NameKind, i64), NameRow>,
-    rates: BTreeMap<(Who, RateScope, i64), Vec<(Timestamp, i64)>>,
+    rates: Rates,
 }
 
 /// The only sampler of an exporter.
@@ -105,8 +108,10 @@ fn name_row(
     (name, description): (&str, &str),
     at: Timestamp,
 ) -> NameRow {
-    let short =
-        |text: &str| text.get(..text.floor_char_boundary(FACT_NAME_BYTES_MAX)).unwrap_or(text).to_owned();
+    let short = |text: &str| {
+        let end = (0..=text.len().min(FACT_NAME_BYTES_MAX)).rev().find(|&end| text.is_char_boundary(end));
+        text.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
+    };
     NameRow {
         exporter_addr,
         export_version,
@@ -145,11 +150,8 @@ fn with_names(mut rows: Vec<NameRow>, mut new: BTreeMap<(Who, NameKind, i64), Na
 }
 
 /// Of rates that follow each other only changes are kept.
-fn with_rates(
-    rows: Vec<RateRow>,
-    new: &BTreeMap<(Who, RateScope, i64), Vec<(Timestamp, i64)>>,
-) -> Vec<RateRow> {
-    let mut all: BTreeMap<(Who, RateScope, i64), Vec<(Timestamp, i64)>> = BTreeMap::new();
+fn with_rates(rows: Vec<RateRow>, new: &Rates) -> Vec<RateRow> {
+    let mut all = Rates::new();
     for row in &rows {
         let who = (row.exporter_addr, row.export_version, row.observation_domain);
         all.entry((who, row.scope, row.scope_id)).or_default().push((row.valid_from, row.rate));
