@@ -1,9 +1,6 @@
 //! What a file says about itself in its key-value metadata, so that totals and
 //! completeness of a whole tree come from footers alone.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-
 use serde::{Deserialize, Serialize};
 
 use crate::column::ExtraColumn;
@@ -12,6 +9,10 @@ use crate::limits::EXTRA_COLUMNS_MAX;
 use crate::proto::{ICMP, ICMP6, TCP, UDP};
 use crate::schema::SCHEMA_VERSION;
 use crate::time::Timestamp;
+
+mod exporter;
+
+pub use self::exporter::{Contribution, Exporter, ExporterTable, Minute};
 
 /// Counters of one class of protocols.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,49 +103,6 @@ impl Totals {
         }
         all
     }
-}
-
-/// What one exporter contributed to a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exporter {
-    /// Source address of its datagrams; `None` sums up exporters beyond the limit.
-    pub addr: Option<IpAddr>,
-    /// Export version: 5, 9, 10.
-    pub version: u16,
-    /// Observation domain or source id; `None` for v5.
-    pub domain: Option<u32>,
-    /// Datagrams that contributed records.
-    pub datagrams: u64,
-    /// Flow records.
-    pub flows: u64,
-    /// Records that are events and no flows.
-    #[serde(default)]
-    pub events: u64,
-    /// Messages before which sequence numbers were missing.
-    #[serde(default)]
-    pub gaps: u64,
-    /// What they prove lost on the way, less what came late.
-    #[serde(default)]
-    pub lost: i64,
-    /// What `lost` counts: `flows` (v5), `packets` (v9), `records` or `messages`
-    /// (IPFIX); empty where nothing was lost.
-    #[serde(default)]
-    pub lost_unit: String,
-}
-
-/// What one datagram adds to its exporter.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Contribution {
-    /// Flow records.
-    pub flows: u64,
-    /// Records that are events and no flows.
-    pub events: u64,
-    /// Whether sequence numbers are missing before it.
-    pub is_gap: bool,
-    /// Units proved lost, less those that came late.
-    pub lost: i64,
-    /// What `lost` counts.
-    pub lost_unit: &'static str,
 }
 
 /// All metadata of a file.
@@ -305,54 +263,6 @@ fn elements(text: &str) -> Result<Vec<ExtraColumn>, FooterError> {
     Ok(known.filter_map(Result::ok).collect())
 }
 
-/// Counts records and losses per exporter, bounded; what is beyond the bound is
-/// summed up.
-#[derive(Debug, Default)]
-pub struct ExporterTable {
-    exporters: BTreeMap<(IpAddr, u16, Option<u32>), Exporter>,
-    beyond: Option<Exporter>,
-}
-
-impl ExporterTable {
-    /// Adds one datagram.
-    pub fn add(&mut self, addr: IpAddr, version: u16, domain: Option<u32>, contribution: Contribution) {
-        let new = |addr, version, domain| Exporter {
-            addr,
-            version,
-            domain,
-            datagrams: 0,
-            flows: 0,
-            events: 0,
-            gaps: 0,
-            lost: 0,
-            lost_unit: String::new(),
-        };
-        let is_full = self.exporters.len() >= crate::limits::FOOTER_EXPORTERS_MAX;
-        let key = (addr, version, domain);
-        let exporter = match self.exporters.get_mut(&key) {
-            Some(exporter) => exporter,
-            None if is_full => self.beyond.get_or_insert_with(|| new(None, 0, None)),
-            None => self.exporters.entry(key).or_insert_with(|| new(Some(addr), version, domain)),
-        };
-        exporter.datagrams += 1;
-        exporter.flows += contribution.flows;
-        exporter.events += contribution.events;
-        exporter.gaps += u64::from(contribution.is_gap);
-        exporter.lost += contribution.lost;
-        if contribution.lost != 0 {
-            contribution.lost_unit.clone_into(&mut exporter.lost_unit);
-        }
-    }
-
-    /// The list for the footer, most records first.
-    pub fn take(&mut self) -> Vec<Exporter> {
-        let exporters = std::mem::take(&mut self.exporters);
-        let mut list: Vec<_> = exporters.into_values().chain(self.beyond.take()).collect();
-        list.sort_by_key(|exporter| std::cmp::Reverse(exporter.flows));
-        list
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,8 +294,9 @@ mod tests {
         totals.add_span(Some(1), Some(2));
         totals.add_rate(Some(1_000));
         let mut exporters = ExporterTable::default();
-        let contribution = Contribution { flows: 2, events: 5, is_gap: true, lost: 3, lost_unit: "packets" };
-        exporters.add("192.0.2.1".parse().unwrap(), 9, Some(7), contribution);
+        let contribution =
+            Contribution { flows: 2, events: 5, is_gap: true, lost: 3, lost_unit: "packets", waiting: 1 };
+        exporters.add("192.0.2.1".parse().unwrap(), 9, Some(7), Timestamp::from_secs(301), contribution);
         let footer = Footer {
             schema_version: SCHEMA_VERSION,
             writer: "flowcapd 0.1.0".into(),

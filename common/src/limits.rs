@@ -547,6 +547,10 @@ pub const WAITS_SHOWN_MAX: usize = 64;
 /// Exporters listed in a file's metadata: the first so many of the slot. A sender
 /// can forge addresses; the rest is summed up in one line.
 pub const FOOTER_EXPORTERS_MAX: usize = 1_024;
+
+/// Minutes of one exporter for which a file's metadata says what is missing: a file lies within
+/// one hour, and clocks are set.
+pub const FOOTER_MINUTES_MAX: usize = 64;
 }
 
 /// Ports listened on without `-p`: NetFlow at Cisco's and Open vSwitch's

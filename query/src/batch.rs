@@ -10,6 +10,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Schema, TimeUnit};
 use flow_common::column::{COLUMNS, Column as TableColumn, Kind, by_name};
+use flow_common::element::{AbstractDataType, ElementKey};
 
 use crate::columns::ColumnRef;
 use crate::values::{Bytes, Column, Dictionary, Values};
@@ -20,6 +21,8 @@ pub(crate) struct FileColumn {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) column: ColumnRef,
+    /// The element that fills it, and the type of its values, where a file tells.
+    pub(crate) element: Option<(ElementKey, AbstractDataType)>,
 }
 
 /// Rows and the columns read of them. A column that is not there is NULL.

@@ -16,8 +16,10 @@ use crate::message::{Failure, reason};
 
 mod hours;
 mod parts;
+mod siblings;
 
 pub(crate) use self::parts::Found;
+pub(crate) use self::siblings::siblings;
 
 /// Where files come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub(crate) enum Source {
     Path(PathBuf),
     /// `first:last`, `first` alone (to the end), or a directory.
     Sequence(String),
+    /// The same in each of several directories.
+    Siblings(Vec<Source>),
 }
 
 /// Root of the tree without `-r` and `-R`.
@@ -70,6 +74,7 @@ pub(crate) fn list(source: &Source, now: Timestamp) -> Result<Listing, Failure> 
         }
         Source::Path(path) => one_or_all(path, now),
         Source::Sequence(text) => sequence(text, now),
+        Source::Siblings(sources) => siblings::list(sources, now),
     }
 }
 
@@ -83,10 +88,7 @@ fn one_or_all(path: &Path, now: Timestamp) -> Result<Listing, Failure> {
 
 /// nfdump's `-R`: both ends included, in the order of the files.
 fn sequence(text: &str, now: Timestamp) -> Result<Listing, Failure> {
-    let (first, last) = match text.split_once(':') {
-        Some((first, last)) if !Path::new(text).exists() => (Path::new(first), Some(Path::new(last))),
-        _ => (Path::new(text), None),
-    };
+    let (first, last) = ends(text);
     let metadata = fs::metadata(first).map_err(|error| cant_read(first, &error))?;
     let low = if metadata.is_dir() { Rank::of_directory(first) } else { Rank::of_file(first) };
     let Some(last) = last else {
@@ -95,8 +97,7 @@ fn sequence(text: &str, now: Timestamp) -> Result<Listing, Failure> {
         }
         return Ok(all_below(root_of(first), now)?.only(|path| Rank::of_file(path) >= low));
     };
-    let base = first.ancestors().skip(1).find(|base| base.join(last).exists());
-    let Some(base) = base else {
+    let Some(base) = base(first, last) else {
         return Err(cant_read(last, &io::ErrorKind::NotFound.into()));
     };
     let last = base.join(last);
@@ -107,6 +108,19 @@ fn sequence(text: &str, now: Timestamp) -> Result<Listing, Failure> {
     };
     let files = all_below(if base.as_os_str().is_empty() { Path::new(".") } else { base }, now)?;
     Ok(files.only(is_inside))
+}
+
+/// What a sequence begins and ends with.
+fn ends(text: &str) -> (&Path, Option<&Path>) {
+    match text.split_once(':') {
+        Some((first, last)) if !Path::new(text).exists() => (Path::new(first), Some(Path::new(last))),
+        _ => (Path::new(text), None),
+    }
+}
+
+/// The directory above `first` that `last` is named from.
+fn base<'a>(first: &'a Path, last: &Path) -> Option<&'a Path> {
+    first.ancestors().skip(1).find(|base| base.join(last).exists())
 }
 
 /// Place of a file in the order: by directory, there by slot and number, so that

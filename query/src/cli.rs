@@ -39,6 +39,10 @@ pub(crate) struct Args {
     )]
     pub(crate) range: Option<String>,
 
+    /// -r, -R or all there is in each of several directories side by side: `/var/flows/east:west`
+    #[arg(short = 'M', long = "dirs", value_name = "DIR:NAMES", help_heading = "What to read")]
+    pub(crate) dirs: Option<String>,
+
     /// Only flows completely inside a window: `2026/05/28.20:26:40-2026/05/28.21`, `2026/05/28`,
     /// `2026-05-28T20:00:00Z..2026-05-28T21:00:00Z`, `-1h`, `today`
     #[arg(
@@ -69,14 +73,14 @@ pub(crate) struct Args {
     pub(crate) stat: Vec<String>,
 
     /// Flows of one 5-tuple in one row: `-A proto,srcip,dstip,srcport,dstport`
-    #[arg(short = 'a', long = "aggregate-flows", conflicts_with = "stat", help_heading = "What to answer")]
+    #[arg(short = 'a', long = "aggregate-flows", help_heading = "What to answer")]
     pub(crate) aggregate_flows: bool,
 
     /// As -a, of TCP and UDP with the flows that answer, in the direction of what began first
     #[arg(
         short = 'b',
         long = "bidirectional",
-        conflicts_with_all = ["stat", "aggregate_flows"],
+        conflicts_with = "aggregate_flows",
         help_heading = "What to answer"
     )]
     pub(crate) bidirectional: bool,
@@ -85,17 +89,18 @@ pub(crate) struct Args {
     #[arg(
         short = 'B',
         long = "guess-direction",
-        conflicts_with_all = ["stat", "aggregate_flows", "bidirectional"],
+        conflicts_with_all = ["aggregate_flows", "bidirectional"],
         help_heading = "What to answer"
     )]
     pub(crate) guess_direction: bool,
 
-    /// Flows with the same values in one row: `srcip4/24,srcip6/48,dstport`; names of columns will do
+    /// Flows with the same values in one row: `srcip4/24,srcip6/48,dstport`; names of columns will
+    /// do. With `-s record/bytes` the first ten by bytes
     #[arg(
         short = 'A',
         long = "aggregate",
         value_name = "KEYS",
-        conflicts_with_all = ["stat", "aggregate_flows", "bidirectional", "guess_direction"],
+        conflicts_with_all = ["aggregate_flows", "bidirectional", "guess_direction"],
         help_heading = "What to answer"
     )]
     pub(crate) aggregate: Option<String>,
@@ -144,6 +149,10 @@ pub(crate) struct Args {
     #[arg(short = 'O', long, value_name = "ORDERS", help_heading = "What to answer")]
     pub(crate) order: Option<String>,
 
+    /// Which rows of -a, -A, -b, -B and -s: `bytes > 1g`; what they have, counters and keys
+    #[arg(short = 'P', long = "post-filter", value_name = "FILTER", help_heading = "What to answer")]
+    pub(crate) post_filter: Option<String>,
+
     /// The N first of every statistic, or of -a, -A and -O; 0 is all [default: 10 of a statistic]
     #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true, help_heading = "What to answer")]
     pub(crate) top: Option<String>,
@@ -173,10 +182,10 @@ pub(crate) struct Args {
     pub(crate) exporters: Option<Option<PathBuf>>,
 
     /// Threads that work on the answer [default: one for each processor]
-    #[arg(long, value_name = "N", help_heading = "What to answer")]
+    #[arg(short = 'W', long, value_name = "N", help_heading = "What to answer")]
     pub(crate) threads: Option<String>,
 
-    /// Memory for groups; what has no room there goes to a temporary file [default: a quarter of
+    /// Memory for groups and for -O; what has no room there goes to a temporary file [default: a quarter of
     /// the machine's]
     #[arg(long, value_name = "BYTES", help_heading = "What to answer")]
     pub(crate) memory: Option<String>,
@@ -223,8 +232,9 @@ pub(crate) struct Args {
     #[arg(long, requires = "write", help_heading = "How to print")]
     pub(crate) force: bool,
     /// File with names for formats, `[formats]` and below it `short = "fmt:%ts %sap -> %dap"`
-    /// [default: $FLOWDUMP_CONFIG, else ~/.config/flowdump.toml, else /etc/flowcap/flowdump.toml]
-    #[arg(long, value_name = "FILE", help_heading = "How to print")]
+    /// [default: $FLOWDUMP_CONFIG, else ~/.config/flowdump.toml, else /etc/flowcap/flowdump.toml];
+    /// `none` reads no file
+    #[arg(short = 'C', long, value_name = "FILE", help_heading = "How to print")]
     pub(crate) config: Option<PathBuf>,
 
     /// Colours in what is for people: auto, always or never [default: auto, where a terminal shows
@@ -292,8 +302,9 @@ pub(crate) struct Args {
 const NOT_MEASURED: [&str; 6] = ["info", "files", "exporters", "follow", "bidirectional", "guess_direction"];
 
 /// What is asked of rows, and can't be of what files say of themselves.
-const NOT_OF_WHOLE_FILES: [&str; 11] = [
+const NOT_OF_WHOLE_FILES: [&str; 12] = [
     "stat",
+    "post_filter",
     "aggregate",
     "aggregate_flows",
     "bidirectional",
@@ -377,9 +388,32 @@ fn read<T: FromArgMatches + CommandFactory>(
         Err(error) if error.kind() == ErrorKind::DisplayVersion => Ok(Parsed::Text(error.to_string())),
         Err(error) => {
             let (message, hint) = in_our_words(&error.to_string(), program);
+            let of_nfdump = NFDUMP_OPTIONS.iter().find(|(option, _)| message == unknown_option(option));
+            let hint = of_nfdump.map_or(hint, |(_, instead)| (*instead).to_owned());
             Err(Failure::usage_hint(message, hint))
         }
     }
+}
+
+/// nfdump's options that are none here, and what to type instead.
+const NFDUMP_OPTIONS: [(&str, &str); 12] = [
+    ("-D", "leave it out: names are looked up by the system"),
+    ("-i", "`flowcapd -I IDENT` names what it writes; a file keeps its name"),
+    ("-J", "leave it out: files are compressed as they are written; `flowcapd compact` makes them smaller"),
+    ("-j", COMPRESSED),
+    ("-m", "`-O tstart` ranks by start"),
+    ("-S", "`-s srcip -s dstip` names the statistics"),
+    ("-T", "leave it out, or take `-o ndjson` for other programs"),
+    ("-X", "`--explain` says what a filter means"),
+    ("-x", "leave it out: files say themselves what columns they have"),
+    ("-y", COMPRESSED),
+    ("-z", COMPRESSED),
+    ("-K", "`--anonymize KEY` makes addresses other ones, as nfanon does"),
+];
+const COMPRESSED: &str = "leave it out: what -w writes is compressed";
+
+fn unknown_option(option: &str) -> String {
+    format!("unknown option `{option}`")
 }
 
 /// Everything that can be typed, as one command: for manual pages and shells.

@@ -23,6 +23,8 @@ const VARIABLE: &str = "FLOWDUMP_CONFIG";
 /// Below a user's home.
 const OF_USER: &str = ".config/flowdump.toml";
 const OF_MACHINE: &str = "/etc/flowcap/flowdump.toml";
+/// The name of no file, as nfdump's `-C` has it.
+const NO_FILE: &str = "none";
 /// The table of formats.
 const FORMATS: &str = "formats";
 
@@ -39,6 +41,9 @@ impl Config {
     /// Reads `path`, else what the environment names, else the user's, else the
     /// machine's; nothing where there is none of these.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, Failure> {
+        if path == Some(Path::new(NO_FILE)) {
+            return Ok(Self::default());
+        }
         let named = path.map(Path::to_owned).or_else(from_environment);
         if let Some(path) = named {
             return Self::read(&path)?.ok_or_else(|| Failure::Failed {

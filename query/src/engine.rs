@@ -103,8 +103,7 @@ pub(crate) fn answer(
             told = Some(summary(&reader, &tally, started));
         }
         Question::Statistics { statistics, top } => {
-            let groupings: Vec<Grouping> = statistics.iter().map(Statistic::grouping).collect();
-            let (tally, groups) = sum::sum(&mut reader, &groupings, *top)?;
+            let (tally, groups) = sum::sum(&mut reader, &groupings(request), *top)?;
             interrupt::check()?;
             let tables = tables(statistics, groups);
             output::write_tables(&mut out, style, *top, &tables, &tally.matched)?;
@@ -135,6 +134,21 @@ pub(crate) fn answer(
     Ok(if is_partial { PARTIAL } else { DONE })
 }
 
+/// What flows are grouped by: a grouping for each statistic.
+fn groupings(request: &Request) -> Vec<Grouping> {
+    let mut groupings: Vec<Grouping> = match &request.question {
+        Question::Statistics { statistics, .. } => statistics.iter().map(Statistic::grouping).collect(),
+        Question::Aggregate { aggregation, .. } => vec![aggregation.grouping()],
+        _ => Vec::new(),
+    };
+    let mut asked = BTreeSet::new();
+    request.post_filter.iter().for_each(|filter| filter.columns(&mut asked));
+    let asks_out = OUT_COLUMNS.iter().any(|&id| asked.contains(&id.into()));
+    // No table may show what `-P` asks.
+    groupings.iter_mut().for_each(|grouping| grouping.has_out |= asks_out);
+    groupings
+}
+
 /// The first `top` groups of an aggregation, joined as its directions say; 0 is all.
 fn groups(
     reader: &mut Reader<'_>,
@@ -144,10 +158,13 @@ fn groups(
     let is_apart = aggregation.directions == Directions::Apart;
     // Which are the first is known when both directions are.
     let wanted = if is_apart { top } else { 0 };
-    let (tally, groups) = sum::sum(reader, &[aggregation.grouping()], wanted)?;
+    let (tally, groups) = sum::sum(reader, &groupings(reader.request), wanted)?;
     let mut groups: Vec<Group> = groups.into_iter().flatten().flatten().collect();
     if !is_apart {
-        let joined = directions::join(groups, aggregation.directions == Directions::Guessed);
+        let mut joined = directions::join(groups, aggregation.directions == Directions::Guessed);
+        if let Some(filter) = &reader.request.post_filter {
+            group::retain(&mut joined, &aggregation.grouping(), filter);
+        }
         groups = group::ranked(joined, &aggregation.orders, top);
     }
     if groups.is_empty() && aggregation.keys.is_empty() {
@@ -171,6 +188,7 @@ fn described(source: &Source) -> String {
         Source::Default => format!("`./{}`", catalog::DEFAULT_ROOT),
         Source::Path(path) => format!("`{}`", path.display()),
         Source::Sequence(text) => format!("`{text}`"),
+        Source::Siblings(all) => all.iter().map(described).collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -199,11 +217,7 @@ fn wants(request: &Request) -> Wants {
         Wants { columns, has_fallback_time: !is_key, ..Wants::default() }
     };
     match &request.question {
-        Question::Statistics { statistics, .. } => {
-            let groupings: Vec<Grouping> = statistics.iter().map(Statistic::grouping).collect();
-            of_sums(&groupings)
-        }
-        Question::Aggregate { aggregation, .. } => of_sums(&[aggregation.grouping()]),
+        Question::Statistics { .. } | Question::Aggregate { .. } => of_sums(&groupings(request)),
         _ if request.write.is_some() => written::whole_rows(),
         _ if style.format == Format::Null => of_sums(&[]),
         _ => {

@@ -27,6 +27,9 @@ pub(crate) fn explain(request: &Request, stdout: &mut dyn Write) -> Result<u8, F
     tree(&request.predicate, 1, true, request, &mut text);
     let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     let _ = writeln!(text, "columns of the filter: {names}");
+    if let Some(filter) = &request.post_filter {
+        let _ = writeln!(text, "filter of groups: {filter}");
+    }
     stdout.write_all(text.as_bytes())?;
     let sums = sums(request)?;
     interrupt::check()?;

@@ -39,8 +39,10 @@ mod source;
 mod suggest;
 mod value;
 mod vocabulary;
+mod within;
 mod words;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,7 +56,7 @@ pub(crate) use set::AddressSet;
 pub(crate) use vocabulary::nouns;
 
 use crate::Env;
-use crate::columns::Columns;
+use crate::columns::{ColumnRef, Columns};
 use crate::names::Names;
 
 /// What a filter may need beside its text.
@@ -91,27 +93,46 @@ pub(crate) fn compile(
     columns: &Columns,
     surroundings: &mut dyn Surroundings,
 ) -> Result<Meaning, NoFilter> {
+    read(text, env, columns, surroundings, None)
+}
+
+/// The meaning of `text` for groups of flows, which have the columns `known` and no others.
+pub(crate) fn compile_of_groups(
+    text: &str,
+    env: Env,
+    columns: &Columns,
+    surroundings: &mut dyn Surroundings,
+    known: &BTreeSet<ColumnRef>,
+) -> Result<Meaning, NoFilter> {
+    read(text, env, columns, surroundings, Some(known))
+}
+
+fn read(
+    text: &str,
+    env: Env,
+    columns: &Columns,
+    surroundings: &mut dyn Surroundings,
+    known: Option<&BTreeSet<ColumnRef>>,
+) -> Result<Meaning, NoFilter> {
     let mut source = source::Source::new(text);
-    let meaning = understand(text, &mut source, env, columns, surroundings);
+    let context = resolve::Context { env, columns, known, surroundings, notes: Vec::new() };
+    let meaning = understand(text, &mut source, context);
     meaning.map_err(|error| NoFilter { text: error.render(&source), is_unknown_word: error.is_unknown_word })
 }
 
 fn understand(
     text: &str,
     source: &mut source::Source,
-    env: Env,
-    columns: &Columns,
-    surroundings: &mut dyn Surroundings,
+    mut context: resolve::Context<'_>,
 ) -> Result<Meaning, FilterError> {
     if text.len() > FILTER_BYTES_MAX {
         let message = format!("filter has {} bytes, more than {FILTER_BYTES_MAX}", text.len());
         return Err(FilterError::new(message, 0..0));
     }
-    let tokens = source.tokens(surroundings)?;
+    let tokens = source.tokens(context.surroundings)?;
     let Some(node) = parser::parse(&tokens, text.trim_end().len())? else {
         return Ok(Meaning { predicate: Predicate::Constant(true), notes: Vec::new() });
     };
-    let mut context = resolve::Context { env, columns, surroundings, notes: Vec::new() };
     let predicate = resolve::resolve(&node, &mut context)?;
     let mut notes: Vec<String> = Vec::new();
     for note in context.notes {

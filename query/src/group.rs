@@ -22,6 +22,7 @@ use flow_common::limits::{GROUP_CANDIDATES_MAX, GROUP_PARTITIONS};
 use crate::batch::Batch;
 use crate::bucket::Bucket;
 use crate::counts::{Counts, Wanted};
+use crate::filter::Predicate;
 use crate::measure::What;
 use crate::statistic::{Order, Ranking};
 use crate::values::Column;
@@ -33,6 +34,7 @@ mod fingerprint;
 mod join;
 mod key;
 mod pairs;
+mod post;
 mod result;
 mod rows;
 mod sieve;
@@ -45,6 +47,7 @@ use self::extras::Meter;
 use self::fingerprint::Fingerprints;
 pub(crate) use self::key::{KeyPart, Mask, Source, Texts};
 use self::key::{KeyReader, Keys};
+pub(crate) use self::post::{columns_of_groups, retain};
 pub(crate) use self::result::{Tables, best, candidates, jobs, largest, ranked, tables};
 use self::rows::Rows;
 pub(crate) use self::sieve::sieve;
@@ -171,6 +174,8 @@ pub(crate) struct Shared<'a> {
     /// Octets one thread may hold.
     pub(crate) bytes_max: usize,
     pub(crate) spill_directory: &'a Path,
+    /// Which groups are rows of the answer; `None` is all.
+    pub(crate) post_filter: Option<&'a Arc<Predicate>>,
 }
 
 /// Readers of the parts of a key: a part has the same seed in all of them.

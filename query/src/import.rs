@@ -6,6 +6,7 @@
 //!
 //! - `nfcapd`: the format of nfdump 1.7, sans I/O but for one reader
 //! - `store`: what of a record goes to which column
+//! - `tables`: names and rates to the side tables of the tree
 //! - `slots`: rows to the files of their slots
 //! - `start`: what was typed, which files, and what is said about them
 
@@ -13,6 +14,7 @@ mod nfcapd;
 mod slots;
 mod start;
 mod store;
+mod tables;
 
 pub(crate) use self::start::{Asked, import};
 
@@ -26,8 +28,8 @@ pub(crate) fn read_octets(octets: &[u8]) {
         for record in nfcapd::records(&block) {
             match record {
                 Ok(nfcapd::Record::Flow(flow)) => store.flow(&flow, 0, &mut connections, &mut rows),
-                Ok(nfcapd::Record::Exporter(info)) => store.exporter(&info),
-                Ok(nfcapd::Record::Other) | Err(_) => {}
+                Ok(record) => store.told(&record),
+                Err(_) => {}
             }
             if rows.is_full() {
                 // Octets of any kind make rows that can be stored.

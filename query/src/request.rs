@@ -14,11 +14,12 @@ use flow_common::time::Timestamp;
 
 use crate::aggregation::{self, Aggregation, Directions};
 use crate::anonymize::Anonymizer;
-use crate::catalog::Source;
+use crate::catalog::{self, Source};
 use crate::cli::Args;
 use crate::columns::{Columns, Discovery};
 use crate::config::{self, Config};
 use crate::filter::{self, Meaning, Predicate, Test};
+use crate::group;
 use crate::measure::{self, Measures};
 use crate::message::{Failure, NameError, reason};
 use crate::output::{self, Chosen, Format, Style};
@@ -37,6 +38,8 @@ pub(crate) struct Request {
     pub(crate) question: Question,
     /// Filter and window.
     pub(crate) predicate: Arc<Predicate>,
+    /// Which groups are rows of the answer; `None` is all.
+    pub(crate) post_filter: Option<Arc<Predicate>>,
     /// Matching records after which to stop.
     pub(crate) limit: Option<u64>,
     /// Packets and bytes are multiplied by sampling rates, where known.
@@ -117,11 +120,7 @@ impl Request {
             zone: env.zone,
         };
         let text = filter_text(&args)?;
-        let source = match (&args.read.clone().or(args.exporters.clone().flatten()), &args.range) {
-            (Some(path), _) => Source::Path(path.clone()),
-            (None, Some(range)) => Source::Sequence(range.clone()),
-            (None, None) => Source::Default,
-        };
+        let source = source(&args)?;
         let mut columns = Columns::default();
         let mut discovery = Discovery::new(&source, env.now);
         let directory = args.filter_file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
@@ -134,6 +133,9 @@ impl Request {
         if !measures.is_empty() {
             can_measure(&style, !statistics.is_empty())?;
         }
+        let asked = ranked_groups(statistics, aggregation)?;
+        let post_filter = post_filter(&args, &asked, env, &columns, &mut world)?;
+        let (statistics, aggregation) = asked;
         let since = if args.follow { Some(since(&args, format, env)?) } else { None };
         let predicate = match &args.time {
             Some(window) if since.is_none() => window_of(window, env)?.and(predicate),
@@ -157,6 +159,7 @@ impl Request {
             now: env.now,
             question,
             predicate,
+            post_filter,
             limit,
             is_scaled,
             anonymizer: anonymizer(&args)?,
@@ -176,11 +179,82 @@ impl Request {
         })
     }
 
+    /// Whether groups become rows only when those of both directions are joined.
+    pub(crate) fn joins_groups(&self) -> bool {
+        matches!(&self.question, Question::Aggregate { aggregation, .. } if aggregation.has_out())
+    }
+
     /// With colours where they are left to what shows the answer, which has them or not.
     pub(crate) fn shown(mut self, has_colours: bool) -> Self {
         self.style.is_coloured |= self.colour == Colour::Auto && has_colours;
         self
     }
+}
+
+/// The files that are meant.
+fn source(args: &Args) -> Result<Source, Failure> {
+    let source = match (args.read.as_ref().or(args.exporters.iter().flatten().next()), &args.range) {
+        (Some(path), _) => Source::Path(path.clone()),
+        (None, Some(range)) => Source::Sequence(range.clone()),
+        (None, None) => Source::Default,
+    };
+    match &args.dirs {
+        Some(directories) => catalog::siblings(directories, &source),
+        None => Ok(source),
+    }
+}
+
+/// nfdump's `-s record/bytes -A srcip,dstip`: the groups of `-A`, ranked as the statistic says.
+fn ranked_groups(
+    statistics: Vec<Statistic>,
+    aggregation: Option<Aggregation>,
+) -> Result<(Vec<Statistic>, Option<Aggregation>), Failure> {
+    let mut aggregation = match aggregation {
+        Some(aggregation) if !statistics.is_empty() => aggregation,
+        other => return Ok((statistics, other)),
+    };
+    match &statistics[..] {
+        [Statistic { key: Key::Record, is_by_protocol: false, rankings, .. }] if rankings.len() == 1 => {
+            aggregation.orders = rankings.clone();
+            Ok((Vec::new(), Some(aggregation)))
+        }
+        [one] if one.key == Key::Record => {
+            let hint = "for example `-s record/bytes -A srcip,dstip`";
+            Err(Failure::usage_hint("with -a, -A, -b and -B `-s record` has one order", hint))
+        }
+        _ => {
+            let message =
+                "a statistic has a key of its own; only `-s record` ranks the rows of -a, -A, -b and -B";
+            Err(Failure::usage_hint(message, "ask for both, one after the other"))
+        }
+    }
+}
+
+/// What `-P` asks of the groups of all tables.
+fn post_filter(
+    args: &Args,
+    (statistics, aggregation): &(Vec<Statistic>, Option<Aggregation>),
+    env: Env,
+    columns: &Columns,
+    world: &mut World<'_>,
+) -> Result<Option<Arc<Predicate>>, Failure> {
+    let Some(text) = &args.post_filter else { return Ok(None) };
+    let groupings = statistics.iter().map(Statistic::grouping);
+    let known = groupings.chain(aggregation.as_ref().map(Aggregation::grouping));
+    let known = known.map(|grouping| group::columns_of_groups(&grouping)).reduce(|one, two| &one & &two);
+    let Some(known) = known else {
+        let hint = "which flows are counted is the filter at the end of the line";
+        return Err(Failure::usage_hint("`-P` filters the rows of -a, -A, -b, -B and -s", hint));
+    };
+    let meaning = filter::compile_of_groups(text, env, columns, world, &known);
+    let Meaning { predicate, .. } = meaning.map_err(|error| Failure::Filter(error.text))?;
+    let mut asks_address = false;
+    predicate.each_test(&mut |test| asks_address |= test.is_of_address());
+    if asks_address && (args.anonymize.is_some() || args.anonymize_with.is_some()) {
+        let message = "`-P` can't ask for addresses or texts that `--anonymize` makes other ones";
+        return Err(Failure::usage_hint(message, "the filter at the end of the line sees the true ones"));
+    }
+    Ok(Some(Arc::new(predicate)))
 }
 
 /// The file an answer goes to: `-w`, or stdout with `-o parquet`.
@@ -393,14 +467,14 @@ fn question(
 ) -> Result<Question, Failure> {
     let top = match &args.top {
         Some(text) => usize::try_from(number("-n", text)?).unwrap_or(usize::MAX),
-        None if statistics.is_empty() => 0,
+        None if args.stat.is_empty() => 0,
         None => TOP_DEFAULT,
     };
     let orders = match &aggregation {
         Some(aggregation) => aggregation.orders.clone(),
         None => aggregation::orders(args.order.as_deref(), &Measures::default())?,
     };
-    if args.order.is_some() && !statistics.is_empty() {
+    if args.order.is_some() && !args.stat.is_empty() {
         let hint = "the order of a statistic follows its word: `-s srcip/bytes`";
         return Err(Failure::usage_hint("`-O` ranks records and the rows of `-a` and `-A`", hint));
     }

@@ -240,7 +240,8 @@ impl FlowFile {
                 continue;
             }
             if let Some(column) = columns.add(definition) {
-                extra.push(FileColumn { name: name.clone(), kind, column });
+                let element = Some((definition.key, definition.data_type()));
+                extra.push(FileColumn { name: name.clone(), kind, column, element });
             }
         }
         for wanted in plan.needed() {

@@ -46,6 +46,9 @@ impl Period {
 /// Reads a window.
 pub(crate) fn parse(text: &str, env: Env) -> Result<TimeRange, String> {
     let text = text.trim();
+    if let Some(count) = text.strip_prefix(['+', '-']).filter(|count| digits(count, 9).is_some()) {
+        return Err(format!("`{text}` has no unit: `-{count}s` are the last so many seconds before now"));
+    }
     let range = if let Some(age) = text.strip_prefix('-') {
         Period::instant(ago(age, text, env)?).until(Period::instant(env.now))
     } else if let Some((start, last)) = text.split_once("..") {
@@ -227,6 +230,8 @@ mod tests {
     #[test]
     fn what_is_no_window_says_so() {
         check("", "`` is not a time");
+        check("-10", "`-10` has no unit: `-10s` are the last so many seconds before now");
+        check("+10", "`+10` has no unit: `-10s` are the last so many seconds before now");
         check("-1x", "`-1x` is not a time");
         check("-", "`-` is not a time");
         check("-h", "`-h` is not a time");

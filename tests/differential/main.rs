@@ -5,12 +5,13 @@
 //! here, or unexplained, which fails the test.
 //!
 //! `DIFFERENTIAL=all` asks the rest, too, and shows every verdict; `DIFFERENTIAL='-s *'` asks what
-//! fits the pattern.
+//! fits the pattern, and `DIFFERENTIAL=examples` tries those of the manual alone.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod ask;
 mod differences;
+mod examples;
 mod flows;
 mod normal;
 mod questions;
@@ -104,6 +105,9 @@ fn answers_are_those_of_nfdump_or_differ_for_a_reason() {
         .collect();
     let left_out = left_out.iter().flat_map(|run| &run.questions).map(|question| &*question.name);
     wrong.extend(unneeded(&verdicts, &left_out.collect::<Vec<_>>()));
+    if ["", "all", "examples"].contains(&&*asked) {
+        wrong.extend(examples::failed(&stores));
+    }
     let n = wrong.len();
     wrong.truncate(SHOWN);
     assert!(n == 0, "{n} to explain:\n{}", wrong.join("\n"));

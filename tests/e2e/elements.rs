@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::Command;
 
 use flow_collector::Config;
-use flow_tests::daemon::{Finished, decode_capture_with};
+use flow_tests::daemon::{Daemon, Finished, decode_capture_with};
 use flow_tests::packet::Value;
 use flow_tests::packet::ipfix::{Field, Message, VARIABLE};
 use flow_tests::packet::v9;
 use flow_tests::pcap::write_pcap;
-use flow_tests::query::{flowdump, records};
+use flow_tests::query::{flowdump, flowdump_with, records};
 use flow_tests::testdata;
 use serde_json::json;
 
@@ -126,6 +126,10 @@ fn every_type_is_read_by_the_rules_of_its_element() {
     // What does not fit stays where it was, and so do repetitions.
     assert_eq!(found[0]["other"], json!({"32473:1#1": "09"}));
     assert_eq!(found[1]["other"], json!({"32473:1": "0100", "32473:5": "00", "32473:1#1": "09"}));
+    assert_eq!(sent_again(&config, root, "10"), found);
+    // v9 has no elements of an enterprise: only what stands for itself is left.
+    let plain = sent_again(&config, root, "9");
+    assert!(plain.iter().all(|record| record["packets"].is_u64() && record["a_u64"].is_null()), "{plain:?}");
     for (filter, expected) in [
         ("a_u8 255", 1),
         ("not a_u8 255", 2),
@@ -144,6 +148,31 @@ fn every_type_is_read_by_the_rules_of_its_element() {
     }
 }
 
+/// The records as a collector of this configuration stores what `flowdump replay` sends, without
+/// what is about the way they took.
+fn sent_again(config: &Config, root: &Path, version: &str) -> Vec<serde_json::Value> {
+    let mut daemon = Daemon::start_as(config.clone());
+    let port = daemon.addr([127, 0, 0, 1].into()).port().to_string();
+    let root = root.to_str().unwrap();
+    let output = flowdump_with(&["replay", "-r", root, "-p", &port, "-v", version, "--rate", "0"]);
+    let datagrams = output.stdout.split("datagrams: ").nth(1).and_then(|rest| rest.split(',').next());
+    daemon.expect(datagrams.unwrap().parse().unwrap());
+    let finished = daemon.finish();
+    let (before, mut after) = (records(Path::new(root)), records(finished.directory.path()));
+    for (before, after) in before.iter().zip(&mut after) {
+        for name in
+            ["received", "exporter_addr", "sequence", "export_time", "flow_start", "flow_end", "time_source"]
+        {
+            let Some(after) = after.as_object_mut() else { continue };
+            match before.get(name) {
+                Some(value) => after.insert(name.to_owned(), value.clone()),
+                None => after.remove(name),
+            };
+        }
+    }
+    after
+}
+
 #[test]
 fn numbers_of_netflow_v9_beyond_those_of_ipfix_have_columns_too() {
     let config = config("[[element]]\nid = 57973\nname = \"my_url\"\ntype = \"string\"\n");
@@ -151,7 +180,10 @@ fn numbers_of_netflow_v9_beyond_those_of_ipfix_have_columns_too() {
     let message = v9::Message::new(10_000, EXPORT_SECS, 1, 7).template(300, &[(2, 4), (57_973, 8)]);
     let message = message.data(300, &[record(1, "/a"), record(2, "/b")]).encode();
     let finished = collect(&config, vec![message]);
-    assert_eq!(matched(finished.directory.path(), "my_url \"/b\""), 2);
+    let root = finished.directory.path();
+    assert_eq!(matched(root, "my_url \"/b\""), 2);
+    let urls: Vec<_> = sent_again(&config, root, "9").iter().map(|record| record["my_url"].clone()).collect();
+    assert_eq!(urls, ["/a", "/b"]);
 }
 
 /// A name may come, go and mean another element: each file says what it has.

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use flow_tests::nfcapd::{collect, files, missing, nfdump, varied};
+use flow_tests::packet::{Value as Octets, v9};
 use flow_tests::query::{Output, flowdump, flowdump_with, records};
 use serde_json::Value;
 
@@ -227,4 +228,98 @@ fn a_damaged_block_leaves_the_others() {
     assert!(output.stderr.contains(&error), "{output:?}");
     assert!(output.stderr.contains("flows, ") && output.stderr.contains("by its statistics"), "{output:?}");
     assert!(!records(tree.path()).is_empty());
+}
+
+/// What an exporter tells of its numbers, and two flows that have them, each as nfcapd 1.7.1 takes it.
+fn telling() -> Vec<Vec<u8>> {
+    let mut sequence = 0;
+    let mut message = || {
+        sequence += 1;
+        v9::Message::new(100_000, NOW_SECS, sequence, 7)
+    };
+    let scope = [127, 0, 0, 1];
+    let mut datagrams = Vec::new();
+    let mut told = |id: u16, fields: &[(u16, u16)], values: &[Octets]| {
+        datagrams.push(message().options_template(id, &[(1, 4)], fields).encode());
+        let record = |value: &Octets| Octets::new().octets(&scope).octets(&value.clone().encode()).encode();
+        datagrams.push(message().data(id, &values.iter().map(record).collect::<Vec<_>>()).encode());
+    };
+    let named = |id: u64, name: &str| Octets::new().uint(id, 4).fixed_string(name, 32);
+    // It reads one name of an interface in a record, and that from element 83.
+    told(302, &[(10, 4), (83, 32)], &[named(1, "Gi0/1"), named(2, "Gi0/2")]);
+    told(303, &[(234, 4), (236, 32)], &[named(3, "red"), named(4, "blue")]);
+    let application = |id: u64, name: &str, long: &str| {
+        Octets::new().uint(id, 4).fixed_string(name, 24).fixed_string(long, 55)
+    };
+    let applications =
+        [application(0x0300_0050, "http", "World Wide Web"), application(0x0d00_0026, "ssl", "")];
+    told(304, &[(95, 4), (96, 24), (94, 55)], &applications);
+    let fields = [
+        (8, 4),
+        (12, 4),
+        (7, 2),
+        (11, 2),
+        (4, 1),
+        (2, 4),
+        (1, 4),
+        (22, 4),
+        (21, 4),
+        (10, 4),
+        (14, 4),
+        (95, 4),
+        (234, 4),
+        (235, 4),
+        (371, 8),
+    ];
+    let flow = |host: u64| {
+        let addrs = Octets::new().uint(0x0a00_0000 + host, 4).uint(0x0a00_0101, 4);
+        let rest = addrs.uint(1_000 + host, 2).uint(80, 2).uint(6, 1).uint(10, 4).uint(1_000, 4);
+        let times = rest.uint(90_000, 4).uint(95_000, 4).uint(1, 4).uint(2, 4);
+        times.uint(0x0300_0050, 4).uint(3, 4).uint(4, 4).fixed_string("joe", 8).encode()
+    };
+    datagrams.push(message().template(256, &fields).encode());
+    datagrams.push(message().data(256, &[flow(1), flow(2)]).encode());
+    datagrams
+}
+
+#[test]
+fn names_and_rates_come_along() {
+    if let Some(reason) = missing() {
+        eprintln!("skipped: {reason}");
+        return;
+    }
+    // A sampler that nfcapd was told itself, which no exporter told, is not stored.
+    for args in [&[][..], &["-y", "-s", "100"]] {
+        let directory = collect(&telling(), args).unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        let output = import(directory.path(), tree.path());
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{output:?}");
+        let ours = records(tree.path());
+        assert_eq!(ours.len(), 2);
+        let file = files(directory.path()).unwrap().remove(0);
+        let raw = nfdump(&file, &["-o", "raw"]).unwrap();
+        for record in &ours {
+            for (name, value) in [
+                ("in_if_name", "Gi0/1"),
+                ("out_if_name", "Gi0/2"),
+                ("ingress_vrf_name", "red"),
+                ("egress_vrf_name", "blue"),
+                ("application_name", "http"),
+            ] {
+                assert_eq!(record[name], value, "{record}");
+                assert!(raw.contains(value), "nfdump does not know {value}: {raw}");
+            }
+        }
+        // As nfdump counts them, and as a filter finds them.
+        let told = flowdump(tree.path(), &["-E"]).stdout;
+        assert!(told.contains("ID: 7, Sequence failures: 0, packets: 8, flows: 2"), "{told}");
+        let named = flowdump(tree.path(), &["-q", "in if name Gi0/1 and egress vrf name blue"]);
+        assert_eq!((named.code, named.stdout.lines().count()), (0, 2), "{named:?}");
+        // Once more: nothing is told twice.
+        let table = tree.path().join(".flowcap/names.table");
+        let before = fs::read(&table).unwrap();
+        assert_eq!(import(directory.path(), tree.path()).code, 0);
+        assert_eq!(fs::read(&table).unwrap(), before);
+        assert!(!tree.path().join(".flowcap/sampling.table").exists());
+    }
 }

@@ -2,14 +2,16 @@
 //! slot's file when it is decoded.
 
 use std::net::UdpSocket;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use flow_common::limits::{ROW_GROUP_ROWS, WAITING_BYTES_MAX};
 use flow_common::time::{Clock, Timestamp};
-use flow_tests::daemon::{Daemon, value};
+use flow_tests::daemon::{Daemon, Finished, value};
 use flow_tests::packet::ipfix::{Field, Message, VARIABLE};
 use flow_tests::query::{flowdump, records};
+use serde_json::json;
 
 const EXPORT_SECS: u32 = 1_795_264_200; // 2026-11-21T12:30:00Z
 
@@ -56,6 +58,58 @@ fn late_records_lie_in_the_slot_they_were_received_in() {
     assert_eq!(protocols("flowcap.202611211230.parquet"), [1]);
     assert_eq!(protocols("flowcap.202611211230.1.parquet"), [6]);
     assert_eq!(protocols("flowcap.202611211245.parquet"), [2]);
+    // One file says that a datagram waits, another that it waits no more.
+    assert_eq!(missing(&finished, &[]), json!([]));
+    let first = hour.join("flowcap.202611211230.parquet");
+    assert_eq!(summary(&first, &[])["is_complete"], json!(false));
+}
+
+/// What `flowdump` sums up of a tree or a file.
+fn summary(path: &Path, args: &[&str]) -> serde_json::Value {
+    let output = flowdump(path, &[&["-o", "null", "--summary", "json"], args].concat());
+    serde_json::from_str(&output.stderr).unwrap()
+}
+
+fn missing(finished: &Finished, args: &[&str]) -> serde_json::Value {
+    let summary = summary(finished.directory.path(), args);
+    let without = &summary["without_template"];
+    assert_eq!(summary["is_complete"], json!(without == &json!([])), "{summary}");
+    without.clone()
+}
+
+#[test]
+fn answers_say_what_never_had_its_template() {
+    let clock = Arc::new(TestClock(AtomicI64::new(i64::from(EXPORT_SECS))));
+    let mut daemon = Daemon::start_with(Arc::clone(&clock) as Arc<dyn Clock>, 300);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let known = || message(2).template(257, &[Field::iana(4, 1)]).data(257, &[vec![1]]);
+    let sent = [(0, known()), (1, message(3).data(256, &[vec![6]])), (121, message(4).data(256, &[vec![6]]))];
+    for (n, (after_secs, message)) in sent.into_iter().enumerate() {
+        clock.0.store(i64::from(EXPORT_SECS) + after_secs, Ordering::Relaxed);
+        daemon.send_from(&socket, &[message.encode().as_slice()]);
+        daemon.wait_until(|metrics, _| {
+            let seen = ["datagrams_decoded_total", "datagrams_waiting"]
+                .map(|name| value(metrics, &format!("flowcap_{name}")));
+            seen.iter().sum::<u64>() == n as u64 + 1
+        });
+    }
+    daemon.send_from(&socket, &[known().encode().as_slice()]);
+    let finished = daemon.finish();
+    let of = |n: u64| json!([{"exporter_addr": "127.0.0.1", "export_version": 10, "observation_domain": 7, "datagrams": n}]);
+    assert_eq!(missing(&finished, &[]), of(2));
+    // By the minute they came in: of a window only its own.
+    for (window, expected) in [
+        ("2026-11-21T12:32:00Z..2026-11-21T12:32:59Z", of(1)),
+        ("2026-11-21T12:31:00Z..2026-11-21T12:31:59Z", json!([])),
+    ] {
+        assert_eq!(missing(&finished, &["-t", window]), expected, "{window}");
+    }
+    let root = finished.directory.path();
+    let text = flowdump(root, &["-o", "null"]).stdout;
+    let line = "Not complete: 2 datagrams of 127.0.0.1 (IPFIX, domain 7) without their template\n";
+    assert!(text.contains(line), "{text}");
+    let exporters = flowdump(root, &["-E"]).stdout;
+    assert!(exporters.contains("packets: 2, flows: 2, without template: 2 packets"), "{exporters}");
 }
 
 #[test]

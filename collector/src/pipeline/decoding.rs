@@ -455,10 +455,13 @@ impl Decode {
             let context = report.context;
             let noted = note(&mut self.facts, sink, before, context.peer.ip(), context.received_at);
             self.metrics.count_noted(noted);
-            if flows > 0 {
-                let events = report.events;
-                let contribution = Contribution { flows: flows - events, events, ..Contribution::default() };
-                self.current.exporters.add(context.peer.ip(), context.version, context.domain, contribution);
+            let events = report.events;
+            let waiting = -i64::from(matches!(report.ended, Some(Outcome::Decoded | Outcome::Rejected(_))));
+            let contribution =
+                Contribution { flows: flows - events, events, waiting, ..Contribution::default() };
+            if contribution != Contribution::default() {
+                let (at, version, domain) = (context.received_at, context.version, context.domain);
+                self.current.exporters.add(context.peer.ip(), version, domain, at, contribution);
             }
             if let Some(echo) = &mut self.echo {
                 echo.print(&self.current.sink.flows, before.0..self.current.sink.flows.rows());

@@ -338,14 +338,7 @@ fn add_exporter(exporters: &mut Vec<Exporter>, new: Exporter) {
     match known.or_else(|| if is_full { beyond() } else { None }) {
         Some(index) => {
             let Some(known) = exporters.get_mut(index) else { return };
-            known.datagrams += new.datagrams;
-            known.flows += new.flows;
-            known.events += new.events;
-            known.gaps += new.gaps;
-            known.lost += new.lost;
-            if !new.lost_unit.is_empty() {
-                known.lost_unit = new.lost_unit;
-            }
+            known.add(&new);
         }
         None if is_full => exporters.push(Exporter { addr: None, version: 0, domain: None, ..new }),
         None => exporters.push(new),

@@ -22,6 +22,9 @@ pub const MPLS_LABELS_MAX: usize = 10;
 /// is a mistake or a trap. Links are no matter: a directory is read once.
 pub const DIRECTORY_DEPTH_MAX: usize = 32;
 
+/// Directories side by side that one question reads (`-M`): a site has dozens of collectors.
+pub const SIBLINGS_MAX: usize = 256;
+
 /// Times a query lists a directory that changes meanwhile, and all directories when
 /// parts of a slot vanished before they were open. A slot closes in less time than
 /// lies between two, so the second listing stands.
@@ -103,6 +106,13 @@ pub const PERCENTILE_VALUES_MAX: usize = 4_096;
 /// Times the values on disk that are counted are read, to count a part of them each time
 /// where all have no room: so many that a part is small, as [`GROUP_PARTITIONS`] are.
 pub const DISTINCT_ROUNDS_MAX: usize = 64;
+
+/// Runs of rows that are sorted on disk by one thread before they are joined to one: each is read
+/// through a buffer of its own.
+pub const SORT_RUNS_MAX: usize = 128;
+
+/// Octets of a run that are read at a time: with all runs of eight threads 32 MiB.
+pub const SORT_READ_BYTES: usize = 32 << 10;
 
 /// Exporters whose losses a summary names: the line is to be read.
 pub const LOSSES_SHOWN_MAX: usize = 3;

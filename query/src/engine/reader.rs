@@ -289,7 +289,7 @@ impl<'a> Reader<'a> {
                 self.span.0 = self.span.0.into_iter().chain(first).min();
                 self.span.1 = self.span.1.into_iter().chain(last).max();
                 if let Some(footer) = file.footer.as_ref().filter(|footer| self.is_in_window(footer)) {
-                    self.losses.add(footer);
+                    self.losses.add(footer, self.request.predicate.window());
                 }
                 Some(file)
             }
@@ -315,15 +315,8 @@ impl<'a> Reader<'a> {
     /// What is known to be missing so far.
     pub(super) fn losses(&self) -> Losses {
         let by = self.request.anonymizer.as_deref();
-        let told = self.losses.on_the_way.clone().into_iter();
-        let on_the_way = told.map(|((addr, version, domain), loss)| {
-            ((addr.map(|addr| anonymize::exporter(by, addr)), version, domain), loss)
-        });
-        Losses {
-            unreadable_files: self.errors.len() as u64,
-            on_the_way: on_the_way.collect(),
-            kernel_dropped: self.losses.kernel_dropped,
-        }
+        let told = self.losses.with_addresses(|addr| anonymize::exporter(by, addr));
+        Losses { unreadable_files: self.errors.len() as u64, ..told }
     }
 
     /// The next file, without what is read of it.
@@ -333,7 +326,11 @@ impl<'a> Reader<'a> {
 
     /// Whether the request is for this file and no other.
     fn is_named(&self, path: &Path) -> bool {
-        matches!(&self.request.source, Source::Path(named) if named == path)
+        let is_it = |source: &Source| matches!(source, Source::Path(named) if named == path);
+        match &self.request.source {
+            Source::Siblings(all) => all.iter().any(is_it),
+            source => is_it(source),
+        }
     }
 
     pub(super) fn cant_read(&mut self, path: &Path, error: &ReadError) {

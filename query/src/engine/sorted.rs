@@ -1,23 +1,28 @@
 //! `-O` without groups: matching rows in an order of their own.
 //!
 //! Each thread keeps the text of the rows that may be asked for, with what they are ranked by;
-//! with `-n` these are few, without all that match.
+//! with `-n` these are few, without all that match. What has no room goes to disk, sorted (`runs`),
+//! and is put together when all is read.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use flow_common::limits::ORDERS_MAX;
 
+use self::runs::{Cursor, Runs};
 use super::reader::{Reader, Tally, Task};
 use super::threads::side_by_side;
 use crate::batch::{Batch, Cells};
 use crate::flow::{CounterCells, OUT_COLUMNS};
 use crate::interrupt;
-use crate::message::Failure;
+use crate::message::{Failure, reason};
 use crate::output::{FileInfo, RowFormat, RowFormatter};
 use crate::scan::ReadError;
 use crate::statistic::Ranking;
+
+mod runs;
 
 /// What a row is ranked by, ascending; then where it stands.
 type Rank = ([u64; ORDERS_MAX], u64);
@@ -33,25 +38,25 @@ pub(super) fn sorted(
     // Which are the first so many is known in order only.
     let n_threads = if request.limit.is_some() { 1 } else { request.threads };
     let bytes_max = request.memory_bytes / n_threads.max(1);
-    let is_full = AtomicBool::new(false);
+    let is_failed = AtomicBool::new(false);
     let shared = Mutex::new(reader);
     let with_reader = |run: &mut dyn FnMut(&mut Reader<'_>)| {
         run(&mut shared.lock().unwrap_or_else(PoisonError::into_inner));
     };
     let states = side_by_side(
         n_threads,
-        || Sorter::new(format, orders, top),
+        || Sorter::new(format, (orders, top), bytes_max),
         |state| {
             while !interrupt::is_asked()
-                && !is_full.load(Ordering::Relaxed)
+                && !is_failed.load(Ordering::Relaxed)
                 && !state.is_enough(request.limit)
             {
                 let mut task = None;
                 with_reader(&mut |reader| task = reader.next_task());
                 let Some(task) = task else { break };
-                let (result, compressed_bytes) = state.read(&task, request.limit, bytes_max);
-                if state.bytes > bytes_max {
-                    is_full.store(true, Ordering::Relaxed);
+                let (result, compressed_bytes) = state.read(&task, request.limit);
+                if state.failure.is_some() {
+                    is_failed.store(true, Ordering::Relaxed);
                 }
                 with_reader(&mut |reader| {
                     reader.progress.add_rows(task.rows());
@@ -63,24 +68,63 @@ pub(super) fn sorted(
             }
         },
     );
-    if is_full.into_inner() {
-        let message =
-            format!("the rows to sort need more than the {} octets of `--memory`", request.memory_bytes);
-        let hint = Some("`-n 100` keeps the first hundred, `-s record/bytes` and `-a` go to disk".to_owned());
-        return Err(Failure::Failed { message, hint });
-    }
     let mut tally = Tally::default();
-    let mut kept = Vec::new();
+    let (mut kept, mut spilled) = (Vec::new(), Vec::new());
     for state in states {
         tally.merge(&state.tally);
         kept.extend(state.kept);
+        spilled.extend(state.runs);
+        if let Some(error) = state.failure {
+            return Err(cant_spill(&error));
+        }
     }
     kept.sort_unstable_by_key(|row: &Kept| row.rank);
     if top > 0 {
         kept.truncate(top);
     }
-    write(format, kept, out)?;
+    if spilled.is_empty() {
+        write(format, kept, out)?;
+    } else {
+        write_merged(format, (kept, spilled), top, out)?;
+    }
     Ok(tally)
+}
+
+fn cant_spill(error: &io::Error) -> Failure {
+    let directory = std::env::temp_dir();
+    Failure::Failed {
+        message: format!("can't sort in a temporary file in `{}`: {}", directory.display(), reason(error)),
+        hint: Some(
+            "`TMPDIR` names another directory, `--memory` more memory, `-n 100` is the first hundred".into(),
+        ),
+    }
+}
+
+/// As [`write`], of rows in memory and on disk.
+fn write_merged(
+    format: &dyn RowFormat,
+    (kept, mut spilled): (Vec<Kept>, Vec<Runs>),
+    top: usize,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let mut cursors = vec![Cursor::Memory(kept.into_iter())];
+    for runs in &mut spilled {
+        cursors.extend(runs.cursors().map_err(|error| cant_spill(&error))?);
+    }
+    format.begin(out)?;
+    let (mut n_rows, mut written) = (0, Ok(()));
+    let top = if top > 0 { top as u64 } else { u64::MAX };
+    let read = runs::merged(cursors, |mut row| {
+        if interrupt::is_asked() || n_rows >= top {
+            return Ok(ControlFlow::Break(()));
+        }
+        written = format.join(n_rows, &mut row.text, out);
+        n_rows += 1;
+        Ok(if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    });
+    written?;
+    read.map_err(|error| cant_spill(&error))?;
+    Ok(format.end(n_rows, out)?)
 }
 
 fn write(format: &dyn RowFormat, kept: Vec<Kept>, out: &mut dyn Write) -> io::Result<()> {
@@ -107,17 +151,31 @@ struct Sorter<'a> {
     top: usize,
     formatter: Box<dyn RowFormatter>,
     kept: Vec<Kept>,
-    /// Octets of what is kept.
+    /// Octets of what is kept, and how many may be.
     bytes: usize,
+    bytes_max: usize,
+    /// What was kept before and had no room.
+    runs: Option<Runs>,
+    failure: Option<io::Error>,
     /// Rows behind it are not among the first.
     last: Option<Rank>,
     tally: Tally,
 }
 
 impl<'a> Sorter<'a> {
-    fn new(format: &dyn RowFormat, orders: &'a [Ranking], top: usize) -> Self {
-        let (formatter, tally) = (format.formatter(), Tally::default());
-        Self { orders, top, formatter, kept: Vec::new(), bytes: 0, last: None, tally }
+    fn new(format: &dyn RowFormat, (orders, top): (&'a [Ranking], usize), bytes_max: usize) -> Self {
+        Self {
+            orders,
+            top,
+            formatter: format.formatter(),
+            kept: Vec::new(),
+            bytes: 0,
+            bytes_max,
+            runs: None,
+            failure: None,
+            last: None,
+            tally: Tally::default(),
+        }
     }
 
     fn is_enough(&self, limit: Option<u64>) -> bool {
@@ -125,14 +183,14 @@ impl<'a> Sorter<'a> {
     }
 
     /// Reads a row group; also says how many compressed octets that took.
-    fn read(&mut self, task: &Task, limit: Option<u64>, bytes_max: usize) -> (Result<(), ReadError>, u64) {
+    fn read(&mut self, task: &Task, limit: Option<u64>) -> (Result<(), ReadError>, u64) {
         let file = &task.file;
         let ident = file.file.footer.as_ref().map(|footer| footer.ident.as_str());
         self.formatter.file(&FileInfo { ident, names: file.names.as_ref() });
         let (scan, compressed_bytes) = task.scan();
         let result = scan.and_then(|mut scan| {
             let mut position = task.position;
-            while !interrupt::is_asked() && self.bytes <= bytes_max && !self.is_enough(limit) {
+            while !interrupt::is_asked() && self.failure.is_none() && !self.is_enough(limit) {
                 let Some(mut batch) = scan.next()? else { break };
                 let room = limit.map_or(u64::MAX, |limit| limit - self.tally.passed);
                 if room < batch.rows() as u64 {
@@ -178,7 +236,28 @@ impl<'a> Sorter<'a> {
             if self.top > 0 && self.kept.len() >= 2 * self.top.saturating_add(ROWS_BESIDE) {
                 self.cut();
             }
+            if self.bytes > self.bytes_max {
+                self.make_room();
+            }
         }
+    }
+
+    /// Writes what is kept to disk, if leaving out what is not among the first is not enough.
+    fn make_room(&mut self) {
+        if self.top > 0 && self.kept.len() > self.top {
+            self.cut();
+        }
+        if self.bytes <= self.bytes_max / 2 || self.failure.is_some() {
+            return;
+        }
+        self.kept.sort_unstable_by_key(|row| row.rank);
+        let rows = std::mem::take(&mut self.kept);
+        self.bytes = 0;
+        let spilled = match &mut self.runs {
+            Some(runs) => runs.push(rows),
+            none => Runs::new().and_then(|runs| none.insert(runs).push(rows)),
+        };
+        self.failure = spilled.err();
     }
 
     /// Forgets what is not among the first.

@@ -69,14 +69,17 @@ pub(super) fn sum(
     let request = reader.request;
     let threads = if request.limit.is_some() { 1 } else { request.threads };
     let spill_directory = std::env::temp_dir();
+    let post_filter = request.post_filter.as_ref().filter(|_| !request.joins_groups());
     let shared = Shared {
         groupings,
         texts: Arc::new(Texts::default()),
         seed: seed(),
         bytes_max: request.memory_bytes / threads.max(1),
         spill_directory: &spill_directory,
+        post_filter,
     };
-    let first = group::first_pass(groupings, top).filter(|_| request.limit.is_none());
+    let first =
+        group::first_pass(groupings, top).filter(|_| request.limit.is_none() && post_filter.is_none());
     let is_held = first.is_some() && reader.hold();
     let mut candidates: Candidates = vec![None; groupings.len()];
     if let Some(wanted) = first

@@ -240,6 +240,11 @@ impl Test {
         }
     }
 
+    /// Whether it asks about what `--anonymize` hides.
+    pub(crate) fn is_of_address(&self) -> bool {
+        matches!(self, Self::Address { .. } | Self::Mac { .. } | Self::Bytes { .. })
+    }
+
     pub(crate) fn columns(&self) -> Vec<ColumnRef> {
         let of_table = |ids: &[ColumnId]| ids.iter().copied().map(ColumnRef::from).collect();
         if let Some(column) = self.column() {

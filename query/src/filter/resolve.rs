@@ -1,5 +1,7 @@
 //! The syntax tree to a predicate: nouns to columns, words to typed values.
 
+use std::collections::BTreeSet;
+
 use flow_common::column::{ColumnId, Kind};
 use flow_common::proto;
 
@@ -15,6 +17,7 @@ use super::set::{AddressRange, AddressSet, IntSet};
 use super::suggest::{unknown_after, unknown_word};
 use super::value;
 use super::vocabulary::{Quantity, SINGLES, find, missing, normal};
+use super::within;
 use crate::Env;
 use crate::columns::{ColumnRef, Columns};
 use crate::message::nearest;
@@ -25,6 +28,8 @@ pub(super) struct Context<'a> {
     pub(super) env: Env,
     /// Those an operator defined.
     pub(super) columns: &'a Columns,
+    /// The columns there are, where those are not all.
+    pub(super) known: Option<&'a BTreeSet<ColumnRef>>,
     pub(super) surroundings: &'a mut dyn Surroundings,
     /// What is right and may still not be meant.
     pub(super) notes: Vec<String>,
@@ -45,10 +50,10 @@ pub(super) fn resolve(node: &Node, context: &mut Context<'_>) -> Result<Predicat
 fn term(words: &[Word], tail: &Tail, context: &mut Context<'_>) -> Result<Predicate, FilterError> {
     let spelled: Vec<String> = words.iter().map(|word| normal(&word.text)).collect();
     if let Some(single) = SINGLES.iter().find(|single| spelled[0] == **single) {
-        return single_term(single, words, tail);
+        return within::term(single_term(single, words, tail)?, words, context);
     }
     if let Some(relation) = relation(&spelled, tail) {
-        return Ok(relation);
+        return within::term(relation, words, context);
     }
     if let ["ttl", "equal", ..] = spelled.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         let span = words[1].span.end..words.get(2).map_or(words[1].span.end, |word| word.span.end);
@@ -64,6 +69,7 @@ fn term(words: &[Word], tail: &Tail, context: &mut Context<'_>) -> Result<Predic
     };
     let noun = spelled[..length].join(" ");
     let noun_span = words[0].span.start..words[length - 1].span.end;
+    let quantities = within::sides(quantities, &noun, &noun_span, context)?;
     let values = &words[length..];
     let condition = match (tail, values) {
         (Tail::None, []) => return Err(missing_value(&quantities, &noun, noun_span, context.columns)),

@@ -182,7 +182,7 @@ pub(crate) const MISSING: [(&str, &str); 8] = [
     ("count", "records are not numbered: `-c 100` stops after so many that match"),
     ("cnt", "records are not numbered: `-c 100` stops after so many that match"),
     ("geo", "there is no database of countries: use `src as`, `dst as` or `net in [ … ]`"),
-    ("payload", "exporters send no payload"),
+    ("payload", "exporters send no payload: `app \"http\"` is what they say of it, and `port 80`"),
     ("pf", "logs of pf are no flow records"),
     ("exporter id", "exporters are not numbered: `exporter 192.0.2.1` is one by its address"),
     ("exporter sysid", "exporters are not numbered: `exporter 192.0.2.1` is one by its address"),

@@ -10,6 +10,7 @@ use super::exact::Groups;
 use super::fingerprint::{self, Fingerprints};
 use super::join::{Common, Job, Joined, Spilled, join};
 use super::key::value_of;
+use super::post;
 use super::{Candidates, Chosen, Grouping, Shared, Sums, Worker};
 use crate::aggregate::{Group, Measured, Value};
 use crate::statistic::{Order, Ranking};
@@ -102,11 +103,15 @@ pub(crate) fn best(
 ) -> io::Result<(usize, Vec<Vec<Group>>)> {
     let (place, grouping) = (job.grouping, &shared.groupings[job.grouping]);
     let Joined { groups, measured } = join(job, common, shared)?;
+    let kept = shared.post_filter.map(|filter| post::kept(&groups, grouping, shared, filter));
+    let is_kept = |at: usize| kept.as_ref().is_none_or(|kept| kept[at]);
     if grouping.is_measured() {
         let mut measured = measured.into_iter();
-        let group =
-            |at: usize| group_of(&groups, at, (grouping, shared), measured.next().unwrap_or_default());
-        let all: Vec<Group> = (0..groups.len()).map(group).collect();
+        let group = |at: usize| {
+            let measured = measured.next().unwrap_or_default();
+            is_kept(at).then(|| group_of(&groups, at, (grouping, shared), measured))
+        };
+        let all: Vec<Group> = (0..groups.len()).filter_map(group).collect();
         let rankings = grouping.rankings.iter();
         // Most questions have one ranking, whose groups need no copy.
         let of_rankings = rankings.zip(std::iter::repeat_n(all, grouping.rankings.len()));
@@ -117,6 +122,7 @@ pub(crate) fn best(
     let of_ranking = |ranking: &Ranking| {
         let mut all: Vec<(u64, Group)> = Vec::new();
         let mut ranks: Vec<(u64, u32)> = (0..groups.len())
+            .filter(|&at| is_kept(at))
             .map(|at| (ranking.order.value(&groups.sum(at).counters()), at as u32))
             .collect();
         if 0 < top && top < ranks.len() {
@@ -206,7 +212,7 @@ fn sort_by(
     });
 }
 
-fn group_of(
+pub(super) fn group_of(
     groups: &Groups,
     at: usize,
     (grouping, shared): (&Grouping, &Shared<'_>),

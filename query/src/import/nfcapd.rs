@@ -8,11 +8,13 @@ mod header;
 mod lzo;
 mod reader;
 mod record;
+mod told;
 mod unpack;
 
 pub(crate) use self::header::Statistics;
 pub(crate) use self::reader::Reader;
 pub(crate) use self::record::{ExporterInfo, Extension, FlowRecord, Record, records, v4, v6};
+pub(crate) use self::told::{Named, SamplerInfo, application, counted, text};
 
 /// Octets of a file, little-endian as nfcapd writes them on the machines it runs on.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use flow_common::limits::IMPORT_SLOTS_OPEN_MAX;
 use flow_common::time::Timestamp;
 
 use crate::scan::FlowFile;
-use crate::write::{NewFile, Provenance, Rows, WriteError};
+use crate::write::{NewFile, Provenance, Rows, Told, WriteError};
 
 /// Where files go.
 #[derive(Debug, Clone)]
@@ -99,8 +99,12 @@ impl<'t> Slots<'t> {
     }
 
     /// Gives all files their names.
-    pub(super) fn publish(mut self, source: &Origin) -> Result<Outcome, WriteError> {
-        for (slot, (file, rows)) in std::mem::take(&mut self.open) {
+    ///
+    /// What was counted of an exporter goes to the first file that has rows of it.
+    pub(super) fn publish(mut self, source: &Origin, mut told: Vec<Told>) -> Result<Outcome, WriteError> {
+        for (slot, (mut file, mut rows)) in std::mem::take(&mut self.open) {
+            file.write(&mut rows)?;
+            told.retain(|told| !file.tell(told));
             self.end(slot, file, rows, source)?;
         }
         Ok(self.outcome)

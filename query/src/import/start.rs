@@ -15,6 +15,7 @@ use flow_common::limits::{
 use super::nfcapd::{Reader, Record, Statistics, records};
 use super::slots::{Origin, Outcome, Slots, Tree};
 use super::store::{Connections, Store, received};
+use super::tables::Tables;
 use crate::interrupt;
 use crate::message::{DONE, Failure, PARTIAL, reason, say};
 
@@ -31,6 +32,8 @@ to the file of the slot it was received in. Nothing is overwritten, and what was
 is left out, so an import that was interrupted can be started again.
 
 Counters that nfcapd multiplied by a sampling rate are stored as they are and not multiplied again.
+Names of interfaces, VRFs and applications and the rates exporters told go to the tables below
+`.flowcap`; a collector that runs on the same directory knows nothing of them and writes its own.
 Exit status: 0 done, 1 failed, 2 usage, 3 some files or blocks could not be read, 130 Ctrl-C
 "
 )]
@@ -74,6 +77,7 @@ struct Report {
     unstored: BTreeMap<&'static str, u64>,
     is_partial: bool,
     connections: Connections,
+    tables: Tables,
 }
 
 /// Imports files and returns the exit code.
@@ -97,6 +101,11 @@ pub(crate) fn import(asked: Asked, stdout: &mut dyn Write, stderr: &mut dyn Writ
             Some(line) if !asked.quiet => writeln!(stdout, "{}: {line}", path.display())?,
             _ => {}
         }
+    }
+    let written = std::mem::take(&mut report.tables).write(&tree.root);
+    for said in written.map_err(|error| Failure::Failed { message: error.to_string(), hint: None })? {
+        report.is_partial = true;
+        say(stderr, "error", &said);
     }
     if !asked.quiet {
         writeln!(stdout, "{}", report.sum(&tree.root))?;
@@ -217,7 +226,8 @@ fn one(
     };
     let ident = asked.ident.clone().unwrap_or_else(|| reader.ident().to_owned());
     let origin = Origin { identity, ident };
-    let (statistics, is_closed) = (reader.statistics(), reader.is_closed());
+    let (statistics, is_closed, created_secs) =
+        (reader.statistics(), reader.is_closed(), reader.created_secs());
     let (store, outcome, damages) = blocks(reader, tree, &origin, &mut report.connections)
         .map_err(|error| Failure::Failed { message: error.to_string(), hint: None })?;
     interrupt::check()?;
@@ -230,6 +240,7 @@ fn one(
     if store.malformed > 0 {
         failed(format!("fields of {} flows end too early", store.malformed), stderr);
     }
+    report.tables.add(&store, created_secs);
     Ok(Some(report.add(path, (statistics, is_closed), &store, &outcome, stderr)))
 }
 
@@ -301,9 +312,7 @@ fn blocks<R: Read + std::io::Seek>(
                     let rows = slots.rows(received(&flow, created_secs), origin)?;
                     store.flow(&flow, created_secs, connections, rows);
                 }
-                Ok(Record::Exporter(info)) => store.exporter(&info),
-                // Samplers are applied already; names and statistics are no flows.
-                Ok(Record::Other) => {}
+                Ok(record) => store.told(&record),
                 Err(malformed) => damages.push(malformed.to_string()),
             }
             if interrupt::is_asked() {
@@ -312,7 +321,7 @@ fn blocks<R: Read + std::io::Seek>(
             }
         }
     }
-    let outcome = slots.publish(origin)?;
+    let outcome = slots.publish(origin, store.exporters_counted())?;
     Ok((store, outcome, damages))
 }
 

@@ -6,14 +6,19 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use flow_common::addr::Addr16;
 use flow_common::column::ColumnId;
 use flow_common::element::ElementKey;
-use flow_common::limits::FIREWALL_CONNECTIONS_MAX;
+use flow_common::limits::{FIREWALL_CONNECTIONS_MAX, TABLE_ROWS_MAX};
 use flow_common::proto::{Protocol, TCP};
+use flow_common::tables::NameKind;
 use flow_common::time::Timestamp;
 
-use super::nfcapd::{ExporterInfo, Extension, FlowRecord, Octets, Statistics, v4, v6};
-use crate::write::{Cell, Rows};
+use super::nfcapd::{
+    ExporterInfo, Extension, FlowRecord, Named, Octets, Record, SamplerInfo, Statistics, application,
+    counted, v4, v6,
+};
+use crate::write::{Cell, Rows, Told};
 
 /// Counters were multiplied by a sampling rate when nfcapd received them.
 const SAMPLED: u8 = 2;
@@ -80,6 +85,9 @@ pub(crate) struct Store {
     pub(crate) unstored: BTreeMap<&'static str, u64>,
     /// Records whose fields end too early.
     pub(crate) malformed: u64,
+    /// Names of numbers, and longer ones.
+    pub(crate) names: BTreeMap<(NameKind, i64), (String, String)>,
+    pub(crate) samplers: Vec<SamplerInfo>,
     entries: Vec<(i64, Vec<u8>)>,
 }
 
@@ -88,6 +96,9 @@ struct Exporter {
     version: u32,
     addr: [u8; 16],
     domain: u32,
+    /// What nfcapd counted of it.
+    datagrams: u64,
+    gaps: u64,
 }
 
 /// Sums over the records of a file.
@@ -135,9 +146,54 @@ type Stored = Option<()>;
 
 impl Store {
     /// Remembers an exporter, for the flows that come after it.
-    pub(crate) fn exporter(&mut self, info: &ExporterInfo) {
-        let exporter = Exporter { version: info.version, addr: info.addr, domain: info.domain };
+    fn exporter(&mut self, info: &ExporterInfo) {
+        let ExporterInfo { version, addr, domain, .. } = *info;
+        let exporter = Exporter { version, addr, domain, datagrams: 0, gaps: 0 };
         self.exporters.insert(info.number, exporter);
+    }
+
+    /// Exporters by their number: address, version, domain.
+    pub(crate) fn known_exporters(&self) -> impl Iterator<Item = (u16, ([u8; 16], i32, u32))> + '_ {
+        self.exporters.iter().map(|(&number, exporter)| {
+            let version = if exporter.version == SFLOW.0 { SFLOW.1 } else { i64::from(exporter.version) };
+            (number, (exporter.addr, i32::try_from(version).unwrap_or(0), exporter.domain))
+        })
+    }
+
+    /// Remembers what a record says that is no flow.
+    pub(crate) fn told(&mut self, record: &Record<'_>) {
+        match record {
+            Record::Exporter(info) => self.exporter(info),
+            Record::Sampler(info) if self.samplers.len() < TABLE_ROWS_MAX => self.samplers.push(*info),
+            Record::Names(table) => {
+                let named = table.iter().filter(|named| !named.name.is_empty());
+                for Named { id, name, description } in named {
+                    if self.names.len() < TABLE_ROWS_MAX {
+                        self.names.insert((table.kind, id), (name, description));
+                    }
+                }
+            }
+            Record::Counted(record) => {
+                for one in counted(*record) {
+                    if let Some(exporter) = self.exporters.get_mut(&one.exporter) {
+                        exporter.datagrams = exporter.datagrams.saturating_add(one.datagrams);
+                        exporter.gaps = exporter.gaps.saturating_add(one.gaps);
+                    }
+                }
+            }
+            Record::Flow(_) | Record::Sampler(_) | Record::Other => {}
+        }
+    }
+
+    /// What nfcapd counted of the file's exporters.
+    pub(crate) fn exporters_counted(&self) -> Vec<Told> {
+        let told = self.known_exporters().filter_map(|(number, (addr, version, domain))| {
+            let Exporter { datagrams, gaps, .. } = self.exporters.get(&number)?;
+            let version = u16::try_from(version).ok()?;
+            let domain = matches!(version, 9 | 10).then_some(domain);
+            Some(Told { addr: Addr16(addr).to_ip(), version, domain, datagrams: *datagrams, gaps: *gaps })
+        });
+        told.filter(|told| (told.datagrams, told.gaps) != (0, 0)).collect()
     }
 
     /// Stores a flow; one that tells no time of its own came at `created_secs`.
@@ -291,7 +347,7 @@ impl Store {
                 let columns = [C::PortBlockStart, C::PortBlockEnd, C::PortBlockStep, C::PortBlockSize];
                 nonzero(rows, columns, [x.u16(0)?, x.u16(2)?, x.u16(4)?, x.u16(6)?]);
             }
-            27 => application(x.0, rows)?,
+            27 => rows.set_int(C::ApplicationId, application(x.0)?),
             31 | 32 => {
                 let (addrs, at) = match id {
                     31 => ([v4(x.u32(0)?), v4(x.u32(4)?)], 8),
@@ -463,26 +519,16 @@ fn labels(x: Octets<'_>, rows: &mut Rows) -> Stored {
 
 /// Octets up to the first that is zero.
 fn text(rows: &mut Rows, column: ColumnId, octets: &[u8]) {
-    let text = octets.split(|&octet| octet == 0).next().unwrap_or_default();
+    let text = super::nfcapd::text(octets);
     if !text.is_empty() {
-        rows.set(column, Cell::Octets(String::from_utf8_lossy(text).as_bytes()));
+        rows.set(column, Cell::Octets(text.as_bytes()));
     }
-}
-
-/// Engine and selector of element 95.
-fn application(octets: &[u8], rows: &mut Rows) -> Stored {
-    let (engine, selector) = octets.split_first()?;
-    // Releases differ in whether octets that fill up are part of it.
-    let selector = selector.get(..selector.len().min(4))?;
-    let selector = selector.iter().fold(0_i64, |number, &octet| number << 8 | i64::from(octet));
-    rows.set_int(ColumnId::ApplicationId, i64::from(*engine) << 32 | selector);
-    Some(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::nfcapd::{Record, records};
+    use crate::import::nfcapd::records;
 
     /// A flow record with one extension, of numbers and their widths.
     fn record(id: u16, fields: &[(u64, usize)]) -> Vec<u8> {

@@ -16,10 +16,10 @@ use flow_common::time::Timestamp;
 
 const HOUR_SECS: i64 = 3_600;
 
-/// The directories below a root that are looked at.
+/// The directories below some roots that are looked at.
 #[derive(Debug)]
 pub(crate) struct Directories {
-    root: PathBuf,
+    roots: Vec<PathBuf>,
     /// Files received before are of no interest.
     since: Timestamp,
     /// Roots of trees, and how files are spread below each.
@@ -51,9 +51,9 @@ struct Stamp {
 }
 
 impl Directories {
-    pub(crate) fn new(root: PathBuf, since: Timestamp) -> Self {
+    pub(crate) fn new(roots: Vec<PathBuf>, since: Timestamp) -> Self {
         Self {
-            root,
+            roots,
             since,
             trees: BTreeMap::new(),
             looked: None,
@@ -118,7 +118,7 @@ impl Directories {
         self.looked = Some(Instant::now());
         let hours = self.hours(now);
         let mut known = HashSet::new();
-        let mut pending = vec![(self.root.clone(), 0)];
+        let mut pending: Vec<_> = self.roots.iter().map(|root| (root.clone(), 0)).collect();
         while let Some((path, depth)) = pending.pop() {
             let Ok(metadata) = fs::metadata(&path) else { continue };
             if !metadata.is_dir() || !known.insert((metadata.dev(), metadata.ino())) {
@@ -225,7 +225,7 @@ mod tests {
     #[track_caller]
     fn check(directories: &mut Directories, now: Timestamp, expected: &[&str]) {
         let changed = directories.changed(now);
-        let root = directories.root.clone();
+        let root = directories.roots[0].clone();
         let listed = changed.iter().flat_map(|listed| {
             let path = listed.path.strip_prefix(&root).unwrap().display().to_string();
             let of =
@@ -245,7 +245,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         };
-        let mut directories = Directories::new(root.clone(), at(10));
+        let mut directories = Directories::new(vec![root.clone()], at(10));
         check(&mut directories, at(10), &[]);
         for path in [
             "date=2026-11-21/hour=12/.flowcap.202611211200.0000.part",
@@ -282,7 +282,7 @@ mod tests {
             fs::create_dir_all(&path).unwrap();
             fs::write(path.join("a.parquet"), "").unwrap();
         }
-        let mut directories = Directories::new(directory.path().to_owned(), at(-3 * 3_600 - 1));
+        let mut directories = Directories::new(vec![directory.path().to_owned()], at(-3 * 3_600 - 1));
         assert_eq!(directories.changed(at(5)).len(), 7); // 08 to 13, and the root, as with `-S 0`
         assert_eq!(directories.listed.len(), 4);
     }

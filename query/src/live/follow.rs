@@ -29,7 +29,7 @@ pub(crate) fn follow(
     stderr: &mut dyn Write,
     clock: &dyn Clock,
 ) -> Result<u8, Failure> {
-    let root = root(&request.source)?;
+    let roots = roots(&request.source)?;
     let ask = Ask {
         columns: rows_columns(request),
         has_extra: output::has_extra(&request.style),
@@ -37,7 +37,7 @@ pub(crate) fn follow(
         predicate: request.predicate.clone(),
         is_scaled: request.is_scaled,
     };
-    let mut tail = Tail::new(root, since, ask, request.columns.clone());
+    let mut tail = Tail::new(roots, since, ask, request.columns.clone());
     let format = row_format(&request.style, &request.columns);
     format.begin(stdout)?;
     stdout.flush()?;
@@ -77,12 +77,21 @@ pub(crate) fn follow(
     Ok(interrupt::exit_code().unwrap_or(if is_partial { PARTIAL } else { DONE }))
 }
 
+/// The directories a source means.
+fn roots(source: &Source) -> Result<Vec<PathBuf>, Failure> {
+    match source {
+        Source::Siblings(all) => all.iter().map(root).collect(),
+        source => root(source).map(|root| vec![root]),
+    }
+}
+
 /// The directory a source means.
 pub(super) fn root(source: &Source) -> Result<PathBuf, Failure> {
     let root = match source {
         Source::Default => PathBuf::from(catalog::DEFAULT_ROOT),
         Source::Path(path) => path.clone(),
         Source::Sequence(text) => PathBuf::from(text),
+        Source::Siblings(_) => PathBuf::new(),
     };
     let failed = |reason: String, hint: Option<&str>| Failure::Failed {
         message: format!("can't read `{}`: {reason}", root.display()),

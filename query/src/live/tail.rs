@@ -50,7 +50,7 @@ pub(crate) struct Look {
     pub(crate) guessed: Vec<PathBuf>,
 }
 
-/// Follows the trees below a root.
+/// Follows the trees below some roots.
 #[derive(Debug)]
 pub(crate) struct Tail {
     directories: Directories,
@@ -63,14 +63,14 @@ pub(crate) struct Tail {
 
 impl Tail {
     /// The rows received since then that `ask` asks for.
-    pub(crate) fn new(root: PathBuf, since: Timestamp, ask: Ask, columns: Columns) -> Self {
+    pub(crate) fn new(roots: Vec<PathBuf>, since: Timestamp, ask: Ask, columns: Columns) -> Self {
         let received =
             Test::Int { column: ColumnId::Received.into(), comparator: Comparator::Ge, value: since.0 };
         let predicate = Predicate::Test(received).and(ask.predicate.as_ref().clone());
         let columns_read = ask.columns.iter().copied().chain(IDENTITY.map(ColumnRef::from));
         let ask = Ask { columns: columns_read.collect(), predicate: Arc::new(predicate), ..ask };
         Self {
-            directories: Directories::new(root, since),
+            directories: Directories::new(roots, since),
             watch: Watch::new(FOLLOW_ROWS_MAX),
             ask,
             since,

@@ -77,6 +77,15 @@ static FORMATS: [Named; 23] = [
     whole("arrow:", Format::Arrow),
 ];
 
+/// The tags of a format of text.
+pub(super) fn predefined(word: &str) -> Option<&'static str> {
+    let is_it = |named: &&Named| named.word == word && named.format == Format::Text;
+    FORMATS.iter().find(is_it).map(|named| named.layout).filter(|layout| !layout.is_empty())
+}
+
+/// nfdump's words for formats that it no longer has or that are called otherwise here.
+const OTHER_WORDS: [(&str, &str); 2] = [("pipe", "csv-fast"), ("nel", "nat")];
+
 /// Every word of `-o`, in the order of the help.
 pub(crate) fn words() -> impl Iterator<Item = &'static str> + Clone {
     FORMATS.iter().map(|named| named.word)
@@ -147,7 +156,9 @@ impl Chosen {
     pub(crate) fn unknown<'a>(word: &str, more: impl Iterator<Item = &'a str> + Clone) -> Failure {
         let known = words().map(|word| -> &'a str { word });
         let words = known.chain(more);
-        let hint = match nearest(&word.to_ascii_lowercase(), words.clone()) {
+        let word_lower = word.to_ascii_lowercase();
+        let other = OTHER_WORDS.iter().find(|(other, _)| *other == word_lower).map(|(_, ours)| *ours);
+        let hint = match other.or_else(|| nearest(&word_lower, words.clone())) {
             Some(meant) => format!("did you mean `-o {meant}`?"),
             None => format!("one of {}", words.collect::<Vec<_>>().join(", ")),
         };

@@ -27,7 +27,12 @@ pub(super) fn write_groups(
         .iter()
         .enumerate()
         .filter(|(_, key)| key.column.table().is_none())
-        .map(|(at, key)| FileColumn { name: key.name.clone(), kind: kind_of(groups, at), column: key.column })
+        .map(|(at, key)| FileColumn {
+            name: key.name.clone(),
+            kind: kind_of(groups, at),
+            column: key.column,
+            element: None,
+        })
         .collect();
     write(out, style, groups, |groups| {
         let mut batch = batch(groups.iter().map(|group| &group.counters), groups.len(), &extra);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use flow_common::column::ColumnId;
 
+use super::format::predefined;
 use super::tag::Tag;
 use super::value::Value;
 use crate::message::Failure;
@@ -28,9 +29,19 @@ impl Layout {
             if !before.is_empty() {
                 items.push(Item::Text(before.to_owned()));
             }
-            let (tag, length) = tag_at(after).ok_or_else(|| unknown(after, "fmt:"))?;
-            items.push(Item::Tag(tag));
-            rest = &after[length..];
+            match tag_at(after) {
+                Some((tag, length)) => {
+                    items.push(Item::Tag(tag));
+                    rest = &after[length..];
+                }
+                None => {
+                    let word = &after[..word_length(after)];
+                    // `%long %ra`: all of a format, and more.
+                    let tags = predefined(word).ok_or_else(|| unknown(after, "fmt:"))?;
+                    items.extend(Self::text(tags)?.0);
+                    rest = &after[word.len()..];
+                }
+            }
         }
         if !rest.is_empty() {
             items.push(Item::Text(rest.to_owned()));
@@ -112,8 +123,12 @@ fn tag_at(text: &str) -> Option<(Tag, usize)> {
     [long, short].into_iter().find_map(|length| Some((Tag::find(&text[..length])?, length)))
 }
 
+fn word_length(text: &str) -> usize {
+    text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
+}
+
 fn unknown(text: &str, prefix: &str) -> Failure {
-    let word = &text[..text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())];
+    let word = &text[..word_length(text)];
     let hint = match Tag::nearest(word) {
         Some(likely) => format!("did you mean `%{likely}`?"),
         None if prefix == "fmt:" => "for example `-o 'fmt:%ts %sap -> %dap %pkt %byt %inam'`".to_owned(),
@@ -159,6 +174,7 @@ mod tests {
             "%qqqqq",
             "unknown tag `%qqqqq` in `fmt:`; for example `-o 'fmt:%ts %sap -> %dap %pkt %byt %inam'`",
         );
+        check("%line|%ra", "ts ' ' td ' ' pr ' ' sap ' -> ' dap ' ' pkt ' ' byt ' ' fl '|' ra");
         check("100 %", "unknown tag `%` in `fmt:`; for example `-o 'fmt:%ts %sap -> %dap %pkt %byt %inam'`");
     }
 

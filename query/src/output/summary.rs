@@ -12,7 +12,7 @@ use nix::sys::time::TimeVal;
 use super::paint::{Paint, painted};
 use super::text::{Text, TimeText};
 use super::{Style, has_summary};
-use crate::completeness::Losses;
+use crate::completeness::{Losses, Who};
 use crate::flow::Counters;
 
 /// What an answer rests on.
@@ -55,24 +55,27 @@ pub(crate) fn summary_json(summary: &Summary) -> String {
         Some(time) => format!("\"{}\"", time.to_rfc3339_opts(SecondsFormat::Micros, true)),
         None => "null".to_owned(),
     };
-    let Losses { on_the_way, kernel_dropped, unreadable_files } = &summary.losses;
-    let lost = on_the_way.iter().map(|((addr, version, domain), (lost, unit))| {
+    let Losses { on_the_way, kernel_dropped, unreadable_files, .. } = &summary.losses;
+    let who = |(addr, version, domain): &Who| {
         let addr = addr.map_or("null".to_owned(), |addr| format!("\"{addr}\""));
         let domain = domain.map_or("null".to_owned(), |domain| domain.to_string());
+        format!("\"exporter_addr\":{addr},\"export_version\":{version},\"observation_domain\":{domain}")
+    };
+    let lost = on_the_way.iter().map(|(exporter, (lost, unit))| {
         // The unit comes from a file.
         let unit: String = unit.chars().filter(char::is_ascii_alphabetic).collect();
-        format!(
-            "{{\"exporter_addr\":{addr},\"export_version\":{version},\"observation_domain\":{domain},\
-             \"lost\":{lost},\"unit\":\"{unit}\"}}"
-        )
+        format!("{{{},\"lost\":{lost},\"unit\":\"{unit}\"}}", who(exporter))
     });
     let lost: Vec<String> = lost.collect();
+    let waiting = summary.losses.waiting();
+    let waiting: Vec<String> =
+        waiting.iter().map(|(exporter, n)| format!("{{{},\"datagrams\":{n}}}", who(exporter))).collect();
     let (rate_min, rate_max) = summary.rates.unwrap_or((1, 1));
     format!(
         "{{\"flows\":{},\"packets\":{},\"bytes\":{},\"events\":{},\"records_passed\":{},\
          \"records_processed\":{},\"files_first\":{},\"files_last\":{},\"scaled_by_min\":{rate_min},\
          \"scaled_by_max\":{rate_max},\"is_complete\":{},\"lost_on_the_way\":[{}],\
-         \"kernel_dropped_datagrams\":{kernel_dropped},\"unreadable_files\":{unreadable_files},\
+         \"without_template\":[{}],\"kernel_dropped_datagrams\":{kernel_dropped},\"unreadable_files\":{unreadable_files},\
          \"wall_secs\":{:.6}}}\n",
         matched.flows,
         matched.packets,
@@ -84,6 +87,7 @@ pub(crate) fn summary_json(summary: &Summary) -> String {
         time(summary.span.1),
         summary.losses.is_empty(),
         lost.join(","),
+        waiting.join(","),
         summary.wall.as_secs_f64(),
     )
 }

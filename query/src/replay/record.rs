@@ -55,6 +55,8 @@ pub(super) struct Rows<'a> {
     version: Version,
     /// Columns of the table with a value in some row, those that are sent as elements.
     columns: Vec<(&'static Column, Cells<'a>)>,
+    /// Those an operator defined, by their elements.
+    extra: Vec<(ElementKey, AbstractDataType, Cells<'a>)>,
 }
 
 /// Columns that other fields are made of, or that nothing can carry.
@@ -83,7 +85,11 @@ impl<'a> Rows<'a> {
                 && has_values(batch, column.id)
         };
         let columns = COLUMNS.iter().filter(is_sent).map(|column| (column, batch.cells(column.id))).collect();
-        Self { batch, version, columns }
+        let extra = batch.extra().iter().filter_map(|one| {
+            let (key, data_type) = one.element?;
+            batch.has_values(one.column).then(|| (key, data_type, batch.cells(one.column)))
+        });
+        Self { batch, version, columns, extra: extra.collect() }
     }
 
     /// A number as exported: not multiplied by a rate.
@@ -128,6 +134,9 @@ impl<'a> Rows<'a> {
                 || is_icmp6 && matches!(column.id, ColumnId::IcmpType | ColumnId::IcmpCode);
             let sources = column.sources.get(usize::from(is_second)..).unwrap_or_default();
             self.column(column, sources, cells, row, &mut fields);
+        }
+        for &(key, data_type, cells) in &self.extra {
+            fields.defined(key, data_type, cells, row);
         }
         self.times(row, &mut fields);
         self.counters(row, &mut fields);
@@ -331,6 +340,67 @@ impl Fields<'_> {
         if self.can_carry(key) {
             self.record.fields.push(Field { pen: key.pen, id: key.id, length });
             self.record.octets.extend_from_slice(octets);
+        }
+    }
+
+    /// A value of a column an operator defined, as its type is encoded (RFC 7011 §6.1).
+    fn defined(&mut self, key: ElementKey, data_type: AbstractDataType, cells: Cells<'_>, row: usize) {
+        use AbstractDataType as T;
+        let mut int = |width: usize| {
+            if let Some(int) = cells.int(row) {
+                self.put(key, width as u16, &int.to_be_bytes()[8 - width..]);
+            }
+        };
+        match data_type {
+            T::Unsigned8 | T::Signed8 => int(1),
+            T::Unsigned16 | T::Signed16 => int(2),
+            T::Unsigned32 | T::Signed32 => int(4),
+            T::Unsigned64 | T::Signed64 => int(8),
+            T::Float32 | T::Float64 => {
+                let Some(float) = cells.float(row) else { return };
+                match data_type {
+                    T::Float32 => self.put(key, 4, &(float as f32).to_be_bytes()),
+                    _ => self.put(key, 8, &float.to_be_bytes()),
+                }
+            }
+            // True is 1, false is 2.
+            T::Boolean => {
+                if let Some(truth) = cells.int(row) {
+                    self.put(key, 1, &[if truth == 1 { 1 } else { 2 }]);
+                }
+            }
+            T::Ipv4Address | T::Ipv6Address => match cells.octets(row).map(|addr| Addr16(addr).to_ip()) {
+                Some(IpAddr::V4(addr)) => self.put(key, 4, &addr.octets()),
+                Some(IpAddr::V6(addr)) => self.put(key, 16, &addr.octets()),
+                None => {}
+            },
+            T::MacAddress => {
+                if let Some(mac) = cells.octets::<6>(row) {
+                    self.put(key, 6, &mac);
+                }
+            }
+            T::String => {
+                if let Some(text) = cells.text(row) {
+                    self.text(key, text);
+                }
+            }
+            T::DateTimeSeconds
+            | T::DateTimeMilliseconds
+            | T::DateTimeMicroseconds
+            | T::DateTimeNanoseconds => {
+                let Some(micros) = cells.int(row) else { return };
+                match (data_type, u32::try_from(micros.div_euclid(1_000_000))) {
+                    (T::DateTimeSeconds, Ok(secs)) => self.put(key, 4, &secs.to_be_bytes()),
+                    (T::DateTimeSeconds, Err(_)) => {}
+                    (T::DateTimeMilliseconds, _) => self.put(key, 8, &micros.div_euclid(1_000).to_be_bytes()),
+                    _ => self.put(key, 8, &ntp(micros).to_be_bytes()),
+                }
+            }
+            _ => {
+                if let Some(octets) = cells.binary(row) {
+                    self.octets(key, octets);
+                }
+            }
         }
     }
 

@@ -29,7 +29,7 @@ use crate::{Env, interrupt};
     override_usage = "flowdump replay [OPTIONS] ['FILTER']",
     after_help = "\
 Flows keep their times: a message is dated by when its flows were exported. v9 and IPFIX carry every
-column that has an element, and what stands in `other`; templates are sent again every 100 datagrams.
+column that has an element, those flowcapd's configuration defined too, and what stands in `other`; templates are sent again every 100 datagrams.
 v5 has no IPv6, no counters beyond 32 bits and no more than its 18 columns. What a version can't
 carry is left out, and flows it can't carry are counted.
 Exit status: 0 done, 1 failed, 2 usage or filter, 3 some files could not be read, 130 Ctrl-C

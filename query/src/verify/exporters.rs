@@ -77,14 +77,7 @@ fn add(exporters: &mut BTreeMap<Key, Exporter>, more: &Exporter) {
         exporters.insert(key, more.clone());
         return;
     };
-    known.datagrams = known.datagrams.saturating_add(more.datagrams);
-    known.flows = known.flows.saturating_add(more.flows);
-    known.events = known.events.saturating_add(more.events);
-    known.gaps = known.gaps.saturating_add(more.gaps);
-    known.lost = known.lost.saturating_add(more.lost);
-    if known.lost_unit.is_empty() {
-        known.lost_unit.clone_from(&more.lost_unit);
-    }
+    known.add(more);
 }
 
 fn is_of(rate: &RateRow, exporter: &Exporter) -> bool {
@@ -106,7 +99,7 @@ fn write_exporter(
         105 => "sflow".to_owned(),
         version => format!("netflow v{version}"),
     };
-    let Exporter { gaps, datagrams, flows, events, lost, lost_unit, .. } = exporter;
+    let Exporter { gaps, datagrams, flows, events, lost, lost_unit, waiting, .. } = exporter;
     let id = exporter.domain.unwrap_or(0);
     write!(
         out,
@@ -118,6 +111,9 @@ fn write_exporter(
     }
     if *lost > 0 {
         write!(out, ", lost: {lost} {lost_unit}")?;
+    }
+    if *waiting > 0 {
+        write!(out, ", without template: {waiting} packets")?;
     }
     writeln!(out)
 }

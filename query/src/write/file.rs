@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use flow_common::addr::Addr16;
 use flow_common::column::{COLUMNS, ColumnId, ExtraColumn, Kind};
 use flow_common::footer::{Contribution, ExporterTable, Footer, Totals};
 use flow_common::layout::Slot;
+use flow_common::time::Timestamp;
 use flow_common::{limits, schema};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
@@ -26,7 +28,7 @@ use super::Rows;
 use crate::message::reason;
 
 /// Who says that it wrote a file.
-const WRITER: &str = concat!("flowdump ", env!("CARGO_PKG_VERSION"));
+pub(super) const WRITER: &str = concat!("flowdump ", env!("CARGO_PKG_VERSION"));
 
 /// Columns one host is looked for in: a Bloom filter tells whether it can be there.
 const FILTERED: [ColumnId; 4] =
@@ -53,6 +55,17 @@ pub(crate) struct Provenance {
     pub(crate) imported_from: Vec<String>,
 }
 
+/// What another collector counted of an exporter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) addr: IpAddr,
+    pub(crate) version: u16,
+    pub(crate) domain: Option<u32>,
+    pub(crate) datagrams: u64,
+    /// Datagrams before which sequence numbers were missing.
+    pub(crate) gaps: u64,
+}
+
 /// A file being written.
 pub(crate) struct NewFile {
     /// `None` once it has its own name.
@@ -64,6 +77,7 @@ pub(crate) struct NewFile {
     extra: Vec<ExtraColumn>,
     totals: Totals,
     exporters: ExporterTable,
+    told: Vec<Told>,
     rows: u64,
     /// First and last receive time, µs.
     received: Option<(i64, i64)>,
@@ -125,6 +139,7 @@ impl NewFile {
             extra: extra.to_vec(),
             totals: Totals::default(),
             exporters: ExporterTable::default(),
+            told: Vec::new(),
             rows: 0,
             received: None,
         })
@@ -160,18 +175,35 @@ impl NewFile {
             events: u64::from(is_event),
             ..Contribution::default()
         };
-        self.exporters.add(Addr16(addr).to_ip(), version.unwrap_or(0), domain, contribution);
+        let (addr, version) = (Addr16(addr).to_ip(), version.unwrap_or(0));
+        self.exporters.add(addr, version, domain, Timestamp::default(), contribution);
     }
 
     fn path(&self) -> PathBuf {
         self.unfinished.clone().unwrap_or_else(|| self.directory.clone())
     }
 
+    /// Notes what was counted of an exporter; false where no row is from it.
+    pub(crate) fn tell(&mut self, told: &Told) -> bool {
+        let is_there = self.exporters.has(told.addr, told.version, told.domain);
+        if is_there {
+            self.told.push(told.clone());
+        }
+        is_there
+    }
+
     /// Ends the file. The slot is that of its rows where none is given.
     fn finish(&mut self, slot: Option<Slot>, provenance: Provenance) -> Result<(), WriteError> {
         let mut exporters = self.exporters.take();
-        // How many datagrams there were nobody knows any more.
-        exporters.iter_mut().for_each(|exporter| exporter.datagrams = 0);
+        // How many datagrams there were only who received them may know.
+        for exporter in &mut exporters {
+            let is_it = |told: &&Told| {
+                (Some(told.addr), told.version, told.domain)
+                    == (exporter.addr, exporter.version, exporter.domain)
+            };
+            let told = self.told.iter().find(is_it);
+            (exporter.datagrams, exporter.gaps) = told.map_or((0, 0), |told| (told.datagrams, told.gaps));
+        }
         let footer = Footer {
             schema_version: schema::SCHEMA_VERSION,
             writer: WRITER.to_owned(),
@@ -304,12 +336,12 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place; its caller was asked to replace")]
-fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
 /// Creates a directory and what is missing above it, each durable in its parent.
-fn create_directory(path: &Path) -> io::Result<()> {
+pub(super) fn create_directory(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
     }
@@ -322,6 +354,6 @@ fn create_directory(path: &Path) -> io::Result<()> {
     sync_directory(parent)
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

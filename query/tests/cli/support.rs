@@ -232,10 +232,10 @@ fn exporter(lost: i64) -> Exporter {
         domain: Some(7),
         datagrams: 1,
         flows: 1,
-        events: 0,
         gaps: 1,
         lost,
         lost_unit: "packets".into(),
+        ..Exporter::default()
     }
 }
 

@@ -52,7 +52,7 @@ fn usage() {
     exit: 2
     --- stderr
     error: unknown option `-X`
-    hint: `flowdump --help` lists the options
+    hint: `--explain` says what a filter means
 
     $ flowdump -n x
     exit: 2
@@ -76,7 +76,7 @@ fn usage() {
     exit: 2
     --- stderr
     error: unknown output format `pipe`
-    hint: one of line, gline, long, glong, extended, biline, bilong, nsel, nat, raw, csv, csv-fast, json, ndjson, nfjson, nfndjson, md, arrow, null, fmt:, csv:, md:, arrow:, parquet
+    hint: did you mean `-o csv-fast`?
 
     $ flowdump -o jsn
     exit: 2

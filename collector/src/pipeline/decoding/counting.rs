@@ -46,9 +46,12 @@ impl Decode {
         self.live.note(datagram, report, (flows, options), &self.current.sink.flows);
         let is_whole = report.outcome == Outcome::Decoded;
         let seen = self.follow(datagram, report, is_whole.then_some((flows + options) as u32));
-        let contribution = Contribution { flows: flows - report.events, events: report.events, ..seen };
+        let waiting = i64::from(report.outcome == Outcome::Waiting);
+        let contribution =
+            Contribution { flows: flows - report.events, events: report.events, waiting, ..seen };
         if contribution != Contribution::default() {
-            self.current.exporters.add(exporter, report.version, report.domain, contribution);
+            let at = datagram.received_at;
+            self.current.exporters.add(exporter, report.version, report.domain, at, contribution);
         }
         for &error in &report.template_errors {
             self.metrics.templates_refused[error.reason() as usize].add(1);
@@ -89,11 +92,10 @@ impl Decode {
             Kind::First | Kind::InOrder | Kind::Learning => {}
         }
         Contribution {
-            flows: 0,
-            events: 0,
             is_gap: seen.kind == Kind::Gap,
             lost: seen.lost.cast_signed() - seen.recovered.cast_signed(),
             lost_unit: if seen.lost > 0 || seen.recovered > 0 { seen.unit.name() } else { "" },
+            ..Contribution::default()
         }
     }
 

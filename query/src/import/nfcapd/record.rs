@@ -2,17 +2,29 @@
 
 use std::fmt;
 
+use flow_common::tables::NameKind;
+
 use super::Octets;
+use super::told::{NameTable, SamplerInfo};
 
 const EXPORTER: u16 = 7;
+const COUNTED: u16 = 8;
 const FLOW: u16 = 11;
+const APPLICATIONS: u16 = 12;
+const INTERFACES: u16 = 13;
+const VRFS: u16 = 14;
+const SAMPLER: u16 = 15;
 
 /// One record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Record<'a> {
     Flow(FlowRecord<'a>),
     Exporter(ExporterInfo),
-    /// Samplers, names, statistics of exporters, and what is not known.
+    Sampler(SamplerInfo),
+    Names(NameTable<'a>),
+    /// What nfcapd counted of exporters: see [`super::counted`].
+    Counted(Octets<'a>),
+    /// What is not known.
     Other,
 }
 
@@ -111,6 +123,11 @@ fn record(kind: u16, octets: Octets<'_>) -> Option<Record<'_>> {
             number: octets.u16(26)?,
             domain: octets.u32(28)?,
         }),
+        SAMPLER => Record::Sampler(SamplerInfo::parse(octets)?),
+        APPLICATIONS => Record::Names(NameTable::applications(octets)?),
+        INTERFACES => Record::Names(NameTable::parse(NameKind::Interface, octets)?),
+        VRFS => Record::Names(NameTable::parse(NameKind::Vrf, octets)?),
+        COUNTED => Record::Counted(octets),
         _ => Record::Other,
     })
 }
@@ -181,7 +198,7 @@ mod tests {
                     format!("flow of {}: {}", flow.exporter, ids.collect::<Vec<_>>().join(" "))
                 }
                 Ok(Record::Exporter(info)) => format!("exporter {}", info.number),
-                Ok(Record::Other) => "other".to_owned(),
+                Ok(_) => "other".to_owned(),
                 Err(error) => error.to_string(),
             })
             .collect();
@@ -191,7 +208,7 @@ mod tests {
     #[test]
     fn records_end_where_they_can_not_be() {
         check(&[], "");
-        check(&[12, 0, 4, 0, 15, 0, 6, 0, 9, 9], "other, other");
+        check(&[99, 0, 4, 0, 98, 0, 6, 0, 9, 9], "other, other");
         let flow = [11, 0, 24, 0, 2, 0, 0, 0, 7, 0, 0, 9, 6, 0, 8, 0, 1, 2, 3, 4, 30, 0, 4, 0];
         check(&flow, "flow of 7: 6:4 30:0");
         // An extension longer than its record, and one shorter than its own header.
@@ -199,7 +216,7 @@ mod tests {
         check(&long, "flow of 7: an extension at octet 0 claims 8 octets, and 4 are there");
         let short = [11, 0, 16, 0, 2, 0, 0, 0, 7, 0, 0, 9, 6, 0, 3, 0];
         check(&short, "flow of 7: an extension at octet 0 claims 3 octets, and 4 are there");
-        check(&[12, 0, 4, 0, 12, 0, 3, 0], "other, a record at octet 4 claims 3 octets, and 4 are there");
+        check(&[99, 0, 4, 0, 99, 0, 3, 0], "other, a record at octet 4 claims 3 octets, and 4 are there");
         check(&[12, 0, 9, 0], "a record at octet 0 claims 9 octets, and 4 are there");
         check(&[11, 0, 6, 0, 1, 0], "a record at octet 0 claims 6 octets, and 6 are there");
         check(&[1], "a record at octet 0 claims 4 octets, and 1 are there");

@@ -122,7 +122,7 @@ impl<'a> Work<'a> {
             predicate: reading.predicate,
             is_scaled: reading.is_scaled,
         };
-        let tail = Tail::new(reading.root, since, ask, reading.columns);
+        let tail = Tail::new(vec![reading.root], since, ask, reading.columns);
         let sums = SummingUp {
             number: reading.number,
             statistic: reading.statistic,

@@ -1,0 +1,145 @@
+//! `-P`: which groups are rows of the answer, asked when all flows are in them. Groups become a
+//! batch whose columns are what flows have, so that any filter can be asked.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow_array::Float64Array;
+use flow_common::column::{ColumnId, Kind};
+
+use super::exact::Groups;
+use super::result::group_of;
+use super::{Grouping, KeyPart, Shared, Source};
+use crate::aggregate::{Float, Group, Value};
+use crate::batch::{Batch, FileColumn};
+use crate::columns::ColumnRef;
+use crate::filter::{Filter, Predicate};
+use crate::values::{Bytes, Column, Values};
+
+/// Groups that are asked at a time.
+const BATCH: usize = 8_192;
+
+/// What a filter may ask of groups: their keys, what their flows add up to, and what these share.
+pub(crate) fn columns_of_groups(grouping: &Grouping) -> BTreeSet<ColumnRef> {
+    use ColumnId::{Bytes, FlowCount, FlowEnd, FlowStart, OutBytes, OutPackets, Packets, SrcTos, TcpFlags};
+    let sums = [Packets, Bytes, OutPackets, OutBytes, FlowCount, FlowStart, FlowEnd];
+    let details = [TcpFlags, SrcTos].into_iter().filter(|_| grouping.has_details);
+    let parts = grouping.parts.iter().chain(&grouping.other_side);
+    let keys = parts.flat_map(KeyPart::columns);
+    keys.chain(sums.into_iter().chain(details).map(ColumnRef::from)).collect()
+}
+
+/// Whether each of the groups passes.
+pub(super) fn kept(
+    groups: &Groups,
+    grouping: &Grouping,
+    shared: &Shared<'_>,
+    filter: &Arc<Predicate>,
+) -> Vec<bool> {
+    let mut filter = Filter::new(Arc::clone(filter));
+    let mut kept = Vec::with_capacity(groups.len());
+    for start in (0..groups.len()).step_by(BATCH) {
+        let places = start..groups.len().min(start + BATCH);
+        let some: Vec<Group> =
+            places.map(|at| group_of(groups, at, (grouping, shared), Box::default())).collect();
+        kept.extend(filter.select(&batch(&some, grouping)).iter());
+    }
+    kept
+}
+
+/// Leaves the groups that pass.
+pub(crate) fn retain(groups: &mut Vec<Group>, grouping: &Grouping, filter: &Arc<Predicate>) {
+    let mut filter = Filter::new(Arc::clone(filter));
+    let mut kept = Vec::with_capacity(groups.len());
+    for some in groups.chunks(BATCH) {
+        kept.extend(filter.select(&batch(some, grouping)).iter());
+    }
+    let mut kept = kept.into_iter();
+    groups.retain(|_| kept.next().unwrap_or(false));
+}
+
+/// Groups as rows.
+fn batch(groups: &[Group], grouping: &Grouping) -> Batch {
+    let parts: Vec<(usize, &KeyPart)> = grouping.parts.iter().enumerate().collect();
+    let beyond = parts.iter().filter_map(|(_, part)| match part.source {
+        Source::Column(column) if column.table().is_none() => {
+            Some(FileColumn { name: String::new(), kind: part.kind, column, element: None })
+        }
+        _ => None,
+    });
+    let mut batch = Batch::new(groups.len(), &beyond.collect());
+    for &(at, part) in &parts {
+        let column = match part.source {
+            Source::Column(column) => column,
+            Source::Service => ColumnId::DstPort.into(),
+            // A bucket is no column: `-t` asks when.
+            Source::Bucket(_) => continue,
+        };
+        let values = || groups.iter().map(|group| group.key.get(at)?.as_ref());
+        batch.set(column, column_of(part.kind, values()));
+        if let (Some(KeyPart { source: Source::Column(other), .. }), true) =
+            (&grouping.other_side, at + 1 == parts.len())
+        {
+            batch.set(*other, column_of(part.kind, values()));
+        }
+    }
+    let mut ints = |id: ColumnId, of: &dyn Fn(&Group) -> Option<i64>| {
+        batch.set(id.into(), ints(groups.iter().map(of)));
+    };
+    let count = |count: u64| Some(i64::try_from(count).unwrap_or(i64::MAX));
+    ints(ColumnId::Packets, &|group| count(group.counters.packets));
+    ints(ColumnId::Bytes, &|group| count(group.counters.bytes));
+    ints(ColumnId::OutPackets, &|group| count(group.counters.out_packets));
+    ints(ColumnId::OutBytes, &|group| count(group.counters.out_bytes));
+    ints(ColumnId::FlowCount, &|group| count(group.counters.flows));
+    ints(ColumnId::FlowStart, &|group| group.counters.first);
+    ints(ColumnId::FlowEnd, &|group| group.counters.last);
+    if grouping.has_details {
+        ints(ColumnId::TcpFlags, &|group| group.tcp_flags);
+        ints(ColumnId::SrcTos, &|group| group.src_tos);
+    }
+    batch
+}
+
+fn ints(values: impl Iterator<Item = Option<i64>>) -> Column {
+    let (values, nulls) = values.map(|value| (value.unwrap_or(0), value.is_none())).unzip();
+    Column::Plain { values: Values::Ints(values), nulls: Some(nulls) }
+}
+
+fn column_of<'a>(kind: Kind, values: impl Iterator<Item = Option<&'a Value>>) -> Column {
+    match kind {
+        Kind::Address | Kind::Mac => {
+            let number = |value: &Value| match value {
+                Value::Address(addr) => u128::from_be_bytes(addr.0),
+                Value::Mac(mac) => mac.0.iter().fold(0, |sum, &octet| sum << 8 | u128::from(octet)),
+                _ => 0,
+            };
+            let (values, nulls) = values.map(|value| (value.map_or(0, number), value.is_none())).unzip();
+            Column::Plain { values: Values::Fixed(values), nulls: Some(nulls) }
+        }
+        Kind::Text | Kind::Binary => {
+            let (mut octets, mut nulls) = (Bytes::default(), Vec::new());
+            for value in values {
+                nulls.push(value.is_none());
+                octets.push(match value {
+                    Some(Value::Text(text)) => text.as_bytes(),
+                    Some(Value::Binary(octets)) => octets,
+                    _ => &[],
+                });
+            }
+            Column::Plain { values: Values::Bytes(octets), nulls: Some(nulls) }
+        }
+        Kind::Float64 => {
+            let number = |value: Option<&Value>| match value {
+                Some(Value::Float(Float(number))) => Some(*number),
+                _ => None,
+            };
+            Column::Array(Arc::new(values.map(number).collect::<Float64Array>()))
+        }
+        _ => ints(values.map(|value| match value? {
+            Value::Int(number) => Some(*number),
+            Value::Boolean(value) => Some(i64::from(*value)),
+            _ => None,
+        })),
+    }
+}
