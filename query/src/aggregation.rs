@@ -3,8 +3,10 @@
 use flow_common::column::{COLUMNS, ColumnId, Kind, is_free_name};
 use flow_common::limits::ORDERS_MAX;
 
+use crate::aggregate::Value;
 use crate::columns::{ColumnRef, Columns};
-use crate::group::{Grouping, KeyPart, Mask};
+use crate::computed::{ALIASES, Computed};
+use crate::group::{Grouping, KeyPart, Mask, Source};
 use crate::message::{Failure, NameError, nearest};
 use crate::statistic::{Order, Ranking};
 
@@ -34,6 +36,7 @@ pub(crate) struct Key {
     pub(crate) name: String,
     /// How tables call it.
     pub(crate) title: String,
+    /// Its column; what is computed has a place beyond them all.
     pub(crate) column: ColumnRef,
     part: KeyPart,
 }
@@ -48,7 +51,7 @@ impl Aggregation {
         let mut keys: Vec<Key> = Vec::new();
         for word in text.split(',').map(str::trim) {
             let key = key(word, text, columns)?;
-            match keys.iter_mut().find(|known| known.column == key.column) {
+            match keys.iter_mut().find(|known| known.part.source == key.part.source) {
                 // `srcip4/24,srcip6/48` is one address with a mask for each family.
                 Some(known) => known.part.mask = known.part.mask.or(key.part.mask),
                 None => keys.push(key),
@@ -69,6 +72,36 @@ impl Aggregation {
             && self.keys.iter().zip(FIVE_TUPLE).all(|(key, id)| *key == of_column(id, Mask::WHOLE))
     }
 
+    /// Whether it needs a database of places.
+    pub(crate) fn needs_places(&self) -> bool {
+        self.keys.iter().any(|key| key.source().needs_places())
+    }
+
+    /// Whether it is about autonomous systems that exporters told.
+    pub(crate) fn is_of_origins(&self) -> bool {
+        self.keys.iter().any(|key| key.source().looked_up().is_some())
+    }
+
+    /// Looks systems up where exporters told none.
+    pub(crate) fn look_origins_up(&mut self) {
+        for key in &mut self.keys {
+            key.part.source = key.source().looked_up().unwrap_or(key.part.source);
+        }
+    }
+
+    /// The label stack a key tells of, top first, as far as it does: 0 where it does not.
+    /// `None` where it is about none, or has none.
+    pub(crate) fn labels(&self, key: &[Option<Value>]) -> Option<Vec<i32>> {
+        let mut stack = Vec::new();
+        for (part, value) in self.keys.iter().zip(key) {
+            if let (Source::Label(entry), Some(Value::Label(label))) = (part.source(), value) {
+                stack.resize(stack.len().max(entry.into()), 0);
+                stack[usize::from(entry) - 1] = *label;
+            }
+        }
+        (!stack.is_empty()).then_some(stack)
+    }
+
     /// Whether groups have counters of both directions.
     pub(crate) fn has_out(&self) -> bool {
         self.directions != Directions::Apart
@@ -77,7 +110,7 @@ impl Aggregation {
     pub(crate) fn grouping(&self) -> Grouping {
         Grouping {
             parts: self.keys.iter().map(|key| key.part).collect(),
-            other_side: None,
+            other_sides: Vec::new(),
             has_null: true,
             counts_events: false,
             has_details: self.is_of_flows(),
@@ -85,6 +118,13 @@ impl Aggregation {
             rankings: self.orders.iter().take(1).copied().collect(),
             ties: self.orders.iter().skip(1).copied().collect(),
         }
+    }
+}
+
+impl Key {
+    /// Where its values are from.
+    pub(crate) fn source(&self) -> Source {
+        self.part.source
     }
 }
 
@@ -103,6 +143,9 @@ fn key(word: &str, all: &str, columns: &Columns) -> Result<Key, NameError> {
     let stem = stem.to_ascii_lowercase();
     let can_group = |kind| !matches!(kind, Kind::Labels | Kind::Other);
     let known = |stem: &str| {
+        if let Some((_, id)) = ALIASES.iter().find(|(alias, _)| *alias == stem) {
+            return Some(id.column());
+        }
         let is_it = |column: &&flow_common::column::Column| {
             !stem.is_empty() && (column.aggregate == stem || column.name == stem) && can_group(column.kind)
         };
@@ -132,6 +175,11 @@ fn key(word: &str, all: &str, columns: &Columns) -> Result<Key, NameError> {
         let mask = if family == '4' { Mask { v4: one, v6: None } } else { Mask { v4: None, v6: one } };
         return Ok(of_column(column.id, mask));
     }
+    if let Some((one, source, column)) = Computed::key(&stem) {
+        no_mask(bits, word)?;
+        let part = KeyPart::of(source);
+        return Ok(Key { name: one.name.to_owned(), title: one.title.to_owned(), column, part });
+    }
     if let Some(column) = columns.find(&stem) {
         no_mask(bits, word)?;
         let part = KeyPart::column(column, columns.kind(column));
@@ -139,7 +187,9 @@ fn key(word: &str, all: &str, columns: &Columns) -> Result<Key, NameError> {
     }
     let words = COLUMNS.iter().filter(|column| can_group(column.kind));
     let words = words.flat_map(|column| [column.aggregate, column.name]).filter(|word| !word.is_empty());
-    let hint = match nearest(&stem, words.chain(columns.names())) {
+    let mut known: Vec<&str> = words.chain(Computed::keys()).collect();
+    known.extend(columns.names());
+    let hint = match nearest(&stem, known) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "for example `-A srcip4/24,srcip6/48,dstport`".to_owned(),
     };

@@ -21,6 +21,7 @@ use flow_common::limits::{GROUP_CANDIDATES_MAX, GROUP_PARTITIONS};
 
 use crate::batch::Batch;
 use crate::counts::{Counts, Wanted};
+use crate::places::Places;
 use crate::statistic::{Order, Ranking};
 use crate::values::Column;
 
@@ -31,16 +32,18 @@ mod key;
 mod result;
 mod rows;
 mod sieve;
+mod source;
 mod spill;
 
 use self::dense::{Dense, flush};
 use self::exact::{Detail, Groups, Sum};
 use self::fingerprint::Fingerprints;
-pub(crate) use self::key::{KeyPart, Mask, Source, Texts};
+pub(crate) use self::key::{KeyPart, Mask, Texts};
 use self::key::{KeyReader, Keys};
 pub(crate) use self::result::{Tables, best, candidates, jobs, largest, ranked, tables};
 use self::rows::Rows;
 pub(crate) use self::sieve::sieve;
+pub(crate) use self::source::{Computer, Source};
 use self::spill::Spill;
 
 /// What flows are grouped by: a plain value.
@@ -48,8 +51,8 @@ use self::spill::Spill;
 pub(crate) struct Grouping {
     /// Parts of the key, in the order groups are compared by.
     pub(crate) parts: Vec<KeyPart>,
-    /// What else the last part may be: a flow counts for both, once where they are equal.
-    pub(crate) other_side: Option<KeyPart>,
+    /// What else the last part may be: a flow counts for each of them, once for equal values.
+    pub(crate) other_sides: Vec<KeyPart>,
     /// Whether flows whose last part is NULL are a group; else they are left out.
     pub(crate) has_null: bool,
     /// Whether an event counts as one flow; else events are left out.
@@ -137,11 +140,14 @@ pub(crate) struct Shared<'a> {
     /// Octets one thread may hold.
     pub(crate) bytes_max: usize,
     pub(crate) spill_directory: &'a Path,
+    /// Databases for parts that need one.
+    pub(crate) places: Option<Arc<Places>>,
 }
 
 /// Readers of the parts of a key: a part has the same seed in all of them.
-fn readers(parts: &[KeyPart], seed: u64) -> Vec<KeyReader> {
-    let reader = |(at, part): (usize, &KeyPart)| KeyReader::new(*part, key::mix(seed, at as u64));
+fn readers(parts: &[KeyPart], seed: u64, places: Option<&Arc<Places>>) -> Vec<KeyReader> {
+    let reader =
+        |(at, part): (usize, &KeyPart)| KeyReader::new(*part, key::mix(seed, at as u64), places.cloned());
     parts.iter().enumerate().map(reader).collect()
 }
 
@@ -156,7 +162,7 @@ pub(crate) struct Worker<'a> {
 struct State {
     grouping: usize,
     readers: Vec<KeyReader>,
-    other_side: Option<KeyReader>,
+    other_sides: Vec<KeyReader>,
     sums: Sums,
     dense: Option<Dense>,
     /// Sums by value of a key that is a small number, such as a port.
@@ -208,9 +214,13 @@ impl<'a> Worker<'a> {
             }
             State {
                 grouping: index,
-                readers: readers(&grouping.parts, shared.seed),
-                // Both sides of one value must have one hash.
-                other_side: grouping.other_side.map(|part| KeyReader::new(part, last)),
+                readers: readers(&grouping.parts, shared.seed, shared.places.as_ref()),
+                // All sides of one value must have one hash.
+                other_sides: grouping
+                    .other_sides
+                    .iter()
+                    .map(|part| KeyReader::new(*part, last, shared.places.clone()))
+                    .collect(),
                 sums,
                 dense: None,
                 small: Vec::new(),
@@ -279,14 +289,14 @@ impl State {
         let keys: Vec<Keys<'_>> =
             self.readers.iter_mut().map(|reader| reader.read(batch, &shared.texts)).collect();
         let rows = Rows { grouping, shared, batch, counts, position };
-        rows.add(&mut self.sums, &keys, None);
-        if let (Some(reader), Some(last)) = (&mut self.other_side, keys.last().copied()) {
+        rows.add(&mut self.sums, &keys, &[]);
+        let Some((first, front)) = keys.split_last() else { return };
+        let mut sides = vec![*first];
+        for reader in &mut self.other_sides {
             let other = reader.read(batch, &shared.texts);
-            let mut keys = keys;
-            if let Some(place) = keys.last_mut() {
-                *place = other;
-            }
-            rows.add(&mut self.sums, &keys, Some(last));
+            let keys: Vec<Keys<'_>> = front.iter().copied().chain([other]).collect();
+            rows.add(&mut self.sums, &keys, &sides);
+            sides.push(other);
         }
     }
 
@@ -301,7 +311,7 @@ impl State {
         if self.readers.len() != 1 {
             return false;
         }
-        if grouping.has_details || self.other_side.is_some() || grouping.counts_events {
+        if grouping.has_details || !self.other_sides.is_empty() || grouping.counts_events {
             return false;
         }
         let Source::Column(column) = grouping.parts[0].source else { return false };

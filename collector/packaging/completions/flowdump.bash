@@ -35,7 +35,7 @@ _flowdump() {
 
     case "${cmd}" in
         flowdump)
-            opts="-r -R -t -c -f -s -a -b -B -A -O -n -I -g -E -Z -o -w -N -q -6 -h -V --read --range --time --count --filter-file --stat --aggregate-flows --bidirectional --guess-direction --aggregate --order --top --info --files --exporters --threads --memory --two-passes-from --decode-only --follow --check --explain --output --write --force --config --color --no-scale --scale --plain --quiet --no-progress --summary --anonymize --anonymize-with --ipv6 --utc --help --version top import replay verify"
+            opts="-r -R -t -c -f -s -a -b -B -A -O -n -I -g -E -Z -o -w -G -N -q -6 -h -V --read --range --time --count --filter-file --stat --aggregate-flows --bidirectional --guess-direction --aggregate --order --top --info --files --exporters --threads --memory --two-passes-from --decode-only --follow --check --explain --output --write --force --config --geo --color --no-scale --scale --plain --quiet --no-progress --summary --anonymize --anonymize-with --ipv6 --utc --help --version top import replay verify"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -150,6 +150,14 @@ _flowdump() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --geo)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -G)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_flowdump_global_optspecs
-    string join \n r/read= R/range= t/time= c/count= f/filter-file= s/stat= a/aggregate-flows b/bidirectional B/guess-direction A/aggregate= O/order= n/top= I/info g/files E/exporters= threads= memory= two-passes-from= decode-only follow Z/check explain o/output= w/write= force config= color= no-scale scale N/plain q/quiet no-progress summary= anonymize= anonymize-with= 6/ipv6 utc h/help V/version
+    string join \n r/read= R/range= t/time= c/count= f/filter-file= s/stat= a/aggregate-flows b/bidirectional B/guess-direction A/aggregate= O/order= n/top= I/info g/files E/exporters= threads= memory= two-passes-from= decode-only follow Z/check explain o/output= w/write= force config= G/geo= color= no-scale scale N/plain q/quiet no-progress summary= anonymize= anonymize-with= 6/ipv6 utc h/help V/version
 end
 
 function __fish_flowdump_needs_command
@@ -40,6 +40,7 @@ complete -c flowdump -n "__fish_flowdump_needs_command" -l two-passes-from -d 'R
 complete -c flowdump -n "__fish_flowdump_needs_command" -s o -l output -d 'How rows are printed; a 6 at the end shows IPv6 in full [default: line, of -b and -B biline]' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s w -l write -d 'Write flows, or the rows of -a and -A, to a Parquet file that -r reads again' -r -F
 complete -c flowdump -n "__fish_flowdump_needs_command" -l config -d 'File with names for formats, `[formats]` and below it `short = "fmt:%ts %sap -> %dap"` [default: $FLOWDUMP_CONFIG, else ~/.config/flowdump.toml, else /etc/flowcap/flowdump.toml]' -r -F
+complete -c flowdump -n "__fish_flowdump_needs_command" -s G -l geo -d 'Where addresses are and whose, for `geo` and `asn` in -s, -A and filters, and for tags such as %sc: a database in MaxMind\'s format; repeat for more; `none` is none [default: what `geo` in the file of --config names]' -r -F
 complete -c flowdump -n "__fish_flowdump_needs_command" -l color -d 'Colours in what is for people: auto, always or never [default: auto, where a terminal shows it and NO_COLOR is not set]' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -l summary -d '`json`: the summary as an object on stderr, in every format, instead of text below the answer' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -l anonymize -d 'Addresses that keep their prefixes and nothing else (Crypto-PAn), without MAC addresses and texts: 32 characters, or `0x` and 64 digits. Filters see the true ones' -r

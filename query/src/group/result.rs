@@ -171,7 +171,10 @@ fn group_of(groups: &Groups, at: usize, grouping: &Grouping, shared: &Shared<'_>
         let (own, rest) = words.split_at(part.words());
         words = rest;
         let pair = if let [high, low] = own { [*high, *low] } else { [0, own[0]] };
-        values.push((key[0] >> index & 1 == 0).then(|| value_of(*part, pair, &shared.texts)));
+        values.push(
+            (key[0] >> index & 1 == 0)
+                .then(|| value_of(*part, pair, &shared.texts, shared.places.as_deref())),
+        );
     }
     let detail = groups.detail(at);
     Group {
@@ -236,7 +239,7 @@ mod tests {
         let ranking = Ranking::new(Order::Flows, false);
         let grouping = Grouping {
             parts: vec![KeyPart::column(ColumnId::DstPort.into(), Kind::Int32)],
-            other_side: None,
+            other_sides: Vec::new(),
             has_null: false,
             counts_events: false,
             has_details: false,
