@@ -17,9 +17,18 @@ pub(super) struct Group<'a> {
 }
 
 impl Group<'_> {
-    fn statistics(&self, column: ColumnRef) -> Option<&Statistics> {
+    /// What the file calls a column; `None` of one beyond the table that it has not.
+    fn name(&self, column: ColumnRef) -> Option<&str> {
         let of_file = || Some(self.extra.iter().find(|one| one.column == column)?.name.as_str());
-        let name = column.table().map(|known| known.name).or_else(of_file)?;
+        column.table().map(|known| known.name).or_else(of_file)
+    }
+
+    fn rows(&self) -> u64 {
+        u64::try_from(self.metadata.num_rows()).unwrap_or(0)
+    }
+
+    fn statistics(&self, column: ColumnRef) -> Option<&Statistics> {
+        let name = self.name(column)?;
         let is_it = |parts: &[String]| parts.len() == 1 && parts[0] == name;
         self.metadata.columns().iter().find(|chunk| is_it(chunk.column_path().parts()))?.statistics()
     }
@@ -60,6 +69,10 @@ fn test_may_match(test: &Test, group: Group<'_>, rate_max: i64) -> bool {
                 nets.iter().map(|net| net.bounds()).any(|(low, high)| low <= max && min <= high)
             })
         }
+        Test::Present { column, is_present } => nulls(group, *column).is_none_or(|nulls| match is_present {
+            true => nulls < group.rows(),
+            false => nulls > 0,
+        }),
         Test::Within { start, last } => {
             // A NULL start or end falls back to another column, so only columns
             // without NULL prove anything.
@@ -73,6 +86,18 @@ fn test_may_match(test: &Test, group: Group<'_>, rate_max: i64) -> bool {
         }
         _ => true,
     }
+}
+
+/// NULLs of a column, all of them where the file has no such column; `None` where it does not
+/// tell.
+fn nulls(group: Group<'_>, column: ColumnRef) -> Option<u64> {
+    let name = group.name(column)?;
+    // Columns of lists and maps lie below a name.
+    let is_it = |parts: &[String]| parts.first().is_some_and(|first| first == name);
+    if !group.metadata.columns().iter().any(|chunk| is_it(chunk.column_path().parts())) {
+        return Some(group.rows());
+    }
+    group.statistics(column)?.null_count_opt()
 }
 
 fn is_never_null(group: Group<'_>, column: ColumnRef) -> bool {
