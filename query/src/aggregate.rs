@@ -17,7 +17,11 @@ use crate::statistic::{Key, Order, Ranking, Statistic};
 pub(crate) enum Value {
     Int(i64),
     Address(Addr16),
+    /// The first address of a network and the length of its prefix.
+    Net(Addr16, u8),
     Mac(Mac),
+    /// An entry of an MPLS label stack, as `mpls_labels` has it.
+    Label(i32),
     Text(Box<str>),
     Binary(Box<[u8]>),
     Float(Float),
@@ -30,7 +34,9 @@ impl fmt::Display for Value {
         match self {
             Self::Int(number) => number.fmt(f),
             Self::Address(addr) => addr.fmt(f),
+            Self::Net(addr, length) => write!(f, "{addr}/{length}"),
             Self::Mac(mac) => mac.fmt(f),
+            Self::Label(entry) => write!(f, "{}-{}-{}", entry >> 4, entry >> 1 & 7, entry & 1),
             Self::Text(text) => text.fmt(f),
             Self::Binary(octets) => octets.iter().try_for_each(|octet| write!(f, "{octet:02x}")),
             Self::Float(Float(number)) => number.fmt(f),
@@ -195,7 +201,7 @@ pub(crate) fn tables(statistics: &[Statistic], groups: Vec<Vec<Vec<Group>>>) -> 
             let beside = beside(statistic, &mut groups);
             let rows = match statistic.key {
                 Key::Record => TableRows::Records(groups.into_iter().map(record).collect()),
-                Key::Columns(..) => TableRows::Elements(
+                Key::Values(..) => TableRows::Elements(
                     groups.into_iter().filter_map(|group| element(group, statistic)).collect(),
                 ),
             };

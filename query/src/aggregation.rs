@@ -5,8 +5,10 @@ use std::sync::Arc;
 use flow_common::column::{COLUMNS, Column, ColumnId, Kind, is_free_name};
 use flow_common::limits::ORDERS_MAX;
 
+use crate::aggregate::Value;
 use crate::bucket::Bucket;
 use crate::columns::{ColumnRef, Columns};
+use crate::computed::{ALIASES, Computed};
 use crate::group::{Grouping, KeyPart, Mask, Source};
 use crate::measure::Measures;
 use crate::message::{Failure, NameError, nearest};
@@ -40,6 +42,7 @@ pub(crate) struct Key {
     pub(crate) name: String,
     /// How tables call it.
     pub(crate) title: String,
+    /// Its column; what is computed has a place beyond them all.
     pub(crate) column: ColumnRef,
     part: KeyPart,
 }
@@ -51,7 +54,7 @@ const FIVE_TUPLE: [ColumnId; 5] =
 impl Key {
     /// The start of the bucket flows began in. Its values are times, as those of its column.
     fn of_bucket(bucket: Bucket) -> Self {
-        let (column, part) = (ColumnId::FlowStart.into(), KeyPart::bucket(bucket));
+        let (column, part) = (ColumnId::FlowStart.into(), KeyPart::of(Source::Bucket(bucket)));
         Self { name: BUCKET.to_owned(), title: "Bucket".to_owned(), column, part }
     }
 
@@ -78,7 +81,7 @@ impl Aggregation {
         let mut keys: Vec<Key> = Vec::new();
         for word in text.split(',').map(str::trim) {
             let key = key(word, text, columns)?;
-            match keys.iter_mut().find(|known| known.column == key.column) {
+            match keys.iter_mut().find(|known| known.part.source == key.part.source) {
                 // `srcip4/24,srcip6/48` is one address with a mask for each family.
                 Some(known) => known.part.mask = known.part.mask.or(key.part.mask),
                 None => keys.push(key),
@@ -134,6 +137,36 @@ impl Aggregation {
             && self.keys.iter().zip(FIVE_TUPLE).all(|(key, id)| *key == of_column(id, Mask::WHOLE))
     }
 
+    /// Whether it needs a database of places.
+    pub(crate) fn needs_places(&self) -> bool {
+        self.keys.iter().any(|key| key.source().needs_places())
+    }
+
+    /// Whether it is about autonomous systems that exporters told.
+    pub(crate) fn is_of_origins(&self) -> bool {
+        self.keys.iter().any(|key| key.source().looked_up().is_some())
+    }
+
+    /// Looks systems up where exporters told none.
+    pub(crate) fn look_origins_up(&mut self) {
+        for key in &mut self.keys {
+            key.part.source = key.source().looked_up().unwrap_or(key.part.source);
+        }
+    }
+
+    /// The label stack a key tells of, top first, as far as it does: 0 where it does not.
+    /// `None` where it is about none, or has none.
+    pub(crate) fn labels(&self, key: &[Option<Value>]) -> Option<Vec<i32>> {
+        let mut stack = Vec::new();
+        for (part, value) in self.keys.iter().zip(key) {
+            if let (Source::Label(entry), Some(Value::Label(label))) = (part.source(), value) {
+                stack.resize(stack.len().max(entry.into()), 0);
+                stack[usize::from(entry) - 1] = *label;
+            }
+        }
+        (!stack.is_empty()).then_some(stack)
+    }
+
     /// Whether groups have counters of both directions.
     pub(crate) fn has_out(&self) -> bool {
         self.directions != Directions::Apart
@@ -142,7 +175,7 @@ impl Aggregation {
     pub(crate) fn grouping(&self) -> Grouping {
         Grouping {
             parts: self.keys.iter().map(|key| key.part).collect(),
-            other_side: None,
+            other_sides: Vec::new(),
             has_null: true,
             counts_events: false,
             has_details: self.is_of_flows(),
@@ -154,6 +187,13 @@ impl Aggregation {
             is_by_bucket: self.keys.len() > 1
                 && self.orders.first().is_some_and(|ranking| ranking.order == Order::Bucket),
         }
+    }
+}
+
+impl Key {
+    /// Where its values are from.
+    pub(crate) fn source(&self) -> Source {
+        self.part.source
     }
 }
 
@@ -194,6 +234,11 @@ fn key(word: &str, all: &str, columns: &Columns) -> Result<Key, NameError> {
         let mask = if family == '4' { Mask { v4: one, v6: None } } else { Mask { v4: None, v6: one } };
         return Ok(of_column(column.id, mask));
     }
+    if let Some((one, source, column)) = Computed::key(&stem) {
+        no_mask(bits, word)?;
+        let part = KeyPart::of(source);
+        return Ok(Key { name: one.name.to_owned(), title: one.title.to_owned(), column, part });
+    }
     if columns.find(&stem).is_some() {
         no_mask(bits, word)?;
         return whole_column(&stem, "-A", columns);
@@ -204,6 +249,9 @@ fn key(word: &str, all: &str, columns: &Columns) -> Result<Key, NameError> {
 
 /// The column of the table that a word of `-A` means, or a name.
 fn known(stem: &str) -> Option<&'static Column> {
+    if let Some((_, id)) = ALIASES.iter().find(|(alias, _)| *alias == stem) {
+        return Some(id.column());
+    }
     let is_it = |column: &&Column| !stem.is_empty() && (column.aggregate == stem || column.name == stem);
     COLUMNS.iter().find(is_it).filter(|column| can_group(column.kind))
 }
@@ -233,7 +281,9 @@ pub(crate) fn whole_column(word: &str, option: &str, columns: &Columns) -> Resul
 fn unknown(word: &str, stem: &str, (what, option, hint): (&str, &str, &str), columns: &Columns) -> NameError {
     let words = COLUMNS.iter().filter(|column| can_group(column.kind));
     let words = words.flat_map(|column| [column.aggregate, column.name]).filter(|word| !word.is_empty());
-    let hint = match nearest(stem, words.chain(columns.names())) {
+    let mut all: Vec<&str> = words.chain(Computed::keys()).collect();
+    all.extend(columns.names());
+    let hint = match nearest(stem, all) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => hint.to_owned(),
     };

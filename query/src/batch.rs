@@ -143,15 +143,22 @@ impl Batch {
 
     /// The cells of a column.
     pub(crate) fn cells(&self, column: impl Into<ColumnRef>) -> Cells<'_> {
-        match self.column(column.into()) {
-            None | Some(Column::Null) => Cells::Absent,
-            Some(Column::Array(array)) => of_array(array),
-            Some(Column::Ids { dictionary, ids }) => match &dictionary.values {
+        self.column(column.into()).map_or(Cells::Absent, Column::cells)
+    }
+}
+
+impl Column {
+    /// Its cells.
+    pub(crate) fn cells(&self) -> Cells<'_> {
+        match self {
+            Self::Null => Cells::Absent,
+            Self::Array(array) => of_array(array),
+            Self::Ids { dictionary, ids } => match &dictionary.values {
                 Values::Ints(values) => Cells::IntIds { dictionary, values, ids },
                 Values::Fixed(values) => Cells::FixedIds { dictionary, values, ids },
                 Values::Bytes(values) => Cells::ByteIds { dictionary, values, ids },
             },
-            Some(Column::Plain { values, nulls }) => {
+            Self::Plain { values, nulls } => {
                 let nulls = nulls.as_deref();
                 match values {
                     Values::Ints(values) => Cells::Ints { values, nulls },

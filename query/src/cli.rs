@@ -237,6 +237,12 @@ pub(crate) struct Args {
     #[arg(short = 'C', long, value_name = "FILE", help_heading = "How to print")]
     pub(crate) config: Option<PathBuf>,
 
+    /// Where addresses are and whose, for `geo` and `asn` in -s, -A and filters, and for tags such
+    /// as %sc: a database in MaxMind's format; repeat for more; `none` is none [default: what `geo`
+    /// in the file of --config names]
+    #[arg(short = 'G', long = "geo", value_name = "FILE", help_heading = "What to answer")]
+    pub(crate) geo: Vec<PathBuf>,
+
     /// Colours in what is for people: auto, always or never [default: auto, where a terminal shows
     /// it and NO_COLOR is not set]
     #[arg(long, value_name = "WHEN", help_heading = "How to print")]

@@ -16,7 +16,7 @@ pub(crate) struct ColumnRef(u16);
 
 impl From<ColumnId> for ColumnRef {
     fn from(id: ColumnId) -> Self {
-        Self(id as u16)
+        Self::of(id)
     }
 }
 
@@ -27,6 +27,16 @@ impl PartialEq<ColumnId> for ColumnRef {
 }
 
 impl ColumnRef {
+    /// A column of the table.
+    pub(crate) const fn of(id: ColumnId) -> Self {
+        Self(id as u16)
+    }
+
+    /// The place of what is computed, beyond all columns of files.
+    pub(crate) fn computed(place: u16) -> Self {
+        Self((COLUMNS.len() + EXTRA_COLUMNS_KNOWN_MAX) as u16 + place)
+    }
+
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }

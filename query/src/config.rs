@@ -1,6 +1,9 @@
-//! The configuration file, TOML: what a user or a machine calls formats.
+//! The configuration file, TOML: what a user or a machine calls formats, and which databases
+//! say where addresses are.
 //!
 //! ```toml
+//! geo = ["/usr/share/GeoIP/GeoLite2-City.mmdb", "/usr/share/GeoIP/GeoLite2-ASN.mmdb"]
+//!
 //! [formats]
 //! short = "fmt:%ts %sap -> %dap %byt"
 //! ```
@@ -27,12 +30,16 @@ const OF_MACHINE: &str = "/etc/flowcap/flowdump.toml";
 const NO_FILE: &str = "none";
 /// The table of formats.
 const FORMATS: &str = "formats";
+/// One database of places, or several.
+const GEO: &str = "geo";
 
 /// What a file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Config {
     /// Formats by their names, each as it is written behind `-o`.
     pub(crate) formats: BTreeMap<String, String>,
+    /// Databases of places.
+    pub(crate) geo: Vec<PathBuf>,
     /// What messages call the file.
     pub(crate) name: String,
 }
@@ -81,12 +88,12 @@ impl Config {
 
     /// Reads `text`; `name` is what messages call the file.
     fn parse(name: &str, text: &str) -> Result<Self, Failure> {
-        let formats = parse(text).map_err(|Fault { span, message, hint }| {
+        let (formats, geo) = parse(text).map_err(|Fault { span, message, hint }| {
             let line = text.get(..span.start).unwrap_or_default().matches('\n').count() + 1;
             let message = neutral(&format!("`{name}` line {line}: {message}"));
             Failure::usage_hint(format!("{message}\n{}", excerpt(text, &span)), neutral(&hint))
         })?;
-        Ok(Self { formats, name: name.to_owned() })
+        Ok(Self { formats, geo, name: name.to_owned() })
     }
 }
 
@@ -107,18 +114,27 @@ struct Fault {
     hint: String,
 }
 
-/// The formats `text` names.
-fn parse(text: &str) -> Result<BTreeMap<String, String>, Fault> {
+/// The formats `text` names, and databases of places.
+fn parse(text: &str) -> Result<(BTreeMap<String, String>, Vec<PathBuf>), Fault> {
     let example = || format!("for example `[{FORMATS}]`, and below it `short = \"fmt:%ts %sa %da %byt\"`");
     let document = DeTable::parse(text).map_err(|error| Fault {
         span: error.span().unwrap_or(0..0),
         message: lower_first(error.message()),
         hint: example(),
     })?;
-    let mut named = BTreeMap::new();
+    let (mut named, mut databases) = (BTreeMap::new(), Vec::new());
     for (key, value) in document.get_ref() {
+        if &**key.get_ref() == GEO {
+            databases = geo(value.get_ref()).ok_or_else(|| Fault {
+                span: value.span(),
+                message: format!("`{GEO}` is a file, or several: text in quotes"),
+                hint: "for example `geo = \"/usr/share/GeoIP/GeoLite2-City.mmdb\"`".into(),
+            })?;
+            continue;
+        }
         let (DeValue::Table(formats), FORMATS) = (value.get_ref(), &**key.get_ref()) else {
-            let hint = match nearest(key.get_ref(), std::iter::once(FORMATS)) {
+            let hint = match nearest(key.get_ref(), [FORMATS, GEO]) {
+                Some(GEO) => format!("did you mean `{GEO}`?"),
                 Some(meant) => format!("did you mean `[{meant}]`?"),
                 None => example(),
             };
@@ -132,7 +148,19 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, Fault> {
             named.insert(name.get_ref().to_string(), format.to_string());
         }
     }
-    Ok(named)
+    Ok((named, databases))
+}
+
+/// A text, or a list of texts; `None` where it is neither.
+fn geo(value: &DeValue<'_>) -> Option<Vec<PathBuf>> {
+    let path = |value: &DeValue<'_>| match value {
+        DeValue::String(path) => Some(PathBuf::from(&**path)),
+        _ => None,
+    };
+    match value {
+        DeValue::Array(all) => all.iter().map(|one| path(one.get_ref())).collect(),
+        one => path(one).map(|path| vec![path]),
+    }
 }
 
 #[cfg(test)]

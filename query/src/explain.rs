@@ -92,7 +92,11 @@ fn means(test: &Test, request: &Request) -> Vec<&'static str> {
         })
     };
     match test {
-        Test::Int { .. } | Test::IntIn { .. } | Test::Within { .. } => means.push("statistics"),
+        Test::Int { .. } | Test::IntIn { .. } | Test::Present { .. } | Test::Within { .. } => {
+            means.push("statistics");
+        }
+        // Before any row group.
+        Test::Ident { .. } => means.push("the name of the file"),
         Test::Address { nets, is_inside: true, .. } => {
             means.push("statistics");
             if is_single(nets) {
@@ -138,7 +142,7 @@ fn sums(request: &Request) -> Result<Sums, Failure> {
             break;
         }
         let scaling = request.is_scaled.then(|| Scaling(tables.rates(&found.path)));
-        let plan = Plan {
+        let mut plan = Plan {
             columns: std::collections::BTreeSet::new(),
             has_extra: false,
             has_fallback_time: false,
@@ -147,7 +151,10 @@ fn sums(request: &Request) -> Result<Sums, Failure> {
             anonymizer: None,
             sieve: None,
         };
-        let opened = found.open(Depth::Rows).and_then(|file| file.bind(&mut columns, &plan));
+        let opened = found.open(Depth::Rows).and_then(|file| {
+            plan.predicate = file.asked(&plan.predicate);
+            file.bind(&mut columns, &plan)
+        });
         match opened {
             Ok(file) => {
                 let left = file.row_groups(&plan);

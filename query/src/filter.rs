@@ -57,7 +57,9 @@ pub(crate) use vocabulary::nouns;
 
 use crate::Env;
 use crate::columns::{ColumnRef, Columns};
+use crate::message::Failure;
 use crate::names::Names;
+use crate::places::Places;
 
 /// What a filter may need beside its text.
 pub(crate) trait Surroundings {
@@ -66,6 +68,12 @@ pub(crate) trait Surroundings {
 
     /// The names exporters told, of each tree of files.
     fn names(&mut self) -> Vec<Arc<Names>>;
+
+    /// Databases of places.
+    fn places(&mut self) -> Result<Arc<Places>, Failure>;
+
+    /// Those, if there are any and they know autonomous systems.
+    fn origins(&mut self) -> Result<Option<Arc<Places>>, Failure>;
 }
 
 /// What a filter means.

@@ -24,6 +24,7 @@ use crate::bucket::Bucket;
 use crate::counts::{Counts, Wanted};
 use crate::filter::Predicate;
 use crate::measure::What;
+use crate::places::Places;
 use crate::statistic::{Order, Ranking};
 use crate::values::Column;
 
@@ -38,6 +39,7 @@ mod post;
 mod result;
 mod rows;
 mod sieve;
+mod source;
 mod spill;
 mod tally;
 
@@ -45,12 +47,13 @@ use self::dense::{Dense, flush};
 use self::exact::{Detail, Groups, Shape, Sum};
 use self::extras::Meter;
 use self::fingerprint::Fingerprints;
-pub(crate) use self::key::{KeyPart, Mask, Source, Texts};
+pub(crate) use self::key::{KeyPart, Mask, Texts};
 use self::key::{KeyReader, Keys};
 pub(crate) use self::post::{columns_of_groups, retain};
 pub(crate) use self::result::{Tables, best, candidates, jobs, largest, ranked, tables};
 use self::rows::Rows;
 pub(crate) use self::sieve::sieve;
+pub(crate) use self::source::{Computer, Source};
 use self::spill::Spill;
 
 /// What flows are grouped by: a plain value.
@@ -58,8 +61,8 @@ use self::spill::Spill;
 pub(crate) struct Grouping {
     /// Parts of the key, in the order groups are compared by.
     pub(crate) parts: Vec<KeyPart>,
-    /// What else the last part may be: a flow counts for both, once where they are equal.
-    pub(crate) other_side: Option<KeyPart>,
+    /// What else the last part may be: a flow counts for each of them, once for equal values.
+    pub(crate) other_sides: Vec<KeyPart>,
     /// Whether flows whose last part is NULL are a group; else they are left out.
     pub(crate) has_null: bool,
     /// Whether an event counts as one flow; else events are left out.
@@ -176,11 +179,14 @@ pub(crate) struct Shared<'a> {
     pub(crate) spill_directory: &'a Path,
     /// Which groups are rows of the answer; `None` is all.
     pub(crate) post_filter: Option<&'a Arc<Predicate>>,
+    /// Databases for parts that need one.
+    pub(crate) places: Option<Arc<Places>>,
 }
 
 /// Readers of the parts of a key: a part has the same seed in all of them.
-fn readers(parts: &[KeyPart], seed: u64) -> Vec<KeyReader> {
-    let reader = |(at, part): (usize, &KeyPart)| KeyReader::new(*part, key::mix(seed, at as u64));
+fn readers(parts: &[KeyPart], seed: u64, places: Option<&Arc<Places>>) -> Vec<KeyReader> {
+    let reader =
+        |(at, part): (usize, &KeyPart)| KeyReader::new(*part, key::mix(seed, at as u64), places.cloned());
     parts.iter().enumerate().map(reader).collect()
 }
 
@@ -195,7 +201,7 @@ pub(crate) struct Worker<'a> {
 struct State {
     grouping: usize,
     readers: Vec<KeyReader>,
-    other_side: Option<KeyReader>,
+    other_sides: Vec<KeyReader>,
     sums: Sums,
     dense: Option<Dense>,
     /// Sums by value of a key that is a small number, such as a port.
@@ -250,13 +256,17 @@ impl<'a> Worker<'a> {
             }
             State {
                 grouping: index,
-                readers: readers(&grouping.parts, shared.seed),
-                // Both sides of one value must have one hash.
-                other_side: grouping.other_side.map(|part| KeyReader::new(part, last)),
+                readers: readers(&grouping.parts, shared.seed, shared.places.as_ref()),
+                // All sides of one value must have one hash.
+                other_sides: grouping
+                    .other_sides
+                    .iter()
+                    .map(|part| KeyReader::new(*part, last, shared.places.clone()))
+                    .collect(),
                 sums,
                 dense: None,
                 small: Vec::new(),
-                meter: Meter::new(&grouping.measures, shared.seed),
+                meter: Meter::new(&grouping.measures, shared),
             }
         });
         Self { shared, states: states.collect(), spill: None }
@@ -319,14 +329,14 @@ impl State {
             self.readers.iter_mut().map(|reader| reader.read(batch, &shared.texts)).collect();
         let seen = self.meter.read(batch, counts, &shared.texts);
         let rows = Rows { grouping, shared, batch, counts, position, seen: &seen };
-        rows.add(&mut self.sums, &keys, None);
-        if let (Some(reader), Some(last)) = (&mut self.other_side, keys.last().copied()) {
+        rows.add(&mut self.sums, &keys, &[]);
+        let Some((first, front)) = keys.split_last() else { return };
+        let mut sides = vec![*first];
+        for reader in &mut self.other_sides {
             let other = reader.read(batch, &shared.texts);
-            let mut keys = keys;
-            if let Some(place) = keys.last_mut() {
-                *place = other;
-            }
-            rows.add(&mut self.sums, &keys, Some(last));
+            let keys: Vec<Keys<'_>> = front.iter().copied().chain([other]).collect();
+            rows.add(&mut self.sums, &keys, &sides);
+            sides.push(other);
         }
     }
 
@@ -342,7 +352,7 @@ impl State {
             return false;
         }
         let is_plain = !(grouping.has_details || grouping.counts_events || grouping.is_measured());
-        if !is_plain || self.other_side.is_some() {
+        if !is_plain || !self.other_sides.is_empty() {
             return false;
         }
         let Source::Column(column) = grouping.parts[0].source else { return false };

@@ -10,7 +10,8 @@
 //! - `cli`: what can be typed; `request`: what it means, complete and checked
 //! - `filter`: text → tokens → syntax tree → predicate → bitmaps over batches;
 //!   `surroundings`: what it includes, and names it asks for; `explain`: what it means
-//! - `config`: the file that names formats
+//! - `config`: the file that names formats and databases
+//! - `places`: where addresses are and whose, from databases operators bring
 //! - `time_range`, `zone`: windows and wall time; "now" and the zone are arguments
 //! - `columns`: the columns a question may name, also those an operator defined
 //! - `catalog`: which files; `scan`: their row groups, pruned, as `batch`es of matching rows
@@ -18,7 +19,7 @@
 //! - `live`: rows as they come (`--follow`, `top`), and how far a question is
 //! - `interrupt`: Ctrl-C
 //! - `engine`: row groups to threads; `values`, `batch`, `counts`: columns of some rows
-//! - `group`: sums of groups; `statistic`, `aggregation`, `aggregate`: what they are;
+//! - `group`: sums of groups; `statistic`, `aggregation`, `computed`, `aggregate`: what they are;
 //!   `measure`, `bucket`: what else is asked of them; `directions`: flows with their answers
 //! - `output`: rows, statistics and summary as text
 //! - `anonymize`: addresses that keep their prefixes and say nothing else
@@ -28,7 +29,7 @@
 //! - `replay`: rows as NetFlow or IPFIX to a collector; `unpacker`: what threads hand over
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
-//! Only `catalog`, `scan`, `surroundings`, `live`, `import` and `write` touch files; only `main.rs`
+//! Only `catalog`, `scan`, `surroundings`, `places`, `live`, `import` and `write` touch files; only `main.rs`
 //! reads the clock.
 #![forbid(unsafe_code)]
 
@@ -41,6 +42,7 @@ mod catalog;
 mod cli;
 mod columns;
 mod completeness;
+mod computed;
 mod config;
 mod counts;
 mod directions;
@@ -57,6 +59,7 @@ mod measure;
 mod message;
 mod names;
 mod output;
+mod places;
 mod replay;
 mod request;
 mod scaling;

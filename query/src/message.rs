@@ -56,6 +56,16 @@ impl Failure {
         }
     }
 
+    /// Its message and its hint.
+    pub(crate) fn told(self) -> (String, Option<String>) {
+        match self {
+            Self::Usage { message, hint } | Self::Failed { message, hint } => (message, hint),
+            Self::Filter(message) => (message, None),
+            Self::Write(error) => (reason(&error), None),
+            Self::Interrupted(_) => ("interrupted".into(), None),
+        }
+    }
+
     /// A usage error without a hint.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::Usage { message: message.into(), hint: None }

@@ -54,6 +54,7 @@ use crate::Zone;
 use crate::batch::Batch;
 use crate::columns::Columns;
 use crate::names::Names;
+use crate::places::Places;
 
 /// How an answer is printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub(crate) struct Style {
     /// A terminal shows it, in colours.
     pub(crate) is_coloured: bool,
     pub(crate) zone: Zone,
+    /// What tells where addresses are.
+    pub(crate) places: Option<Arc<Places>>,
 }
 
 /// The file rows come from.
@@ -168,6 +171,21 @@ pub(crate) fn has_names(style: &Style) -> bool {
             false
         }
     }
+}
+
+/// Whether a style prints what databases of places tell.
+pub(crate) fn has_places(style: &Style) -> bool {
+    match style.format {
+        Format::Text | Format::CsvList | Format::Markdown => style.layout.has_places(),
+        Format::Arrow if style.is_own => style.layout.has_places(),
+        Format::NfJson | Format::NfNdjson => true,
+        _ => false,
+    }
+}
+
+/// Whether a style prints autonomous systems, and can look them up.
+pub(crate) fn has_origins(style: &Style) -> bool {
+    matches!(style.format, Format::Text | Format::CsvList | Format::Markdown) && style.layout.has_origins()
 }
 
 /// Writes no rows.

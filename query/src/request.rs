@@ -23,6 +23,7 @@ use crate::group;
 use crate::measure::{self, Measures};
 use crate::message::{Failure, NameError, reason};
 use crate::output::{self, Chosen, Format, Style};
+use crate::places::{self, Places};
 use crate::statistic::{Key, Ranking, Statistic};
 use crate::surroundings::World;
 use crate::time_range::{self, TimeRange};
@@ -46,6 +47,8 @@ pub(crate) struct Request {
     pub(crate) is_scaled: bool,
     /// What makes addresses of the answer other ones.
     pub(crate) anonymizer: Option<Arc<Anonymizer>>,
+    /// What tells where addresses are.
+    pub(crate) places: Option<Arc<Places>>,
     pub(crate) style: Style,
     /// The file the answer is written to, instead of text.
     pub(crate) write: Option<Target>,
@@ -109,7 +112,8 @@ impl Request {
         let colour = args.color.as_deref().map(colour).transpose()?.unwrap_or_default();
         let format = chosen.format;
         let is_scaled = !args.no_scale;
-        let style = Style {
+        let databases = Arc::new(places::Chosen::new(&args.geo, args.config.as_deref()));
+        let mut style = Style {
             format,
             layout: Arc::new(chosen.layout),
             is_own: chosen.is_own,
@@ -118,13 +122,14 @@ impl Request {
             is_quiet: args.quiet,
             is_coloured: colour == Colour::Always,
             zone: env.zone,
+            places: None,
         };
         let text = filter_text(&args)?;
         let source = source(&args)?;
         let mut columns = Columns::default();
         let mut discovery = Discovery::new(&source, env.now);
         let directory = args.filter_file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        let mut world = World::new(&source, env.now, directory.to_owned());
+        let mut world = World::new(&source, env.now, directory.to_owned(), &databases);
         let measures = Arc::new(measures(&args, env.zone, &mut columns, &mut discovery)?);
         let stats = (&args.stat[..], &measures);
         let (Meaning { predicate, notes }, statistics) =
@@ -135,7 +140,11 @@ impl Request {
         }
         let asked = ranked_groups(statistics, aggregation)?;
         let post_filter = post_filter(&args, &asked, env, &columns, &mut world)?;
-        let (statistics, aggregation) = asked;
+        let (mut statistics, mut aggregation) = asked;
+        let anonymizer = anonymizer(&args)?;
+        let is_anonymous = anonymizer.is_some();
+        style.places =
+            places(&args, &databases, &mut style, (&mut statistics, &mut aggregation), is_anonymous)?;
         let since = if args.follow { Some(since(&args, format, env)?) } else { None };
         let predicate = match &args.time {
             Some(window) if since.is_none() => window_of(window, env)?.and(predicate),
@@ -162,7 +171,8 @@ impl Request {
             post_filter,
             limit,
             is_scaled,
-            anonymizer: anonymizer(&args)?,
+            anonymizer,
+            places: databases.opened(),
             style,
             write,
             threads,
@@ -286,7 +296,7 @@ pub(crate) fn meaning(
     discovery: &mut Discovery<'_>,
 ) -> Result<(Predicate, Vec<Statistic>), Failure> {
     let (source, now) = discovery.asked();
-    let mut world = World::new(source, now, PathBuf::new());
+    let mut world = World::new(source, now, PathBuf::new(), &Arc::default());
     let stats = (stats, &Arc::default());
     let (meaning, statistics) = noted_meaning(stats, text, env, columns, discovery, &mut world)?;
     Ok((meaning.predicate, statistics))
@@ -510,9 +520,64 @@ fn question(
     Ok(Question::Statistics { statistics, top })
 }
 
+/// Databases of places, where `-G` names any or the answer has something of theirs.
+fn places(
+    args: &Args,
+    databases: &places::Chosen,
+    style: &mut Style,
+    (statistics, aggregation): (&mut [Statistic], &mut Option<Aggregation>),
+    is_anonymous: bool,
+) -> Result<Option<Arc<Places>>, Failure> {
+    let of_statistic = statistics.iter().find(|statistic| statistic.needs_places());
+    let of_groups = aggregation.as_ref().filter(|aggregation| aggregation.needs_places());
+    let needed = match (of_statistic, of_groups) {
+        (Some(statistic), _) => Some(format!("`-s {}`", statistic.word)),
+        (None, Some(_)) => Some(format!("`-A {}`", args.aggregate.as_deref().unwrap_or_default())),
+        (None, None) => None,
+    };
+    let is_told = needed.is_some() || output::has_places(style);
+    if is_anonymous {
+        // Other addresses are elsewhere.
+        return match is_told && (needed.is_some() || databases.is_named()) {
+            true => Err(Failure::usage_hint(
+                "addresses that are made other ones tell no places",
+                "leave out `-G`, or `--anonymize`; filters know places",
+            )),
+            false => Ok(None),
+        };
+    }
+    if needed.is_some() && (args.write.is_some() || args.output.as_deref() == Some(PARQUET)) {
+        let message = "files have no column for what databases of places tell";
+        return Err(Failure::usage_hint(message, "`-o csv` and `-o ndjson` are for other programs"));
+    }
+    if let Some(what) = needed {
+        return databases.needed(&what).map(Some);
+    }
+    let is_of_systems = statistics.iter().any(Statistic::is_of_origins)
+        || aggregation.as_ref().is_some_and(Aggregation::is_of_origins)
+        || output::has_origins(style);
+    if !(is_told || is_of_systems || databases.is_named()) {
+        return Ok(None);
+    }
+    let places = databases.open()?;
+    if places.as_ref().is_some_and(|places| places.has_origins()) {
+        statistics.iter_mut().for_each(Statistic::look_origins_up);
+        aggregation.iter_mut().for_each(Aggregation::look_origins_up);
+        if output::has_origins(style) {
+            Arc::make_mut(&mut style.layout).look_origins_up();
+        }
+    }
+    Ok(places)
+}
+
 /// The format where `-o` names none.
 fn default_format(args: &Args) -> &'static str {
-    if args.bidirectional || args.guess_direction { "biline" } else { "line" }
+    let has_places = args.geo.first().is_some_and(|path| path.as_os_str() != places::NONE);
+    match args {
+        Args { bidirectional: true, .. } | Args { guess_direction: true, .. } => "biline",
+        _ if has_places && args.anonymize.is_none() && args.anonymize_with.is_none() => "gline",
+        _ => "line",
+    }
 }
 
 /// The format `-o` names: one of ours, else one of the configuration file.
@@ -521,7 +586,7 @@ fn chosen(text: &str, config: Option<&Path>) -> Result<Chosen, Failure> {
     if let Some(own) = own.clone().filter(|_| config.is_none() && !config::is_named_by_environment()) {
         return Ok(own);
     }
-    let Config { formats, name: file } = Config::load(config)?;
+    let Config { formats, name: file, .. } = Config::load(config)?;
     if let Some(name) = formats.keys().find(|name| output::words().any(|word| word == *name)) {
         let message = format!("`{file}` calls a format `{name}`, which there is already");
         return Err(Failure::usage_hint(message, "give it another name"));

@@ -169,6 +169,12 @@ pub(crate) struct BoundFile {
 }
 
 impl FlowFile {
+    /// What `predicate` asks of its rows: its name is known already.
+    pub(crate) fn asked(&self, predicate: &Arc<Predicate>) -> Arc<Predicate> {
+        let ident = self.footer.as_ref().map(|footer| footer.ident.as_str());
+        predicate.of_file(ident).map_or_else(|| Arc::clone(predicate), Arc::new)
+    }
+
     /// Opens a file to read rows of it.
     pub(crate) fn open(path: &Path) -> Result<Self, ReadError> {
         Self::of(File::open(path)?, Depth::Rows)

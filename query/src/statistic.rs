@@ -6,6 +6,7 @@ use flow_common::column::{COLUMNS, Column, ColumnId, Kind, is_free_name};
 
 use crate::aggregation::{BUCKET, measured_ranking};
 use crate::columns::{ColumnRef, Columns};
+use crate::computed::{COMPUTED, Computed, MISSING};
 use crate::flow::Counters;
 use crate::group::{Grouping, KeyPart, Source};
 use crate::measure::Measures;
@@ -16,9 +17,9 @@ use crate::message::{Failure, NameError, nearest};
 pub(crate) enum Key {
     /// The 5-tuple.
     Record,
-    /// A column, or a column and its opposite; a flow with the same value in both
-    /// counts once. Their values are of one kind.
-    Columns(Vec<ColumnRef>, Kind),
+    /// A column, or several sides, such as a column and its opposite; a flow with the same
+    /// value on two of them counts once. Their values are of one kind.
+    Values(Vec<Source>, Kind),
 }
 
 /// A counter groups are ranked by.
@@ -184,10 +185,24 @@ const EVENT_COLUMNS: [ColumnId; 5] = [
 /// The word that groups by the 5-tuple.
 const RECORD: &str = "record";
 
-/// Every word `-s` knows, in the order of the column table.
+impl Key {
+    /// The columns of the table or an operator's, if all its values are those of columns.
+    pub(crate) fn columns(&self) -> Option<Vec<ColumnRef>> {
+        let Self::Values(sources, _) = self else { return None };
+        sources.iter().map(|source| source.column()).collect()
+    }
+
+    /// Whether its values are those of one column of the table.
+    pub(crate) fn is_about(&self, id: ColumnId) -> bool {
+        self.columns().is_some_and(|columns| matches!(columns[..], [only] if only == id))
+    }
+}
+
+/// Every word `-s` knows, in the order of the column table, then what is computed.
 pub(crate) fn words() -> Vec<&'static str> {
     let mut words = vec![RECORD];
-    for word in COLUMNS.iter().flat_map(|column| [column.stat, column.stat_both]) {
+    let of_table = COLUMNS.iter().flat_map(|column| [column.stat, column.stat_both]);
+    for word in of_table.chain(COMPUTED.iter().map(|one| one.word)) {
         if !word.is_empty() && !words.contains(&word) {
             words.push(word);
         }
@@ -203,33 +218,51 @@ pub(crate) fn order_words<'a>() -> impl Iterator<Item = &'a str> {
 impl Statistic {
     /// Whether it is about what happened and not about what flowed.
     pub(crate) fn is_of_events(&self) -> bool {
-        matches!(&self.key, Key::Columns(columns, _)
-            if columns.iter().all(|column| EVENT_COLUMNS.iter().any(|id| column == id)))
+        let is_of_event = |column: &ColumnRef| EVENT_COLUMNS.iter().any(|id| column == id);
+        self.key.columns().is_some_and(|columns| columns.iter().all(is_of_event))
+    }
+
+    /// Whether it needs a database of places.
+    pub(crate) fn needs_places(&self) -> bool {
+        matches!(&self.key, Key::Values(sources, _) if sources.iter().any(|source| source.needs_places()))
+    }
+
+    /// Whether it is about autonomous systems that exporters told.
+    pub(crate) fn is_of_origins(&self) -> bool {
+        matches!(&self.key, Key::Values(sources, _) if sources.iter().any(|source| source.looked_up().is_some()))
+    }
+
+    /// Looks systems up where exporters told none.
+    pub(crate) fn look_origins_up(&mut self) {
+        if let Key::Values(sources, _) = &mut self.key {
+            sources.iter_mut().for_each(|source| *source = source.looked_up().unwrap_or(*source));
+        }
     }
 
     /// What its flows are grouped by.
     pub(crate) fn grouping(&self) -> Grouping {
         let protocol = KeyPart::column(ColumnId::Protocol.into(), Kind::Int32);
         let part = |id: ColumnId| KeyPart::column(id.into(), id.column().kind);
-        let (parts, other_side) = match &self.key {
+        let (parts, other_sides) = match &self.key {
             Key::Record => {
                 let service = KeyPart { source: Source::Service, ..part(ColumnId::DstPort) };
                 let rest =
                     [part(ColumnId::SrcAddr), part(ColumnId::DstAddr), part(ColumnId::SrcPort), service];
-                (std::iter::once(protocol).chain(rest).collect(), None)
+                (std::iter::once(protocol).chain(rest).collect(), Vec::new())
             }
-            Key::Columns(columns, kind) => {
-                let mut sides = columns.iter().map(|column| KeyPart::column(*column, *kind));
+            Key::Values(sources, kind) => {
+                let part = |source: &Source| KeyPart { kind: *kind, ..KeyPart::of(*source) };
+                let mut sides = sources.iter().map(part);
                 let first = self.is_by_protocol.then_some(protocol).into_iter().chain(sides.next());
-                (first.collect::<Vec<_>>(), sides.next())
+                (first.collect::<Vec<_>>(), sides.collect())
             }
         };
-        let bucket = self.measures.bucket.map(KeyPart::bucket);
+        let bucket = self.measures.bucket.map(|bucket| KeyPart::of(Source::Bucket(bucket)));
         let parts = bucket.into_iter().chain(parts).collect();
         let is_record = self.key == Key::Record;
         Grouping {
             parts,
-            other_side,
+            other_sides,
             has_null: is_record,
             counts_events: self.is_of_events(),
             has_details: is_record,
@@ -261,7 +294,7 @@ impl Statistic {
         };
         let word = word.to_ascii_lowercase();
         let (key, title) = match key(&word).or_else(|| extra_key(&word, columns)) {
-            Some((Key::Columns(_, Kind::Timestamp), _)) => {
+            Some((Key::Values(_, Kind::Timestamp), _)) => {
                 let message = format!("`-s {word}` would count every instant by itself");
                 return Err(Failure::usage_hint(message, "times can be compared in a filter").into());
             }
@@ -290,23 +323,31 @@ fn key(word: &str) -> Option<(Key, String)> {
     if word.is_empty() {
         return None;
     }
+    if let Some(one) = Computed::find(word) {
+        let kind = one.sources.first()?.kind();
+        return Some((Key::Values(one.sources.to_vec(), kind), one.title.to_owned()));
+    }
+    let of = |column: &Column| Source::Column(column.id.into());
     if let Some(column) = COLUMNS.iter().find(|column| column.stat == word) {
-        return Some((Key::Columns(vec![column.id.into()], column.kind), column.title.to_owned()));
+        return Some((Key::Values(vec![of(column)], column.kind), column.title.to_owned()));
     }
     let both: Vec<&Column> = COLUMNS.iter().filter(|column| column.stat_both == word).collect();
     let Column { title, kind, .. } = both.first()?;
     // `Src IP Addr` and `Dst IP Addr` are `IP Addr` together.
     let title = title.replace("Src ", "").replace("Input ", "");
-    Some((Key::Columns(both.iter().map(|column| column.id.into()).collect(), *kind), title))
+    Some((Key::Values(both.iter().map(|column| of(column)).collect(), *kind), title))
 }
 
 /// A column an operator defined.
 fn extra_key(word: &str, columns: &Columns) -> Option<(Key, String)> {
     let column = columns.find(word)?;
-    Some((Key::Columns(vec![column], columns.kind(column)), word.to_owned()))
+    Some((Key::Values(vec![Source::Column(column)], columns.kind(column)), word.to_owned()))
 }
 
 fn unknown(word: &str, columns: &Columns) -> Failure {
+    if let Some((word, why)) = MISSING.iter().find(|(missing, _)| *missing == word) {
+        return Failure::usage_hint(format!("nfdump's `-s {word}` has no counterpart here"), *why);
+    }
     let named = COLUMNS.iter().find(|column| {
         !column.stat.is_empty()
             && (column.name == word || column.aggregate == word || column.filter.contains(&word))

@@ -10,8 +10,9 @@ use flow_common::time::Timestamp;
 
 use crate::catalog::{self, Source, root_of};
 use crate::filter::Surroundings;
-use crate::message::reason;
+use crate::message::{Failure, reason};
 use crate::names::Names;
+use crate::places::{self, Places};
 use crate::tables::Tables;
 
 /// The files of a question, and the file system.
@@ -22,13 +23,20 @@ pub(crate) struct World<'a> {
     directory: PathBuf,
     /// Names of each tree, once they were asked for.
     names: Option<Vec<Arc<Names>>>,
+    places: Arc<places::Chosen>,
     /// What could not be read.
     pub(crate) warnings: Vec<String>,
 }
 
 impl<'a> World<'a> {
-    pub(crate) fn new(source: &'a Source, now: Timestamp, directory: PathBuf) -> Self {
-        Self { source, now, directory, names: None, warnings: Vec::new() }
+    pub(crate) fn new(
+        source: &'a Source,
+        now: Timestamp,
+        directory: PathBuf,
+        places: &Arc<places::Chosen>,
+    ) -> Self {
+        let places = Arc::clone(places);
+        Self { source, now, directory, names: None, places, warnings: Vec::new() }
     }
 
     /// Roots of the trees files lie in. What can't be listed is named with the answer.
@@ -67,5 +75,13 @@ impl Surroundings for World<'_> {
         self.warnings.extend(tables.unreadable.iter().map(told));
         self.names = Some(names.clone());
         names
+    }
+
+    fn places(&mut self) -> Result<Arc<Places>, Failure> {
+        self.places.needed("`geo`")
+    }
+
+    fn origins(&mut self) -> Result<Option<Arc<Places>>, Failure> {
+        Ok(self.places.open()?.filter(|places| places.has_origins()))
     }
 }

@@ -248,6 +248,22 @@ fn proven(
                 .find(|(theirs, ours)| theirs != ours && !is_explained(theirs, ours));
             odd.map_or(Ok(()), |(theirs, ours)| Err(format!("{} and {}", theirs.join(" "), ours.join(" "))))
         }
+        Proof::Made(is_explained) => {
+            if theirs.rows.len() != ours.rows.len() {
+                return Err(format!("{} rows against {}", theirs.rows.len(), ours.rows.len()));
+            }
+            let is_odd = |(theirs, ours): &(&Vec<String>, &Vec<String>)| {
+                theirs != ours
+                    && !stores.truth.made(ours).is_some_and(|made| is_explained(&made, theirs, ours))
+            };
+            let odd = theirs.rows.iter().zip(&ours.rows).find(is_odd);
+            odd.map_or(Ok(()), |(theirs, ours)| Err(format!("{} and {}", theirs.join(" "), ours.join(" "))))
+        }
+        Proof::Tables(is_explained) => match is_explained(&theirs.rows, &ours.rows) {
+            true => Ok(()),
+            false => Err("they differ in more".to_owned()),
+        },
+        Proof::Any => stores.truth.check_records(&question.name, question.shape, ours),
         Proof::Ranks => ours.outranks(theirs),
         Proof::Refused(_) => Err("it answers".to_owned()),
     }

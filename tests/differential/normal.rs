@@ -384,7 +384,7 @@ pub(crate) fn is_same_flows(theirs: &str, ours: &str) -> bool {
 }
 
 /// The number of the flow that began at `2026-11-21 12:MM:SS.mmm`.
-fn place(line: &str) -> Option<usize> {
+pub(crate) fn place(line: &str) -> Option<usize> {
     let clock = line.trim_end().strip_prefix("2026-11-21 12:")?.as_bytes();
     let number = |from: usize, to: usize| {
         clock

@@ -243,8 +243,9 @@ fn exporter_addr(exporter: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 21, 1 + exporter as u8)
 }
 
-/// Every flow in datagrams, templates first.
-fn datagrams(records: &[Record]) -> Vec<UdpPayload> {
+/// Every flow in datagrams, templates first, and when that of each flow is sent, milliseconds
+/// since the epoch.
+fn datagrams(records: &[Record]) -> (Vec<UdpPayload>, Vec<u64>) {
     let first_ms = START_MS + EXPORT_DELAY_MS;
     let mut exporters: Vec<_> = (0..EXPORTERS).map(|_| Exporter::default()).collect();
     let mut out = Vec::new();
@@ -252,7 +253,9 @@ fn datagrams(records: &[Record]) -> Vec<UdpPayload> {
         out.push(exporter.datagram(index, first_ms, None));
     }
     let mut at_ms = first_ms;
-    for record in records {
+    let mut received = vec![0; records.len()];
+    let mut waiting = BTreeMap::<(usize, Template), Vec<usize>>::new();
+    for (place, record) in records.iter().enumerate() {
         at_ms += STEP_MS;
         let template = Template { layout: record.layout, is_ipv6: record.is_ipv6() };
         let fields = template.fields(record.is_v9());
@@ -261,7 +264,11 @@ fn datagrams(records: &[Record]) -> Vec<UdpPayload> {
         let pending = exporter.pending.entry(template).or_default();
         let full = RECORD_OCTETS_MAX / octets.len();
         pending.push(octets);
-        if pending.len() == full {
+        let is_full = pending.len() == full;
+        let sent = waiting.entry((record.exporter, template)).or_default();
+        sent.push(place);
+        if is_full {
+            sent.drain(..).for_each(|place| received[place] = at_ms);
             out.push(exporter.datagram(record.exporter, at_ms, Some(template)));
         }
     }
@@ -272,7 +279,8 @@ fn datagrams(records: &[Record]) -> Vec<UdpPayload> {
             }
         }
     }
-    out
+    waiting.into_values().flatten().for_each(|place| received[place] = at_ms);
+    (out, received)
 }
 
 /// The flows, and the two places they lie in.
@@ -285,7 +293,7 @@ pub(crate) struct Stores {
 /// Makes the flows and has both store them.
 pub(crate) fn make() -> Stores {
     let records = records();
-    let datagrams = datagrams(&records);
+    let (datagrams, received) = datagrams(&records);
     let nfcapd = tempfile::tempdir().unwrap();
     let flowcapd = std::thread::scope(|scope| {
         let theirs = scope.spawn(|| collect(&datagrams, nfcapd.path()));
@@ -295,7 +303,7 @@ pub(crate) fn make() -> Stores {
         theirs.join().unwrap();
         flowcapd
     });
-    Stores { truth: Truth::new(records), nfcapd, flowcapd }
+    Stores { truth: Truth::new(records, received), nfcapd, flowcapd }
 }
 
 /// A process that is ended if a test fails meanwhile.

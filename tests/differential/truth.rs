@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use crate::flows::{Layout, Record};
-use crate::normal::{Answer, Rank, Shape, time_text};
+use crate::normal::{Answer, Rank, Shape, place, time_text};
 
 /// A filter by Rust.
 pub(crate) type IsMeant = fn(&Record) -> bool;
@@ -61,6 +61,11 @@ fn value(word: &str, record: &Record) -> Option<String> {
         "natdstip" | "xdstip" => return nat(1),
         "natsrcport" | "xsrcport" => return is(Layout::Nat, record.nat_ports[0].to_string()),
         "natdstport" | "xdstport" => return is(Layout::Nat, record.nat_ports[1].to_string()),
+        // As keys of `-A`.
+        "tos" => record.src_tos.to_string(),
+        "exp" => format!("127.0.21.{}", record.exporter + 1),
+        "srcnet" => net(record.src_addr, record.src_mask),
+        "dstnet" => net(record.dst_addr, record.dst_mask),
         "mpls1" | "mpls2" | "mpls3" => {
             let entry = record.labels[usize::from(word.as_bytes()[4] - b'1')];
             return is(Layout::Mpls, format!("{}-{}-{}", entry >> 4, entry >> 1 & 7, entry & 1));
@@ -68,6 +73,21 @@ fn value(word: &str, record: &Record) -> Option<String> {
         // Nobody sends these.
         _ => return None,
     })
+}
+
+/// A network as it is printed.
+fn net(addr: IpAddr, length: u8) -> String {
+    let addr = match addr {
+        IpAddr::V4(addr) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+            IpAddr::from(std::net::Ipv4Addr::from_bits(addr.to_bits() & mask))
+        }
+        IpAddr::V6(addr) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+            IpAddr::from(std::net::Ipv6Addr::from_bits(addr.to_bits() & mask))
+        }
+    };
+    format!("{addr}/{length}")
 }
 
 fn masked(word: &str, bits: u32, record: &Record) -> Option<String> {
@@ -95,6 +115,10 @@ fn sides(word: &str) -> Vec<&str> {
         "if" => vec!["inif", "outif"],
         "mask" => vec!["srcmask", "dstmask"],
         "vlan" => vec!["srcvlan", "dstvlan"],
+        "srcmac" => vec!["insrcmac", "outsrcmac"],
+        "dstmac" => vec!["indstmac", "outdstmac"],
+        "inmac" => vec!["insrcmac", "indstmac"],
+        "outmac" => vec!["outdstmac", "outsrcmac"],
         "natip" => vec!["natsrcip", "natdstip"],
         "natport" => vec!["natsrcport", "natdstport"],
         _ => vec![word],
@@ -111,7 +135,8 @@ fn keys(question: &str, record: &Record) -> Vec<Vec<String>> {
         let protocol = if is_by_protocol { record.protocol.to_string() } else { "any".to_owned() };
         let values = sides(element).into_iter().filter_map(|word| value(word, record));
         let mut keys: Vec<_> = values.map(|value| vec![protocol.clone(), value]).collect();
-        keys.dedup();
+        let mut seen = BTreeSet::new();
+        keys.retain(|key| seen.insert(key.clone()));
         return keys;
     }
     let words = match question.strip_prefix("-A ") {
@@ -132,16 +157,64 @@ fn keys(question: &str, record: &Record) -> Vec<Vec<String>> {
     vec![cells.into_iter().map(|(_, cell)| cell).collect()]
 }
 
+/// One flow, and when its datagram is sent.
+pub(crate) struct Made<'a> {
+    pub(crate) record: &'a Record,
+    pub(crate) received_ms: u64,
+}
+
 /// The flows that were made, and what they add up to.
 pub(crate) struct Truth {
     pub(crate) records: Vec<Record>,
+    /// When the datagram of each is sent.
+    received: Vec<u64>,
     /// Rows of what was asked before: a table has several orders.
     known: Mutex<BTreeMap<String, Arc<BTreeSet<Vec<String>>>>>,
 }
 
 impl Truth {
-    pub(crate) fn new(records: Vec<Record>) -> Self {
-        Self { records, known: Mutex::default() }
+    pub(crate) fn new(records: Vec<Record>, received: Vec<u64>) -> Self {
+        Self { records, received, known: Mutex::default() }
+    }
+
+    /// The flow that a row is about, by its first two cells.
+    pub(crate) fn made(&self, row: &[String]) -> Option<Made<'_>> {
+        let place = place(&row.get(..2)?.join(" "))?;
+        Some(Made { record: self.records.get(place)?, received_ms: *self.received.get(place)? })
+    }
+
+    /// Whether each row is a flow, or the flows of a 5-tuple, that were made, none comes twice,
+    /// and there are as many as were asked for.
+    pub(crate) fn check_records(&self, question: &str, shape: Shape, ours: &Answer) -> Result<(), String> {
+        let Shape::Statistic { top, .. } = shape else {
+            return Err("this is no question about records".to_owned());
+        };
+        let is_grouped = question.starts_with("-s") || question.starts_with("-a");
+        let mut groups = BTreeMap::<Vec<String>, Vec<&Record>>::new();
+        for (place, record) in self.records.iter().enumerate() {
+            if record.layout != Layout::Biflow {
+                let mut key = keys("-a", record).remove(0);
+                if !is_grouped {
+                    key.push(place.to_string());
+                }
+                groups.entry(key).or_default().push(record);
+            }
+        }
+        // Of several flows the first that was read tells the type of service.
+        let rows: BTreeSet<_> = groups
+            .values()
+            .flat_map(|records| records.iter().map(|first| record_row(records, first.src_tos)))
+            .collect();
+        if let Some(row) = ours.rows.iter().find(|row| !rows.contains(*row)) {
+            return Err(format!("no such flow was made: {}", row.join(" ")));
+        }
+        let found: BTreeSet<_> = ours.rows.iter().collect();
+        let n = top.min(groups.len());
+        match (ours.rows.len() == n, found.len() == n) {
+            (true, true) => Ok(()),
+            (true, false) => Err("a flow comes twice".to_owned()),
+            (false, _) => Err(format!("{} flows instead of {n}", ours.rows.len())),
+        }
     }
 
     /// The rows of a statistic or an aggregation, without percentages.
@@ -198,6 +271,9 @@ impl Truth {
         if found.len() != n {
             return Err(format!("{} groups instead of {n}", found.len()));
         }
+        // All are equal in what nobody counted.
+        let is_equal = question.starts_with("-A") && question.contains(" -O o");
+        let rank = if is_equal { Rank::FromEnd(0) } else { rank };
         let is_time = matches!(rank, Rank::Start | Rank::End);
         let is_up = question.contains(":a") || is_time && !question.contains(":d");
         let mut best: Vec<_> = made.iter().filter_map(|row| rank.of(row)).collect();
@@ -209,6 +285,40 @@ impl Truth {
         let ranks: Vec<_> = found.iter().filter_map(|row| rank.of(row)).collect();
         if best == ranks { Ok(()) } else { Err("others come first".to_owned()) }
     }
+}
+
+/// Flows of one 5-tuple as a row of the format `extended`.
+fn record_row(records: &[&Record], tos: u8) -> Vec<String> {
+    let mut sum = Sum { flows: 0, packets: 0, bytes: 0, start_ms: u64::MAX, end_ms: 0 };
+    let mut flags = 0;
+    for record in records {
+        sum.flows += 1;
+        sum.packets += record.packets;
+        sum.bytes += record.bytes;
+        sum.start_ms = sum.start_ms.min(record.start_ms);
+        sum.end_ms = sum.end_ms.max(record.end_ms);
+        flags |= record.tcp_flags;
+    }
+    let Some(first) = records.first() else { return Vec::new() };
+    let (src_port, dst_port) = match first.is_icmp() {
+        true => ("0".to_owned(), format!("{}.{}", first.dst_port >> 8, first.dst_port & 0xff)),
+        false => (first.src_port.to_string(), first.dst_port.to_string()),
+    };
+    let end = |addr: IpAddr, port: String| format!("{addr}{}{port}", if addr.is_ipv4() { ':' } else { '.' });
+    let key = vec![
+        first.protocol.to_string(),
+        end(first.src_addr, src_port),
+        "->".to_owned(),
+        end(first.dst_addr, dst_port),
+        flags.to_string(),
+        tos.to_string(),
+    ];
+    // As rows of `-A`, with packets a second.
+    let mut row = row(key, &sum, false);
+    let duration_ms = sum.end_ms - sum.start_ms;
+    let pps = (u128::from(sum.packets) * 1_000).checked_div(duration_ms.into()).unwrap_or(0);
+    row.insert(row.len() - 3, pps.to_string());
+    row
 }
 
 fn row(key: Vec<String>, sum: &Sum, is_statistic: bool) -> Vec<String> {

@@ -182,7 +182,8 @@ columns! {
         "source address of the tunnel";
     TunnelDstAddr = 102 "tunnel_dst_addr" Address { sources: &[vmware(894)], filter: &["dst tun ip", "dst tun host", "dst tun net"], raw: "dst tun addr" }
         "destination address of the tunnel";
-    TunnelProtocol = 103 "tunnel_protocol" Int32 { sources: &[vmware(895)], filter: &["tun proto"], raw: "tun proto" }
+    TunnelProtocol = 103 "tunnel_protocol" Int32 { sources: &[vmware(895)], filter: &["tun proto"], stat: "tunproto",
+        title: "Tun Proto", raw: "tun proto" }
         "IP protocol of the tunnel";
     TunnelSrcPort = 104 "tunnel_src_port" Int32 { sources: &[vmware(896)], filter: &["src tun port"], raw: "src tun port" }
         "source port of the tunnel";

@@ -238,4 +238,13 @@ pub const REPLAY_FLOWS_PER_SEC_DEFAULT: u64 = 20_000;
 /// what is gathered is sent: datagrams are not held back for hours.
 pub const REPLAY_HOLD_MS_MAX: u64 = 100;
 
+/// Databases of places of one question: countries, cities, and systems, for two vendors.
+pub const PLACES_FILES_MAX: usize = 8;
+
+/// A database of places, octets: the largest that is sold has a third.
+pub const PLACES_BYTES_MAX: u64 = 1 << 30;
+
+/// Addresses whose places a thread that prints rows remembers: about 8 MiB.
+pub const PLACES_KNOWN_MAX: usize = 1 << 16;
+
 const _: () = assert!(INTERRUPT_GRACE_MS < 200);

@@ -250,7 +250,7 @@ impl<'a> Reader<'a> {
             let Some(file) = self.open(&mut found, Depth::Rows) else { continue };
             let path = found.path;
             let Wants { columns, has_extra, has_fallback_time, .. } = self.wants.clone();
-            let predicate = Arc::clone(&self.predicate);
+            let predicate = file.asked(&self.predicate);
             let anonymizer = self.request.anonymizer.clone();
             let mut plan = Plan {
                 columns,
@@ -363,6 +363,11 @@ impl<'a> Reader<'a> {
         self.errors.sort_by_key(|error| error.0);
         for (_, path, error) in self.errors.drain(..) {
             say(stderr, "error", &format!("can't read `{}`: {error}", path.display()));
+        }
+        for path in self.request.places.iter().flat_map(|places| places.damaged()) {
+            self.is_partial = true;
+            let path = path.display();
+            say(stderr, "error", &format!("`{path}` is damaged: some addresses are taken for unknown"));
         }
         self.is_partial
     }

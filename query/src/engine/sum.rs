@@ -44,7 +44,7 @@ pub(super) fn columns(groupings: &[Grouping], wanted: Wanted) -> BTreeSet<Column
     let times = TIME_COLUMNS.into_iter().filter(|_| wanted.times);
     let mut columns: BTreeSet<ColumnRef> = counters.chain(times).map(ColumnRef::from).collect();
     for grouping in groupings {
-        for part in grouping.parts.iter().chain(&grouping.other_side) {
+        for part in grouping.parts.iter().chain(&grouping.other_sides) {
             columns.extend(part.columns());
         }
         for what in &grouping.measures {
@@ -77,6 +77,7 @@ pub(super) fn sum(
         bytes_max: request.memory_bytes / threads.max(1),
         spill_directory: &spill_directory,
         post_filter,
+        places: request.places.clone(),
     };
     let first =
         group::first_pass(groupings, top).filter(|_| request.limit.is_none() && post_filter.is_none());

@@ -82,18 +82,17 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         "that instant",
         "the period named: all of that day",
     ),
-    difference(
-        &["ident edge1", "( ident edge1 or ident edge2 ) and packets > 10"],
-        "the ident of the file",
-        "an error: `-r` names the directory of a source",
-    ),
     difference(&["count > 100", "cnt > 5"], "the number of the record", "an error: `-c` stops after so many"),
     difference(
         &["exporter id 1", "exporter sysid > 0"],
         "a number of its own",
         "an error: exporters are told by address",
     ),
-    difference(&["src geo US", "geo CH"], "a database of countries", "an error: use `as` or `net in [ … ]`"),
+    difference(
+        &["src geo US", "geo CH"],
+        "a database in a format of its own; without one no flow",
+        "those in MaxMind's format that `-G` names; it asks for one",
+    ),
     difference(
         &["payload content 'GET'", "payload tls sni example.com"],
         "packets of its own probe",
@@ -159,6 +158,8 @@ fn sideless() -> Vec<(String, String)> {
             Quantity::Measure(measure) => measure.name().to_owned(),
             Quantity::Label(part) => part.to_string(),
             Quantity::Name(index) => NAME_COLUMNS[*index].name.to_owned(),
+            Quantity::Country(id) => format!("country of {}", id.name()),
+            Quantity::Ident => "ident".to_owned(),
         });
         found.push((bare.join(" "), code(columns)));
     }
@@ -244,7 +245,7 @@ fn document() -> String {
         &sideless().into_iter().map(|(noun, columns)| vec![format!("`{noun}`"), columns]).collect::<Vec<_>>(),
     );
     let labels = phrases(|quantity| matches!(quantity, Quantity::Label(_)));
-    let computed: [(&[&str], &str); 9] = [
+    let computed: [(&[&str], &str); 12] = [
         (
             &["duration"],
             "from first to last packet: `5000` is milliseconds, `5s`, `2min`, `1h`, `1d` are what they say",
@@ -272,6 +273,18 @@ fn document() -> String {
             "what the exporter calls the number, as its options data told; known when the question is asked",
         ),
         (&["app", "application"], "the name in the flow, else what the exporter calls its `app id`"),
+        (
+            &["src geo", "dst geo", "geo", "src nat geo", "dst nat geo", "src tun geo", "dst tun geo"],
+            "the country of the address by the databases of `-G`, a code of two letters: `geo in [CH AT]`",
+        ),
+        (
+            &["as", "src as", "dst as"],
+            "the column; where it is 0 or `null` and a database of `-G` has systems, that of the address",
+        ),
+        (
+            &["ident"],
+            "what the collector calls itself (`flowcapd -I`), or the exporter (`-n`, `-M`), as `%idt` prints it",
+        ),
         (&["ttl equal"], "`min ttl` and `max ttl` are the same"),
         (
             &["port in nat pblock"],

@@ -5,11 +5,13 @@
 //! values are tested once and rows look the verdict up.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_array::Array;
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use flow_common::addr::Addr16;
 use flow_common::column::ColumnId;
 
 use super::ast::Comparator;
@@ -19,6 +21,7 @@ use crate::batch::{Batch, Cells};
 use crate::columns::ColumnRef;
 use crate::flow::{Counters, Times, is_icmp};
 use crate::names::{NameCells, Named, Names};
+use crate::places::Places;
 use crate::values::{Dictionary, Values};
 
 /// A predicate made ready for the batches of one row group: what a test says of a
@@ -145,6 +148,9 @@ impl Filter {
                 collect(rows, |row| is_between(row).unwrap_or(false))
             }
             Test::Named { name, named } => named_rows(*name, named, batch, rows),
+            Test::Origin { number, addr, values, places } => {
+                origin_rows((*number, *addr), values, places, batch, rows)
+            }
             Test::Within { start, last } => within_times(batch, *start, *last, rows),
             _ => {
                 let Some(column) = test.column() else { return BooleanBuffer::new_unset(rows.len()) };
@@ -177,6 +183,10 @@ fn holds_fixed(test: &Test, found: u128) -> bool {
     match test {
         Test::Address { nets, is_inside, .. } => nets.contains(found) == *is_inside,
         Test::Mac { macs, .. } => i64::try_from(found).is_ok_and(|mac| macs.contains(mac)),
+        Test::Country { countries, is_inside, places, .. } => {
+            let country = places.country(Addr16(found.to_be_bytes()));
+            country.is_some_and(|country| countries.contains(&country) == *is_inside)
+        }
         Test::Present { is_present, .. } => *is_present,
         _ => false,
     }
@@ -212,7 +222,7 @@ fn of_values(test: &Test, cells: Cells<'_>, rows: &BooleanBuffer) -> BooleanBuff
         Test::Float { comparator, value, .. } => {
             collect(rows, |row| cells.float(row).is_some_and(|found| comparator.holds(found, *value)))
         }
-        Test::Address { .. } => collect(rows, |row| {
+        Test::Address { .. } | Test::Country { .. } => collect(rows, |row| {
             cells.octets::<16>(row).is_some_and(|addr| holds_fixed(test, u128::from_be_bytes(addr)))
         }),
         Test::Mac { .. } => collect(rows, |row| {
@@ -229,6 +239,31 @@ fn of_values(test: &Test, cells: Cells<'_>, rows: &BooleanBuffer) -> BooleanBuff
         Test::Present { is_present, .. } => present(cells, *is_present, rows),
         _ => ints(cells, rows, |found| holds_int(test, found)),
     }
+}
+
+/// Rows whose autonomous system is one of `values`: the one the exporter told, where that is
+/// more than 0, else that of the address. Each address is looked up once.
+fn origin_rows(
+    (number, addr): (ColumnId, ColumnId),
+    values: &IntSet,
+    places: &Places,
+    batch: &Batch,
+    rows: &BooleanBuffer,
+) -> BooleanBuffer {
+    let (numbers, addrs) = (batch.cells(number), batch.cells(addr));
+    let known = RefCell::new(HashMap::<[u8; 16], Option<i64>>::new());
+    collect(rows, |row| {
+        let told = numbers.int(row);
+        let looked_up = || {
+            let addr = addrs.octets(row)?;
+            let origin = || places.origin(Addr16(addr)).map(|origin| i64::from(origin.number));
+            *known.borrow_mut().entry(addr).or_insert_with(origin)
+        };
+        told.filter(|number| *number > 0)
+            .or_else(looked_up)
+            .or(told)
+            .is_some_and(|as_number| values.contains(as_number))
+    })
 }
 
 /// Whether a label stack passes. An entry is the label, three bits of traffic class and

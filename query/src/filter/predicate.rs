@@ -9,10 +9,12 @@ use flow_common::column::ColumnId;
 use flow_common::proto::TcpFlags;
 
 use super::ast::Comparator;
+use super::evaluate::is_among;
 use super::set::{AddressSet, IntSet};
 use crate::columns::ColumnRef;
 use crate::flow::TIME_COLUMNS;
 use crate::names::{NAME_COLUMNS, Named};
+use crate::places::{Country, Places};
 
 /// A truth about a flow. NULL makes a test false, but for the test whether it is NULL.
 #[derive(Debug, Clone, PartialEq)]
@@ -160,6 +162,26 @@ pub(crate) enum Test {
         /// Of each tree of files.
         named: Arc<Vec<Named>>,
     },
+    /// The country of an address is one of some, or is none of them.
+    Country {
+        column: ColumnId,
+        countries: BTreeSet<Country>,
+        is_inside: bool,
+        places: Arc<Places>,
+    },
+    /// The autonomous system the exporter told, else that of the address.
+    Origin {
+        number: ColumnId,
+        addr: ColumnId,
+        values: IntSet,
+        places: Arc<Places>,
+    },
+    /// The name of the collector, or of the exporter, that the file is of. It is told before
+    /// any row is read, see [`Predicate::of_file`].
+    Ident {
+        comparator: Comparator,
+        values: BTreeSet<Vec<u8>>,
+    },
     /// Completely inside, both ends included, µs.
     Within {
         start: i64,
@@ -200,6 +222,44 @@ impl Predicate {
         }
     }
 
+    /// What it asks of the rows of a file that is called `ident`; `None` where that is the same.
+    pub(crate) fn of_file(&self, ident: Option<&str>) -> Option<Self> {
+        let each = |all: &[Self]| {
+            let known: Vec<_> = all.iter().map(|one| one.of_file(ident)).collect();
+            let is_changed = known.iter().any(Option::is_some);
+            let own = || known.into_iter().zip(all).map(|(one, old)| one.unwrap_or_else(|| old.clone()));
+            is_changed.then(|| own().collect::<Vec<_>>())
+        };
+        Some(match self {
+            Self::Constant(_) => return None,
+            Self::Not(inner) => match inner.of_file(ident)? {
+                Self::Constant(value) => Self::Constant(!value),
+                inner => Self::Not(Box::new(inner)),
+            },
+            Self::And(all) => {
+                let mut all = each(all)?;
+                all.retain(|one| *one != Self::Constant(true));
+                match all.is_empty() || all.contains(&Self::Constant(false)) {
+                    true => Self::Constant(all.is_empty()),
+                    false => Self::all(all),
+                }
+            }
+            Self::Or(all) => {
+                let mut all = each(all)?;
+                all.retain(|one| *one != Self::Constant(false));
+                match all.is_empty() || all.contains(&Self::Constant(true)) {
+                    true => Self::Constant(!all.is_empty()),
+                    false => Self::one_of(all),
+                }
+            }
+            Self::Test(Test::Ident { comparator, values }) => {
+                let is_it = ident.is_some_and(|ident| is_among(*comparator, values, ident.as_bytes()));
+                Self::Constant(is_it)
+            }
+            Self::Test(_) => return None,
+        })
+    }
+
     /// Adds the columns it reads.
     pub(crate) fn columns(&self, into: &mut BTreeSet<ColumnRef>) {
         self.each_test(&mut |test| into.extend(test.columns()));
@@ -236,7 +296,13 @@ impl Test {
             | Self::Acl { column, .. }
             | Self::Present { column, .. } => Some(*column),
             Self::Label { .. } => Some(ColumnId::MplsLabels.into()),
-            Self::Measure { .. } | Self::Between { .. } | Self::Named { .. } | Self::Within { .. } => None,
+            Self::Country { column, .. } => Some((*column).into()),
+            Self::Measure { .. }
+            | Self::Between { .. }
+            | Self::Named { .. }
+            | Self::Origin { .. }
+            | Self::Ident { .. }
+            | Self::Within { .. } => None,
         }
     }
 
@@ -254,6 +320,7 @@ impl Test {
             Self::Within { .. } => of_table(&TIME_COLUMNS),
             Self::Measure { measure, .. } => of_table(measure.columns()),
             Self::Between { column, low, high } => of_table(&[*column, *low, *high]),
+            Self::Origin { number, addr, .. } => of_table(&[*number, *addr]),
             Self::Named { name, .. } => {
                 NAME_COLUMNS.get(*name).map(|name| of_table(&name.columns())).unwrap_or_default()
             }
@@ -340,6 +407,19 @@ impl fmt::Display for Test {
                 let count: usize = named.iter().map(Named::len).sum();
                 let column = NAME_COLUMNS.get(*name).map_or("name", |column| column.name);
                 write!(f, "(known {column} {count})")
+            }
+            Self::Country { column, countries, is_inside, .. } => {
+                write!(f, "({} (country {})", if *is_inside { "in" } else { "out" }, column.name())?;
+                countries.iter().try_for_each(|country| write!(f, " {country}"))?;
+                write!(f, ")")
+            }
+            Self::Origin { number, values, .. } => {
+                values.fmt_test(f, &format_args!("(origin {})", number.name()), &decimal)
+            }
+            Self::Ident { comparator, values } => {
+                write!(f, "({} ident", comparator.symbol())?;
+                values.iter().try_for_each(|value| write!(f, " {:?}", String::from_utf8_lossy(value)))?;
+                write!(f, ")")
             }
             Self::Within { start, last } => write!(f, "(within {start} {last})"),
         }

@@ -20,7 +20,8 @@ use super::vocabulary::{Quantity, SINGLES, find, missing, normal};
 use super::within;
 use crate::Env;
 use crate::columns::{ColumnRef, Columns};
-use crate::message::nearest;
+use crate::message::{Failure, nearest};
+use crate::places::{Country, ORIGINS};
 
 /// What resolving looks at beside the tree, and what it has to say.
 pub(super) struct Context<'a> {
@@ -176,7 +177,7 @@ fn presence_of(
         let is_asked = is_present == is_equal;
         let sides = quantities
             .iter()
-            .map(|quantity| present(*quantity, is_asked, context))
+            .map(|quantity| present(*quantity, condition, is_asked, context))
             .collect::<Result<Vec<_>, _>>()?;
         return Ok(if is_asked { Predicate::one_of(sides) } else { Predicate::all(sides) });
     }
@@ -195,10 +196,12 @@ fn presence_of(
 /// Whether a quantity is known of a flow.
 fn present(
     quantity: Quantity,
+    condition: &Condition<'_>,
     is_present: bool,
     context: &mut Context<'_>,
 ) -> Result<Predicate, FilterError> {
     let of_column = |column: ColumnRef| Predicate::Test(Test::Present { column, is_present });
+    let span = condition.span.clone();
     let computed = match quantity {
         Quantity::Column(column) | Quantity::Net(column) => return Ok(of_column(column)),
         Quantity::Dscp(id) | Quantity::Ecn(id) | Quantity::Acl(id) => return Ok(of_column(id.into())),
@@ -206,6 +209,9 @@ fn present(
         Quantity::Label(part) => Test::Label { part, values: IntSet::all() }.into(),
         Quantity::Measure(measure) => Test::Measure { measure, values: IntSet::all() }.into(),
         Quantity::Name(name) => super::names::present(name, context),
+        Quantity::Country(column) => country_test((column, BTreeSet::new(), false), &span, context)?,
+        // Every file of ours has one.
+        Quantity::Ident => Test::Ident { comparator: Comparator::Ne, values: BTreeSet::new() }.into(),
     };
     Ok(if is_present { computed } else { Predicate::Not(Box::new(computed)) })
 }
@@ -244,6 +250,12 @@ fn test(
         }
         Quantity::Label(part) => labels(part, condition)?,
         Quantity::Name(name) => super::names::resolve(name, condition, context)?,
+        Quantity::Country(column) => countries(column, condition, context)?,
+        Quantity::Ident => {
+            condition.equality(condition.noun)?;
+            let values = condition.values.iter().map(|word| word.text.clone().into_bytes()).collect();
+            Test::Ident { comparator: condition.comparator(), values }.into()
+        }
     })
 }
 
@@ -270,6 +282,9 @@ fn of_column(
                 }
             };
             note_units(&numbers, condition, context);
+            if let Some(looked_up) = origins(column, condition, &numbers, context)? {
+                return Ok(looked_up);
+            }
             integers(column, condition, |word| numbers.range(condition.noun, word))?
         }
         Kind::Boolean => integers(column, condition, |word| {
@@ -300,6 +315,54 @@ fn of_column(
             .hint(format!("only `{noun} null` and `{noun} present`")));
         }
     })
+}
+
+/// Countries of an address, by codes of two letters.
+fn countries(
+    column: ColumnId,
+    condition: &Condition<'_>,
+    context: &mut Context<'_>,
+) -> Result<Predicate, FilterError> {
+    let is_inside = condition.equality(condition.noun)?;
+    let country = |word: &&Word| {
+        Country::parse(&word.text).ok_or_else(|| {
+            FilterError::new(format!("`{}` is no code of a country", word.text), word.span.clone())
+                .hint("two letters of ISO 3166, for example `geo CH`")
+        })
+    };
+    let countries = condition.values.iter().map(country).collect::<Result<_, _>>()?;
+    country_test((column, countries, is_inside), &condition.span, context)
+}
+
+fn country_test(
+    (column, countries, is_inside): (ColumnId, BTreeSet<Country>, bool),
+    span: &Span,
+    context: &mut Context<'_>,
+) -> Result<Predicate, FilterError> {
+    let places = context.surroundings.places().map_err(|failure| of_places(failure, span))?;
+    Ok(Test::Country { column, countries, is_inside, places }.into())
+}
+
+/// A condition of an autonomous system that is looked up where exporters told none; `None`
+/// where no database of a question knows systems.
+fn origins(
+    column: ColumnRef,
+    condition: &Condition<'_>,
+    numbers: &Numbers,
+    context: &mut Context<'_>,
+) -> Result<Option<Predicate>, FilterError> {
+    let Some((number, addr)) = ORIGINS.into_iter().find(|(number, _)| column == *number) else {
+        return Ok(None);
+    };
+    let places = context.surroundings.origins().map_err(|failure| of_places(failure, &condition.span))?;
+    let Some(places) = places else { return Ok(None) };
+    let values = condition.numbers(numbers)?;
+    Ok(Some(Test::Origin { number, addr, values, places }.into()))
+}
+
+fn of_places(failure: Failure, span: &Span) -> FilterError {
+    let (message, hint) = failure.told();
+    FilterError::new(message, span.clone()).maybe_hint(hint)
 }
 
 /// Numbers: a comparator where that will do, else a set.
@@ -498,7 +561,8 @@ fn missing_value(quantities: &[Quantity], noun: &str, span: Span, columns: &Colu
         Some(Quantity::Ecn(_)) => "ce",
         Some(Quantity::Label(LabelPart::Exp(_))) => "5",
         Some(Quantity::Label(_)) => "1010",
-        Some(Quantity::Name(_)) => "\"name\"",
+        Some(Quantity::Name(_) | Quantity::Ident) => "\"name\"",
+        Some(Quantity::Country(_)) => "CH",
         Some(Quantity::Measure(Measure::IcmpType | Measure::IcmpCode)) => "3",
         Some(Quantity::Measure(Measure::DurationMs)) => "> 5s",
         Some(Quantity::Measure(_) | Quantity::Acl(_)) | None => "> 1000",

@@ -11,7 +11,9 @@ use flow_common::time::Timestamp;
 
 use super::{Meaning, NoFilter, Surroundings, compile};
 use crate::columns::Columns;
+use crate::message::Failure;
 use crate::names::Names;
+use crate::places::Places;
 use crate::{Env, Zone};
 
 /// Files and names of a test.
@@ -19,6 +21,8 @@ use crate::{Env, Zone};
 pub(super) struct Told {
     files: HashMap<PathBuf, String>,
     names: Vec<Arc<Names>>,
+    places: Option<Arc<Places>>,
+    has_origins: bool,
 }
 
 impl Surroundings for Told {
@@ -29,6 +33,14 @@ impl Surroundings for Told {
 
     fn names(&mut self) -> Vec<Arc<Names>> {
         self.names.clone()
+    }
+
+    fn places(&mut self) -> Result<Arc<Places>, Failure> {
+        self.places.clone().ok_or_else(|| Failure::usage_hint("no database", "name one"))
+    }
+
+    fn origins(&mut self) -> Result<Option<Arc<Places>>, Failure> {
+        Ok(self.places.clone().filter(|_| self.has_origins))
     }
 }
 
@@ -58,7 +70,8 @@ impl Told {
             row(1, NameKind::Application, (3 << 32) | 53, "dns"),
             row(1, NameKind::Sampler, 1, "netflow-sampler"),
         ];
-        Self { files: HashMap::new(), names: vec![Arc::new(Names::new(rows))] }
+        let places = Some(Arc::new(crate::places::tests::some()));
+        Self { names: vec![Arc::new(Names::new(rows))], places, ..Self::default() }
     }
 
     fn with(mut self, path: &str, text: &str) -> Self {
@@ -127,7 +140,7 @@ fn what_nfdump_accepts_is_accepted_or_differs_on_purpose() {
         let listed: Vec<_> = super::document::DIFFERENCES.iter().flat_map(|one| one.filters).collect();
         assert!(is_known || listed.contains(&&filter.as_str()), "{filter}: {result}");
     }
-    assert!(refused.len() <= 42, "{refused:?}");
+    assert!(refused.len() <= 33, "{refused:?}");
 }
 
 #[test]
@@ -169,6 +182,50 @@ fn not_binds_tighter_than_and_than_or() {
     check("", "true");
     check(" # only a comment", "true");
     check("ANY AND PROTO TCP # and no more", "(and true (= protocol 6))");
+}
+
+#[test]
+fn places_are_asked_of_databases() {
+    check("geo ch", "(or (in (country src_addr) CH) (in (country dst_addr) CH))");
+    check("geo != CH", "(and (out (country src_addr) CH) (out (country dst_addr) CH))");
+    check("dst geo in [CH, AT]", "(in (country dst_addr) AT CH)");
+    check("src nat geo not in [CH AT]", "(out (country post_nat_src_addr) AT CH)");
+    check("src geo null", "(not (out (country src_addr)))");
+    check("src geo present", "(out (country src_addr))");
+    let mut told = Told { has_origins: true, ..Told::some() };
+    let looked_up = "(or (= (origin src_as) 15169) (= (origin dst_as) 15169))";
+    assert_eq!(result("as 15169", &mut told), looked_up);
+    assert_eq!(result("prev as 15169", &mut told), "(= prev_as 15169)");
+    let refused = result("src geo CH", &mut Told::default());
+    assert!(refused.starts_with("error: no database") && refused.contains("hint: name one"), "{refused}");
+    let wrong = result("src geo usa", &mut Told::some());
+    assert!(wrong.starts_with("error: `usa` is no code of a country"), "{wrong}");
+}
+
+#[test]
+fn the_name_of_a_file_is_known_before_its_rows() {
+    let check = |filter: &str, ident: Option<&str>, expected: &str| {
+        let predicate = meaning(filter, &mut Told::some()).unwrap().predicate;
+        let found = predicate.of_file(ident).map(|found| found.to_string());
+        assert_eq!(found.as_deref().unwrap_or("as it was"), expected, "{filter} {ident:?}");
+    };
+    let some = Some("edge1");
+    check("ident edge1", some, "true");
+    check("ident edge1", Some("edge2"), "false");
+    check("ident edge1", None, "false");
+    check("ident != edge1", Some("edge2"), "true");
+    check("ident in [edge1 'a b']", Some("a b"), "true");
+    check("not ident edge1", some, "false");
+    check("port 53", some, "as it was");
+    check("ident edge1 and proto 6", some, "(= protocol 6)");
+    check("ident edge1 and proto 6", Some("x"), "false");
+    check(
+        "(ident edge1 or ident edge2) and (proto 6 or proto 17)",
+        some,
+        "(or (= protocol 6) (= protocol 17))",
+    );
+    check("ident edge1 or proto 6", Some("x"), "(= protocol 6)");
+    check("ident edge1 or proto 6", some, "true");
 }
 
 #[test]

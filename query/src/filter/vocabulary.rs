@@ -25,6 +25,10 @@ pub(crate) enum Quantity {
     Label(LabelPart),
     /// An exporter's name for a number: index in [`NAME_COLUMNS`].
     Name(usize),
+    /// The country of an address.
+    Country(ColumnId),
+    /// The name of the collector, or of the exporter, that a file is of.
+    Ident,
 }
 
 /// One noun: its words and its quantity.
@@ -80,6 +84,16 @@ const NAMES: [(&str, &str); 6] = [
     ("sampler name", "sampler_name"),
 ];
 
+/// Nouns that are countries of addresses.
+const COUNTRIES: [(&str, ColumnId); 6] = [
+    ("src geo", ColumnId::SrcAddr),
+    ("dst geo", ColumnId::DstAddr),
+    ("src nat geo", ColumnId::PostNatSrcAddr),
+    ("dst nat geo", ColumnId::PostNatDstAddr),
+    ("src tun geo", ColumnId::TunnelSrcAddr),
+    ("dst tun geo", ColumnId::TunnelDstAddr),
+];
+
 static NOUNS: LazyLock<Vec<Noun>> = LazyLock::new(|| {
     let columns = COLUMNS.iter().flat_map(|column| {
         column.filter.iter().map(|phrase| {
@@ -99,7 +113,10 @@ static NOUNS: LazyLock<Vec<Noun>> = LazyLock::new(|| {
             .map(|(word, part)| Noun::new(&format!("mpls {word}{entry}"), Quantity::Label(part)))
     });
     let bottom = Noun::new("mpls eos", Quantity::Label(LabelPart::Bottom));
-    columns.chain(measures).chain(service).chain(names).chain(labels).chain([bottom]).collect()
+    let countries = COUNTRIES.iter().map(|(phrase, addr)| Noun::new(phrase, Quantity::Country(*addr)));
+    let ident = Noun::new("ident", Quantity::Ident);
+    let computed = measures.chain(service).chain(names).chain(countries).chain([ident]);
+    columns.chain(computed).chain(labels).chain([bottom]).collect()
 });
 
 /// What a column is in a filter.
@@ -177,11 +194,9 @@ pub(crate) fn is_beginning(words: &[String]) -> bool {
 }
 
 /// nfdump's primitives that have no counterpart here, and why.
-pub(crate) const MISSING: [(&str, &str); 8] = [
-    ("ident", "an ident is told of files, not of flows: read its directory with `-r`"),
+pub(crate) const MISSING: [(&str, &str); 6] = [
     ("count", "records are not numbered: `-c 100` stops after so many that match"),
     ("cnt", "records are not numbered: `-c 100` stops after so many that match"),
-    ("geo", "there is no database of countries: use `src as`, `dst as` or `net in [ … ]`"),
     ("payload", "exporters send no payload: `app \"http\"` is what they say of it, and `port 80`"),
     ("pf", "logs of pf are no flow records"),
     ("exporter id", "exporters are not numbered: `exporter 192.0.2.1` is one by its address"),

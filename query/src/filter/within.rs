@@ -30,6 +30,8 @@ pub(super) fn sides(
         }
         quantity => quantity,
     });
+    // Groups are of many files.
+    let quantities = quantities.filter(|quantity| !matches!(quantity, Quantity::Ident));
     let sides: Vec<_> = quantities.filter(|quantity| known.is_superset(&columns(*quantity))).collect();
     if sides.is_empty() { Err(unknown(noun, span.clone(), known, context.columns)) } else { Ok(sides) }
 }
@@ -64,6 +66,8 @@ fn columns(quantity: Quantity) -> BTreeSet<ColumnRef> {
         Quantity::Measure(measure) => of_table(measure.columns()),
         Quantity::Dscp(id) | Quantity::Ecn(id) | Quantity::Acl(id) => of_table(&[id]),
         Quantity::Label(_) => of_table(&[ColumnId::MplsLabels]),
+        Quantity::Country(addr) => of_table(&[addr]),
+        Quantity::Ident => BTreeSet::new(),
         Quantity::Name(name) => {
             NAME_COLUMNS.get(name).map(|name| of_table(&name.columns())).unwrap_or_default()
         }

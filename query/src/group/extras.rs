@@ -7,9 +7,11 @@ use crate::batch::Batch;
 use crate::counts::Counts;
 use crate::measure::{Quantity, What};
 
+use super::Shared;
 use super::exact::Sum;
-use super::key::{KeyReader, Spans, Texts, mix};
+use super::key::{KeyReader, Texts, mix};
 use super::pairs::{Pair, PairShape, Pairs};
+use super::source::Spans;
 use super::tally::Tally;
 
 /// What a row says to a measure.
@@ -39,9 +41,12 @@ enum Reader {
 }
 
 impl Meter {
-    pub(super) fn new(whats: &[What], seed: u64) -> Self {
+    pub(super) fn new(whats: &[What], shared: &Shared<'_>) -> Self {
         let reader = |(at, what): (usize, &What)| match what {
-            What::Distinct(part) => Reader::Value(KeyReader::new(*part, mix(!seed, at as u64))),
+            What::Distinct(part) => {
+                let seed = mix(!shared.seed, at as u64);
+                Reader::Value(KeyReader::new(*part, seed, shared.places.clone()))
+            }
             What::Percentile(quantity, _) => Reader::Number(*quantity),
             What::OfSpans(quantity, bucket, _) => Reader::Span(*quantity, Spans::new(*bucket)),
             What::Error => Reader::Variance,

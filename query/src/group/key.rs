@@ -2,28 +2,17 @@
 //! dictionary where there is one.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flow_common::addr::{Addr16, Mac};
-use flow_common::column::{ColumnId, Kind};
+use flow_common::column::Kind;
 
+use super::source::{Computer, Source};
 use crate::aggregate::{Float, Value};
 use crate::batch::{Batch, Cells};
-use crate::bucket::Bucket;
 use crate::columns::ColumnRef;
-use crate::flow::{Times, is_icmp};
-use crate::values::{Dictionary, Values};
-
-/// What one part of a key is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
-    Column(ColumnRef),
-    /// The destination port, for ICMP type * 256 + code, from their own columns where those
-    /// are there.
-    Service,
-    /// Start of the bucket the flow began in.
-    Bucket(Bucket),
-}
+use crate::places::Places;
+use crate::values::{Column, Dictionary, Values};
 
 /// One part of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +39,7 @@ impl Mask {
         Self { v4: self.v4.or(other.v4), v6: self.v6.or(other.v6) }
     }
 
-    fn apply(self, addr: u128) -> Option<u128> {
+    pub(super) fn apply(self, addr: u128) -> Option<u128> {
         let is_v4 = addr >> 32 == 0xffff;
         let bits = if is_v4 { 96 + u32::from(self.v4?) } else { u32::from(self.v6?) };
         Some(if bits < 128 { addr & !(u128::MAX >> bits) } else { addr })
@@ -62,23 +51,14 @@ impl KeyPart {
         Self { source: Source::Column(column), kind, mask: Mask::WHOLE }
     }
 
-    pub(crate) fn bucket(bucket: Bucket) -> Self {
-        let column = ColumnId::FlowStart.into();
-        Self { source: Source::Bucket(bucket), ..Self::column(column, Kind::Timestamp) }
+    /// Of values that are computed.
+    pub(crate) fn of(source: Source) -> Self {
+        Self { source, kind: source.kind(), mask: Mask::WHOLE }
     }
 
     /// Columns it is made of.
     pub(crate) fn columns(&self) -> Vec<ColumnRef> {
-        match self.source {
-            Source::Column(column) => vec![column],
-            Source::Service => {
-                [ColumnId::DstPort, ColumnId::Protocol, ColumnId::IcmpType, ColumnId::IcmpCode]
-                    .map(ColumnRef::from)
-                    .to_vec()
-            }
-            // `received` is for flows without a time.
-            Source::Bucket(_) => [ColumnId::FlowStart, ColumnId::FlowEnd].map(ColumnRef::from).to_vec(),
-        }
+        self.source.columns()
     }
 
     /// Words its value takes in a key.
@@ -109,7 +89,7 @@ impl Texts {
         number
     }
 
-    fn text(&self, number: u64) -> Box<[u8]> {
+    pub(super) fn text(&self, number: u64) -> Box<[u8]> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.texts.get(number as usize).cloned().unwrap_or_default()
     }
@@ -131,8 +111,8 @@ pub(crate) struct KeyReader {
     seed: u64,
     /// Hashes of the values of a dictionary, and that of NULL at the end.
     known: Option<(u64, Vec<u64>)>,
-    computed: Vec<i64>,
-    absent: Vec<bool>,
+    computer: Computer,
+    computed: Option<Column>,
     hashes: Vec<u64>,
 }
 
@@ -177,8 +157,9 @@ impl Hashes<'_> {
 
 impl KeyReader {
     /// `seed` is another for each part and each run.
-    pub(crate) fn new(part: KeyPart, seed: u64) -> Self {
-        Self { part, seed, known: None, computed: Vec::new(), absent: Vec::new(), hashes: Vec::new() }
+    pub(crate) fn new(part: KeyPart, seed: u64, places: Option<Arc<Places>>) -> Self {
+        let computer = Computer::new(part.source, places);
+        Self { part, seed, known: None, computer, computed: None, hashes: Vec::new() }
     }
 
     /// The hash of a value given as words.
@@ -193,19 +174,11 @@ impl KeyReader {
     /// The keys of a batch.
     pub(crate) fn read<'a>(&'a mut self, batch: &'a Batch, texts: &Texts) -> Keys<'a> {
         let part = self.part;
-        let cells = match part.source {
-            Source::Column(column) => batch.cells(column),
-            Source::Service => match service(batch) {
-                Some((values, absent)) => {
-                    (self.computed, self.absent) = (values, absent);
-                    Cells::Ints { values: &self.computed, nulls: Some(&self.absent) }
-                }
-                None => batch.cells(ColumnId::DstPort),
-            },
-            Source::Bucket(bucket) => {
-                (self.computed, self.absent) = starts(bucket, batch);
-                Cells::Ints { values: &self.computed, nulls: Some(&self.absent) }
-            }
+        self.computed = self.computer.compute(batch);
+        let cells = match (&self.computed, part.source.column()) {
+            (Some(computed), _) => computed.cells(),
+            (None, Some(column)) => batch.cells(column),
+            (None, None) => Cells::Absent,
         };
         let (seed, null) = (self.seed, self.null_hash());
         let hash = |words: Option<[u64; 2]>| words.map_or(null, |words| hash_words(words, seed));
@@ -269,12 +242,22 @@ fn of_cells(part: KeyPart, cells: Cells<'_>, row: usize, texts: &Texts) -> Optio
         Kind::Float64 => cells.float(row).map(|value| [0, value.to_bits()]),
         Kind::Text => cells.text(row).map(|text| [0, texts.number(text.as_bytes())]),
         Kind::Binary => cells.binary(row).map(|octets| [0, texts.number(octets)]),
-        Kind::Labels | Kind::Other => None,
+        // An entry of the stack; a stack as a whole is no key.
+        Kind::Labels => cells.int(row).map(|entry| [0, entry as u64]),
+        Kind::Other => None,
     }
 }
 
 /// The value that words stand for.
-pub(crate) fn value_of(part: KeyPart, [high, low]: [u64; 2], texts: &Texts) -> Value {
+pub(crate) fn value_of(
+    part: KeyPart,
+    [high, low]: [u64; 2],
+    texts: &Texts,
+    places: Option<&Places>,
+) -> Value {
+    if let Some(computed) = part.source.value_of(low, texts, places) {
+        return computed;
+    }
     match part.kind {
         Kind::Address => Value::Address(Addr16((u128::from(high) << 64 | u128::from(low)).to_be_bytes())),
         Kind::Mac => {
@@ -287,58 +270,4 @@ pub(crate) fn value_of(part: KeyPart, [high, low]: [u64; 2], texts: &Texts) -> V
         Kind::Binary => Value::Binary(texts.text(low)),
         _ => Value::Int(low as i64),
     }
-}
-
-/// When the buckets began that flows began in, and which flows tell no time.
-fn starts(bucket: Bucket, batch: &Batch) -> (Vec<i64>, Vec<bool>) {
-    let times = Times::new(batch);
-    let mut spans = Spans::new(bucket);
-    (0..batch.rows())
-        .map(|row| times.first(row))
-        .map(|first| (first.map_or(0, |first| spans.start(first)), first.is_none()))
-        .unzip()
-}
-
-/// Starts of buckets, for flows near each other.
-#[derive(Debug)]
-pub(super) struct Spans {
-    bucket: Bucket,
-    /// From when to when the last one was, µs.
-    last: (i64, i64),
-}
-
-impl Spans {
-    pub(super) fn new(bucket: Bucket) -> Self {
-        Self { bucket, last: (0, 0) }
-    }
-
-    pub(super) fn start(&mut self, micros: i64) -> i64 {
-        if !(self.last.0..self.last.1).contains(&micros) {
-            let start = self.bucket.start(micros);
-            self.last = (start, self.bucket.end(start));
-        }
-        self.last.0
-    }
-}
-
-/// Destination ports with ICMP's type and code in their place; `None` where none has them in
-/// columns of their own.
-fn service(batch: &Batch) -> Option<(Vec<i64>, Vec<bool>)> {
-    let icmp_type = batch.cells(ColumnId::IcmpType);
-    if matches!(icmp_type, Cells::Absent) {
-        return None;
-    }
-    let (port, code) = (batch.cells(ColumnId::DstPort), batch.cells(ColumnId::IcmpCode));
-    let protocol = batch.cells(ColumnId::Protocol);
-    let value = |row| {
-        if let (true, Some(icmp_type)) = (is_icmp(protocol.int(row)), icmp_type.int(row)) {
-            return Some((icmp_type & 0xff) << 8 | code.int(row).unwrap_or(0) & 0xff);
-        }
-        port.int(row)
-    };
-    let values: Vec<Option<i64>> = (0..batch.rows()).map(value).collect();
-    Some((
-        values.iter().map(|value| value.unwrap_or(0)).collect(),
-        values.iter().map(Option::is_none).collect(),
-    ))
 }

@@ -24,8 +24,9 @@ pub(crate) fn columns_of_groups(grouping: &Grouping) -> BTreeSet<ColumnRef> {
     use ColumnId::{Bytes, FlowCount, FlowEnd, FlowStart, OutBytes, OutPackets, Packets, SrcTos, TcpFlags};
     let sums = [Packets, Bytes, OutPackets, OutBytes, FlowCount, FlowStart, FlowEnd];
     let details = [TcpFlags, SrcTos].into_iter().filter(|_| grouping.has_details);
-    let parts = grouping.parts.iter().chain(&grouping.other_side);
-    let keys = parts.flat_map(KeyPart::columns);
+    let parts = grouping.parts.iter().chain(&grouping.other_sides);
+    // What is computed has no column: a bucket, for one, is asked about with `-t`.
+    let keys = parts.filter(|part| part.source.column().is_some()).flat_map(KeyPart::columns);
     keys.chain(sums.into_iter().chain(details).map(ColumnRef::from)).collect()
 }
 
@@ -69,18 +70,13 @@ fn batch(groups: &[Group], grouping: &Grouping) -> Batch {
     });
     let mut batch = Batch::new(groups.len(), &beyond.collect());
     for &(at, part) in &parts {
-        let column = match part.source {
-            Source::Column(column) => column,
-            Source::Service => ColumnId::DstPort.into(),
-            // A bucket is no column: `-t` asks when.
-            Source::Bucket(_) => continue,
-        };
+        let Some(column) = part.source.column() else { continue };
         let values = || groups.iter().map(|group| group.key.get(at)?.as_ref());
         batch.set(column, column_of(part.kind, values()));
-        if let (Some(KeyPart { source: Source::Column(other), .. }), true) =
-            (&grouping.other_side, at + 1 == parts.len())
-        {
-            batch.set(*other, column_of(part.kind, values()));
+        if at + 1 == parts.len() {
+            for other in grouping.other_sides.iter().filter_map(|side| side.source.column()) {
+                batch.set(other, column_of(part.kind, values()));
+            }
         }
     }
     let mut ints = |id: ColumnId, of: &dyn Fn(&Group) -> Option<i64>| {

@@ -225,7 +225,10 @@ pub(super) fn group_of(
         let (own, rest) = words.split_at(part.words());
         words = rest;
         let pair = if let [high, low] = own { [*high, *low] } else { [0, own[0]] };
-        values.push((key[0] >> index & 1 == 0).then(|| value_of(*part, pair, &shared.texts)));
+        values.push(
+            (key[0] >> index & 1 == 0)
+                .then(|| value_of(*part, pair, &shared.texts, shared.places.as_deref())),
+        );
     }
     let detail = groups.detail(at);
     let mut counters = groups.sum(at).counters();
@@ -295,7 +298,7 @@ mod tests {
         let ranking = Ranking::new(Order::Flows, false);
         let grouping = Grouping {
             parts: vec![KeyPart::column(ColumnId::DstPort.into(), Kind::Int32)],
-            other_side: None,
+            other_sides: Vec::new(),
             has_null: false,
             counts_events: false,
             has_details: false,

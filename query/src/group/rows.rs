@@ -22,19 +22,19 @@ pub(super) struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Adds all rows; with `first_side` only those whose last part is another there.
-    pub(super) fn add(&self, sums: &mut Sums, keys: &[Keys<'_>], first_side: Option<Keys<'_>>) {
+    /// Adds all rows but those whose last part is the same on one of `sides`, which were added.
+    pub(super) fn add(&self, sums: &mut Sums, keys: &[Keys<'_>], sides: &[Keys<'_>]) {
         let texts = &self.shared.texts;
         let last = keys.last().copied();
         let is_left_out = |row: usize| {
             (!self.grouping.counts_events && self.counts.is_event(row))
                 || (!self.grouping.has_null && last.is_none_or(|last| last.words(row, texts).is_none()))
-                || first_side.is_some_and(|first| {
-                    last.is_some_and(|last| last.words(row, texts) == first.words(row, texts))
+                || last.is_some_and(|last| {
+                    sides.iter().any(|side| last.words(row, texts) == side.words(row, texts))
                 })
         };
         // Most groupings leave nothing out.
-        let checks = first_side.is_some()
+        let checks = !sides.is_empty()
             || !self.grouping.has_null
             || !(self.grouping.counts_events || self.counts.events.is_empty());
         let mut row_hashes = vec![0; self.counts.rows];

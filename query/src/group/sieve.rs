@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::key::{Hashes, KeyPart, Keys, Texts};
 use super::{Candidates, Chosen, Shared, readers};
 use crate::columns::ColumnRef;
+use crate::places::Places;
 use crate::scan::{Sieve, Sieving};
 
 /// Lets rows through whose key is among some.
@@ -15,17 +16,18 @@ struct KeySieve {
     chosen: Arc<Chosen>,
     texts: Arc<Texts>,
     seed: u64,
+    places: Option<Arc<Places>>,
 }
 
 /// What lets only rows of `candidates` through, if these are of one grouping that is the only
 /// one.
 pub(crate) fn sieve(shared: &Shared<'_>, candidates: &Candidates) -> Option<Arc<dyn Sieve>> {
     let ([grouping], [Some(chosen)]) = (shared.groupings, &candidates[..]) else { return None };
-    if grouping.other_side.is_some() {
+    if !grouping.other_sides.is_empty() {
         return None;
     }
     let (parts, chosen, texts) = (grouping.parts.clone(), Arc::clone(chosen), Arc::clone(&shared.texts));
-    Some(Arc::new(KeySieve { parts, chosen, texts, seed: shared.seed }))
+    Some(Arc::new(KeySieve { parts, chosen, texts, seed: shared.seed, places: shared.places.clone() }))
 }
 
 impl Sieve for KeySieve {
@@ -34,7 +36,7 @@ impl Sieve for KeySieve {
     }
 
     fn start(&self) -> Sieving {
-        let mut readers = readers(&self.parts, self.seed);
+        let mut readers = readers(&self.parts, self.seed, self.places.as_ref());
         let (chosen, texts) = (Arc::clone(&self.chosen), Arc::clone(&self.texts));
         let mut hashes = Vec::new();
         let mut passes: Option<(u64, Vec<bool>)> = None;

@@ -45,7 +45,7 @@ pub(crate) fn read(
     (columns, tables): (&mut Columns, &mut Tables),
     sink: &mut dyn Sink,
 ) -> io::Result<Result<(), ReadError>> {
-    let predicate = Arc::clone(&ask.predicate);
+    let predicate = file.asked(&ask.predicate);
     let mut plan = Plan {
         columns: ask.columns.clone(),
         has_extra: ask.has_extra,

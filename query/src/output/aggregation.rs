@@ -48,6 +48,8 @@ fn width(style: &Style, key: &Key, groups: &[Group], at: usize) -> usize {
     match groups.iter().find_map(|group| group.key[at].as_ref()) {
         Some(Value::Address(_)) if style.is_ipv6_full => ADDRESS_WIDTH_FULL.max(least),
         Some(Value::Address(_)) => ADDRESS_WIDTH.max(least),
+        Some(Value::Net(..)) if style.is_ipv6_full => (ADDRESS_WIDTH_FULL + 4).max(least),
+        Some(Value::Net(..)) => (ADDRESS_WIDTH + 4).max(least),
         Some(Value::Mac(_)) => 17.max(least),
         Some(Value::Int(_)) if is_time(key) => 23.max(least),
         Some(Value::Int(_)) => 6.max(least),

@@ -17,15 +17,17 @@ use super::{FileInfo, RowFormat, RowFormatter, Style, geo};
 use crate::Zone;
 use crate::batch::Batch;
 use crate::names::Names;
+use crate::places::Places;
 
 pub(super) struct CsvList {
     layout: Arc<Layout>,
     zone: Zone,
+    places: Option<Arc<Places>>,
 }
 
 impl CsvList {
     pub(super) fn new(style: &Style) -> Self {
-        Self { layout: Arc::clone(&style.layout), zone: style.zone }
+        Self { layout: Arc::clone(&style.layout), zone: style.zone, places: style.places.clone() }
     }
 }
 
@@ -44,6 +46,7 @@ impl RowFormat for CsvList {
             utc: TimeText::new(Zone::Utc),
             ident: None,
             names: Arc::default(),
+            places: geo::Lookup::new(self.places.as_ref()),
         })
     }
 
@@ -58,8 +61,8 @@ impl RowFormat for CsvList {
 /// The text of a value that is a column's as it is.
 fn column_text(value: Value, is_first: bool) -> Option<ColumnText> {
     let kind = value.column()?.column().kind;
-    let is_as_it_is =
-        !matches!(value, Value::Flows | Value::Time(..)) && !matches!(kind, Kind::Labels | Kind::Other);
+    let is_as_it_is = !matches!(value, Value::Flows | Value::Time(..) | Value::Origin(_))
+        && !matches!(kind, Kind::Labels | Kind::Other);
     is_as_it_is.then(|| ColumnText::new(kind, if is_first { Form::Bare } else { Form::Csv }))
 }
 
@@ -75,6 +78,7 @@ struct CsvListRows {
     utc: TimeText,
     ident: Option<String>,
     names: Arc<Names>,
+    places: geo::Lookup,
 }
 
 impl RowFormatter for CsvListRows {
@@ -152,9 +156,15 @@ impl CsvListRows {
                 }
             }
             Value::Geo(_, what) => {
-                if let Some(known) = cells.octets(at).map(Addr16).and_then(|addr| geo::lookup(addr, what)) {
-                    text.csv_field(&known);
+                let of_addr = || self.places.get(Addr16(cells.octets(at)?), what);
+                match cells.text(at) {
+                    Some(key) => text.csv_field(key),
+                    None => of_addr().iter().for_each(|known| text.csv_field(known)),
                 }
+            }
+            Value::Origin(_) => {
+                let number = self.places.origin(cells.int(at), more.octets(at));
+                number.into_iter().for_each(|number| text.int(number));
             }
             Value::Engine => {
                 if let (Some(engine_type), Some(id)) = (cells.int(at), more.int(at)) {

@@ -10,13 +10,16 @@ use super::format::documented;
 use super::nfjson;
 use super::tag::{TAGS, Tag};
 use super::value::Value;
+use crate::computed::{ALIASES, COMPUTED};
+use crate::group::Source as Key;
 use crate::names::NAME_COLUMNS;
 
 const INTRO: &str = "\
 # Columns, tags and formats
 
-Generated from the tables of columns (`common/src/column/table.rs`), of tags (`query/src/output/tag.rs`) and of formats
-(`query/src/output/format.rs`); `UPDATE_GENERATED=1 cargo test -p flow-query fields` writes it anew.
+Generated from the tables of columns (`common/src/column/table.rs`), of tags (`query/src/output/tag.rs`), of formats
+(`query/src/output/format.rs`) and of what is computed (`query/src/computed.rs`);
+`UPDATE_GENERATED=1 cargo test -p flow-query fields` writes it anew.
 ";
 
 /// Words in backticks, a comma between them.
@@ -114,6 +117,34 @@ fn columns(text: &mut String) -> std::fmt::Result {
     writeln!(text, "{}; and `scaled_by`, what packets and bytes were multiplied by.", words(joined))
 }
 
+fn computed(text: &mut String) -> std::fmt::Result {
+    writeln!(
+        text,
+        "\n## Computed keys\n\nValues of several columns, or made of some. A flow counts once for each value it has. \
+         `-A` takes those with a name for it;\nthe name is their key in CSV, JSON and Arrow, and their tag among \
+         groups.\n\n\
+         | `-s` | title | `-A` | values | made of |\n|---|---|---|---|---|"
+    )?;
+    for one in &COMPUTED {
+        let made_of: BTreeSet<_> = one.sources.iter().flat_map(|source| source.columns()).collect();
+        let made_of: Vec<_> = made_of.into_iter().filter_map(|column| column.table()).collect();
+        let values = match one.sources.first() {
+            Some(Key::Net { .. }) => "`10.0.0.0/8`",
+            Some(Key::Label(_)) => "label, traffic class, bottom: `16-3-1`",
+            Some(Key::Country(_)) => "`CH`, by the databases of `-G`",
+            Some(Key::Origin { .. }) => {
+                "`AS64500 Example`, what the exporter told, else by the databases of `-G`, which name it"
+            }
+            _ => "as in the columns",
+        };
+        let names = [one.word, one.name].into_iter().filter(|_| one.sources.len() == 1);
+        let (made_of, names) = (words(made_of.iter().map(|column| column.name)), words(names));
+        writeln!(text, "| `{}` | {} | {names} | {values} | {made_of} |", one.word, one.title)?;
+    }
+    let aliases = ALIASES.map(|(alias, id)| format!("`{alias}` is `{}`", id.name()));
+    writeln!(text, "\nOther words of `-A`: {}.", aliases.join(", "))
+}
+
 fn tags(text: &mut String) -> std::fmt::Result {
     writeln!(
         text,
@@ -148,7 +179,10 @@ fn formats(text: &mut String) -> std::fmt::Result {
 fn document() -> String {
     let mut text = INTRO.to_owned();
     // Writing to memory does not fail.
-    let made = formats(&mut text).and_then(|()| columns(&mut text)).and_then(|()| tags(&mut text));
+    let made = formats(&mut text)
+        .and_then(|()| columns(&mut text))
+        .and_then(|()| computed(&mut text))
+        .and_then(|()| tags(&mut text));
     assert_eq!(made, Ok(()));
     text
 }

@@ -13,6 +13,7 @@ use crate::aggregation::Aggregation;
 use crate::batch::{Batch, FileColumn};
 use crate::columns::Columns;
 use crate::flow::{Counters, FiveTuple, KEY_COLUMNS};
+use crate::group::Source;
 use crate::values::{self, Bytes, Values};
 
 /// Writes groups of `-a` and `-A` in a format of rows.
@@ -39,8 +40,12 @@ pub(super) fn write_groups(
         for (at, key) in aggregation.keys.iter().enumerate() {
             let kind = key.column.table().map_or_else(|| kind_of(groups, at), |column| column.kind);
             let cells = groups.iter().map(|group| group.key.get(at).and_then(Option::as_ref));
-            batch.set(key.column, column(kind, cells));
+            batch.set(key.column, column(kind, cells.clone()));
+            if let Source::Net { addr, mask } = key.source() {
+                set_net(&mut batch, (addr, mask), cells);
+            }
         }
+        set_labels(&mut batch, aggregation, groups);
         set_details(&mut batch, groups.iter().map(|group| (group.tcp_flags, group.src_tos)));
         if aggregation.has_out() {
             let counters = groups.iter().map(|group| &group.counters);
@@ -118,6 +123,32 @@ fn set_details(batch: &mut Batch, details: impl Iterator<Item = (Option<i64>, Op
     }
 }
 
+/// Networks as tags know them: an address and its mask.
+fn set_net<'a>(
+    batch: &mut Batch,
+    (addr, mask): (ColumnId, ColumnId),
+    cells: impl Iterator<Item = Option<&'a Value>> + Clone,
+) {
+    let net = |cell: Option<&Value>| match cell? {
+        Value::Net(addr, length) => Some((u128::from_be_bytes(addr.0), i64::from(*length))),
+        _ => None,
+    };
+    if batch.column(addr.into()).is_none() {
+        batch.set(addr.into(), fixed_column(cells.clone().map(|cell| net(cell).map(|net| net.0))));
+    }
+    set_ints(batch, mask, cells.map(|cell| net(cell).map(|net| net.1)));
+}
+
+/// Label stacks as far as keys tell of them.
+fn set_labels(batch: &mut Batch, aggregation: &Aggregation, groups: &[Group]) {
+    let stacks: Vec<_> = groups.iter().map(|group| aggregation.labels(&group.key)).collect();
+    if stacks.iter().any(Option::is_some) {
+        let stacks = stacks.into_iter().map(|stack| stack.map(|stack| stack.into_iter().map(Some)));
+        let list = arrow_array::ListArray::from_iter_primitive::<arrow_array::types::Int32Type, _, _>(stacks);
+        batch.set(ColumnId::MplsLabels.into(), values::Column::Array(Arc::new(list)));
+    }
+}
+
 fn set_ints(batch: &mut Batch, id: ColumnId, cells: impl Iterator<Item = Option<i64>>) {
     batch.set(id.into(), int_column(cells));
 }
@@ -144,7 +175,7 @@ pub(super) fn kind(value: &Value) -> Kind {
         Value::Int(_) => Kind::Int64,
         Value::Address(_) => Kind::Address,
         Value::Mac(_) => Kind::Mac,
-        Value::Text(_) => Kind::Text,
+        Value::Text(_) | Value::Net(..) | Value::Label(_) => Kind::Text,
         Value::Binary(_) => Kind::Binary,
         Value::Float(_) => Kind::Float64,
         Value::Boolean(_) => Kind::Boolean,
@@ -165,9 +196,14 @@ pub(super) fn column<'a>(
         Kind::Text | Kind::Binary => {
             let (mut values, mut nulls) = (Bytes::default(), Vec::new());
             for cell in cells {
+                let spelled;
                 let octets = match cell {
                     Some(Value::Text(text)) => Some(text.as_bytes()),
                     Some(Value::Binary(octets)) => Some(&**octets),
+                    Some(value @ (Value::Net(..) | Value::Label(_))) => {
+                        spelled = value.to_string();
+                        Some(spelled.as_bytes())
+                    }
                     _ => None,
                 };
                 values.push(octets.unwrap_or_default());

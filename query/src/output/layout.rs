@@ -103,6 +103,25 @@ impl Layout {
         self.values().any(|value| matches!(value, Value::Name(_)))
     }
 
+    /// Whether it prints what databases of places tell.
+    pub(super) fn has_places(&self) -> bool {
+        self.values().any(Value::is_place)
+    }
+
+    /// Whether it prints autonomous systems.
+    pub(super) fn has_origins(&self) -> bool {
+        self.values().any(|value| value.looked_up() != value)
+    }
+
+    /// Looks systems up where exporters told none.
+    pub(crate) fn look_origins_up(&mut self) {
+        for item in &mut self.0 {
+            if let Item::Tag(tag) = item {
+                tag.value = tag.value.looked_up();
+            }
+        }
+    }
+
     /// Whether it prints when a flow was received only where that tells no time.
     pub(super) fn has_fallback_time(&self) -> bool {
         self.values().all(|value| value.has_counters() || value.columns().all(|id| id != ColumnId::Received))

@@ -4,6 +4,7 @@
 //! nfdump stores fields in groups; a key is there where any field of its group is.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use flow_common::addr::{Addr16, Mac};
 use flow_common::column::ColumnId as Id;
@@ -14,10 +15,12 @@ use super::meaning;
 use super::numbered::{self, NUMBER_HERE, ROW_ENDS};
 use super::shown::{fragment_flags, network};
 use super::text::{Label, Text, TimeText};
-use super::{FileInfo, RowFormat, RowFormatter, Style};
+use super::value::Geo;
+use super::{FileInfo, RowFormat, RowFormatter, Style, geo};
 use crate::Zone;
 use crate::batch::{Batch, Cells};
 use crate::flow::{COUNTER_COLUMNS, CounterCells, KEY_COLUMNS, TIME_COLUMNS, TupleCells};
+use crate::places::Places;
 
 /// How a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,11 +137,12 @@ pub(super) fn keys_of(id: Id) -> Vec<String> {
 pub(super) struct NfJson {
     list: JsonList,
     zone: Zone,
+    places: Option<Arc<Places>>,
 }
 
 impl NfJson {
     pub(super) fn new(style: &Style) -> Self {
-        Self { list: JsonList::new(style.format), zone: style.zone }
+        Self { list: JsonList::new(style.format), zone: style.zone, places: style.places.clone() }
     }
 }
 
@@ -149,7 +153,8 @@ impl RowFormat for NfJson {
 
     fn formatter(&self) -> Box<dyn RowFormatter> {
         let keys = Keys::new(self.list);
-        Box::new(NfJsonRows { list: self.list, keys, times: TimeText::new(self.zone), ident: None })
+        let places = geo::Lookup::new(self.places.as_ref());
+        Box::new(NfJsonRows { list: self.list, keys, times: TimeText::new(self.zone), ident: None, places })
     }
 
     fn join(&self, rows_before: u64, text: &mut Vec<u8>, out: &mut dyn Write) -> io::Result<()> {
@@ -219,6 +224,7 @@ struct NfJsonRows {
     keys: Keys,
     times: TimeText,
     ident: Option<String>,
+    places: geo::Lookup,
 }
 
 /// A key with the cells of a batch.
@@ -250,7 +256,7 @@ impl RowFormatter for NfJsonRows {
     }
 
     fn rows(&mut self, batch: &Batch, out: &mut Vec<u8>) {
-        let Self { list, keys, times, ident } = self;
+        let Self { list, keys, times, ident, places } = self;
         let front = Front {
             counters: CounterCells::new(batch),
             tuples: TupleCells::new(batch),
@@ -276,7 +282,7 @@ impl RowFormatter for NfJsonRows {
             let object = list.begin_object(text);
             put_front(keys, &front, ident.as_deref(), row, times, text);
             for group in &groups {
-                put_group(group, row, times, text);
+                put_group(group, row, (times, &*places), text);
             }
             if front.labels.labels(row).is_some() {
                 let labels = front.labels.labels(row).into_iter().flatten().chain(std::iter::repeat(0));
@@ -376,7 +382,12 @@ fn put_front(
 }
 
 /// The keys of a group, where the record has any of it.
-fn put_group(group: &[Ready<'_>], row: usize, times: &mut TimeText, text: &mut Text<'_>) {
+fn put_group(
+    group: &[Ready<'_>],
+    row: usize,
+    (times, places): (&mut TimeText, &geo::Lookup),
+    text: &mut Text<'_>,
+) {
     if !group.iter().any(|key| key.is_there(row)) {
         return;
     }
@@ -394,7 +405,10 @@ fn put_group(group: &[Ready<'_>], row: usize, times: &mut TimeText, text: &mut T
                 Some(addr) => text.addr(addr),
                 None => text.str(if is_v4 { "0.0.0.0" } else { "::" }),
             }),
-            Place => text.str("\"\""),
+            Place => {
+                let country = addr(key).and_then(|addr| places.get(addr, Geo::Country));
+                text.json_string(country.as_deref().unwrap_or_default());
+            }
             Net(_) => quoted(text, |text| {
                 let length = key.mask.int(row).and_then(|mask| u8::try_from(mask).ok());
                 let net = network(addr(key), length);

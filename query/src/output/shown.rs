@@ -37,6 +37,7 @@ pub(super) struct Shown {
     pub(super) names: Arc<Names>,
     is_plain: bool,
     is_full: bool,
+    places: geo::Lookup,
 }
 
 impl Shown {
@@ -48,6 +49,7 @@ impl Shown {
             names: Arc::default(),
             is_plain: style.is_plain,
             is_full: style.is_ipv6_full,
+            places: geo::Lookup::new(style.places.as_ref()),
         }
     }
 
@@ -147,7 +149,7 @@ impl Shown {
         }
         if let Some(what) = what {
             text.byte(b'(');
-            place(addr, what, text);
+            self.place(addr, what, text);
             text.byte(b')');
         }
         // Where one end has no address the other tells the family.
@@ -225,11 +227,17 @@ impl Shown {
                 let addr = cells.octets(row).map(Addr16);
                 text.table_addr(addr, self.is_full);
                 text.byte(b'(');
-                place(addr, Geo::Country, text);
+                self.place(addr, Geo::Country, text);
                 text.byte(b')');
             }
             Value::Net(_) => net(cells.octets(row).map(Addr16), int(more), self.is_full, text),
-            Value::Geo(_, what) => place(cells.octets(row).map(Addr16), what, text),
+            Value::Geo(_, what) => match cells.text(row) {
+                Some(key) => text.one_line(key),
+                None => self.place(cells.octets(row).map(Addr16), what, text),
+            },
+            Value::Origin(_) => {
+                text.int(self.places.origin(int(cells), more.octets(row)).unwrap_or(0));
+            }
             Value::Direction => text.str(match int(cells) {
                 Some(0) => "I",
                 Some(_) => "E",
@@ -282,6 +290,14 @@ impl Shown {
         }
     }
 
+    /// What is known of where an address is.
+    fn place(&self, addr: Option<Addr16>, what: Geo, text: &mut Text<'_>) {
+        match addr.and_then(|addr| self.places.get(addr, what)) {
+            Some(known) => text.one_line(&known),
+            None => text.str(geo::unknown(what)),
+        }
+    }
+
     fn event(&self, column: ColumnId, event: Option<i64>, text: &mut Text<'_>) {
         match (event, event.and_then(|event| meaning::short(column, event))) {
             (Some(_), Some(name)) if !self.is_plain => text.str(name),
@@ -300,14 +316,6 @@ fn port(row: &Row, text: &mut Text<'_>) {
             text.int(code.into());
         }
         None => text.int(row.tuple.dst_port.unwrap_or(0).into()),
-    }
-}
-
-/// What is known of where an address is.
-fn place(addr: Option<Addr16>, what: Geo, text: &mut Text<'_>) {
-    match addr.and_then(|addr| geo::lookup(addr, what)) {
-        Some(known) => text.one_line(&known),
-        None => text.str(geo::unknown(what)),
     }
 }
 

@@ -12,10 +12,11 @@ use super::json::JsonList;
 use super::markdown::{self, ROW, cell};
 use super::measured::Columns;
 use super::paint::{Paint, painted};
-use super::text::{ADDRESS_WIDTH_FULL, Label, Text, TimeText};
+use super::text::{ADDRESS_WIDTH, ADDRESS_WIDTH_FULL, Label, Text, TimeText};
 use super::{Chosen, Format, Style, arrow_tables, grouped, nf_tables, write_if_empty};
 use crate::aggregate::{Beside, Float, Record, Table, TableRows, Value};
 use crate::flow::{Counters, FiveTuple};
+use crate::group::Source;
 use crate::statistic::{Key, Statistic};
 
 /// Writes every table; `total` is what percentages are of.
@@ -202,14 +203,9 @@ pub(super) fn row_protocol(
     value: &Value,
 ) -> Option<Option<i64>> {
     match value {
-        Value::Int(number) if is_about(statistic, ColumnId::Protocol) => Some(Some(*number)),
+        Value::Int(number) if statistic.key.is_about(ColumnId::Protocol) => Some(Some(*number)),
         _ => split,
     }
-}
-
-/// Whether the values of a statistic are those of one column of the table.
-fn is_about(statistic: &Statistic, id: ColumnId) -> bool {
-    matches!(&statistic.key, Key::Columns(columns, _) if matches!(columns[..], [only] if only == id))
 }
 
 /// The value of a row for a screen.
@@ -221,16 +217,27 @@ pub(crate) fn shown_text(value: &Value, statistic: &Statistic, is_full: bool) ->
 
 /// The column of the table its values are of.
 fn column_of(statistic: &Statistic) -> Option<&'static Column> {
-    match &statistic.key {
-        Key::Columns(columns, _) => columns.first().and_then(|column| column.table()),
-        Key::Record => None,
-    }
+    statistic.key.columns()?.first()?.table()
 }
 
 fn value_width(style: &Style, statistic: &Statistic) -> usize {
-    let is_address = matches!(&statistic.key, Key::Columns(_, Kind::Address));
-    if style.is_ipv6_full && is_address { ADDRESS_WIDTH_FULL } else { 17 }
+    let width = 17;
+    let Key::Values(sources, kind) = &statistic.key else { return width };
+    let addr = match style.is_ipv6_full {
+        true => ADDRESS_WIDTH_FULL,
+        false => ADDRESS_WIDTH,
+    };
+    match sources.first() {
+        Some(Source::Net { .. }) => addr + NET_LENGTH_WIDTH,
+        Some(Source::Origin { is_named: true, .. }) => ORIGIN_WIDTH,
+        _ if style.is_ipv6_full && *kind == Kind::Address => ADDRESS_WIDTH_FULL,
+        _ => width,
+    }
 }
+
+/// Characters of the length of a prefix, and of a system with its organisation.
+const NET_LENGTH_WIDTH: usize = 4;
+const ORIGIN_WIDTH: usize = 40;
 
 fn element(
     text: &mut Text<'_>,
@@ -284,6 +291,11 @@ pub(super) fn shown(text: &mut Text<'_>, value: &Value, column: Option<&Column>,
         (Value::Int(micros), Some(column)) if column.unit == Unit::Microseconds => text.latency(*micros),
         (Value::Int(id), Some(column)) if column.id == ColumnId::ApplicationId => text.application(*id),
         (Value::Address(addr), _) => text.table_addr(Some(*addr), is_full),
+        (Value::Net(addr, length), _) => {
+            text.table_addr(Some(*addr), is_full);
+            text.byte(b'/');
+            text.int((*length).into());
+        }
         (Value::Text(value), _) => text.one_line(value),
         _ => bare(text, value),
     }
@@ -294,7 +306,13 @@ pub(super) fn bare(text: &mut Text<'_>, value: &Value) {
     match value {
         Value::Int(number) => text.int(*number),
         Value::Address(addr) => text.addr(*addr),
+        Value::Net(addr, length) => {
+            text.addr(*addr);
+            text.byte(b'/');
+            text.int((*length).into());
+        }
         Value::Mac(mac) => text.mac(*mac),
+        Value::Label(entry) => text.mpls(*entry),
         Value::Text(value) => text.csv_field(value),
         Value::Binary(octets) => text.hex(octets),
         Value::Float(Float(number)) => text.formatted(format_args!("{number}")),
@@ -308,7 +326,7 @@ pub(super) fn json_value(text: &mut Text<'_>, value: &Value) {
         Value::Int(_) | Value::Boolean(_) => bare(text, value),
         Value::Float(Float(number)) => text.json_float(*number),
         Value::Text(value) => text.json_string(value),
-        Value::Address(_) | Value::Mac(_) | Value::Binary(_) => {
+        Value::Address(_) | Value::Net(..) | Value::Mac(_) | Value::Label(_) | Value::Binary(_) => {
             text.byte(b'"');
             bare(text, value);
             text.byte(b'"');

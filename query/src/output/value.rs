@@ -3,6 +3,7 @@
 
 use flow_common::column::{Column, ColumnId as Id, Kind};
 
+use super::geo;
 use crate::batch::{Batch, Cells};
 use crate::flow::{
     COUNTER_COLUMNS, CounterCells, Counters, FiveTuple, KEY_COLUMNS, TIME_COLUMNS, TupleCells,
@@ -41,6 +42,8 @@ pub(super) enum Value {
     /// The network an exporter's mask makes of the address.
     Net(Side),
     Geo(Side, Geo),
+    /// The autonomous system exporters told, else what a database does.
+    Origin(Side),
     Direction,
     Engine,
     /// A number in hex, of as many digits.
@@ -101,7 +104,7 @@ pub(super) enum Side {
 }
 
 /// What a database tells of an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Geo {
     Country,
     Location,
@@ -140,6 +143,13 @@ impl Side {
         }
     }
 
+    const fn as_number(self) -> Id {
+        match self {
+            Self::Src | Self::NatSrc => Id::SrcAs,
+            Self::Dst | Self::NatDst => Id::DstAs,
+        }
+    }
+
     const fn mask(self) -> Id {
         match self {
             Self::Src | Self::NatSrc => Id::SrcMask,
@@ -155,6 +165,7 @@ impl Value {
             Self::Column(id) | Self::Count(id) | Self::Hex(id, _) | Self::Acl(id) => Some(id),
             Self::Time(when, _) => Some(when.column()),
             Self::Flows => Some(Id::FlowCount),
+            Self::Origin(side) => Some(side.as_number()),
             Self::Version => Some(Id::ExportVersion),
             Self::Protocol => Some(Id::Protocol),
             Self::Flags => Some(Id::TcpFlags),
@@ -177,6 +188,7 @@ impl Value {
             Self::Endpoint(side @ (Side::NatSrc | Side::NatDst), _) => [Some(side.addr()), Some(side.port())],
             Self::Net(side) => [Some(side.addr()), Some(side.mask())],
             Self::Geo(side, _) => [Some(side.addr()), None],
+            Self::Origin(side) => [Some(side.as_number()), Some(side.addr())],
             Self::AddrCountry(id) => [Some(id), None],
             Self::Engine => [Some(Id::EngineType), Some(Id::EngineId)],
             Self::Duration { .. } => [Some(Id::FlowStart), Some(Id::FlowEnd)],
@@ -230,6 +242,25 @@ impl Value {
         )
     }
 
+    /// The same, looked up where exporters told no autonomous system.
+    pub(super) const fn looked_up(self) -> Self {
+        match self {
+            Self::Column(Id::SrcAs) => Self::Origin(Side::Src),
+            Self::Column(Id::DstAs) => Self::Origin(Side::Dst),
+            other => other,
+        }
+    }
+
+    /// Whether a database of places tells it.
+    pub(super) const fn is_place(self) -> bool {
+        matches!(
+            self,
+            Self::Endpoint(_, Some(_))
+                | Self::AddrCountry(_)
+                | Self::Geo(_, Geo::Country | Geo::Location | Geo::Organisation)
+        )
+    }
+
     /// Whether an address makes it as wide as it is.
     pub(super) fn is_address(self) -> bool {
         match self {
@@ -252,7 +283,12 @@ pub(super) struct Ready<'a> {
 
 impl<'a> Ready<'a> {
     pub(super) fn new(value: Value, batch: &'a Batch) -> Self {
-        let [cells, more] = value.direct().map(|id| id.map_or(Cells::Absent, |id| batch.cells(id)));
+        let [mut cells, more] = value.direct().map(|id| id.map_or(Cells::Absent, |id| batch.cells(id)));
+        // Groups have no address, and may have what it would be asked for.
+        if let (Value::Geo(side, what), Cells::Absent) = (value, cells) {
+            let key = batch.extra().iter().find(|key| key.name == geo::name(side, what));
+            cells = key.map_or(cells, |key| batch.cells(key.column));
+        }
         let column = match value {
             Value::Column(id) => Some(id.column()),
             _ => None,

@@ -149,4 +149,14 @@ impl Bounds for At<'_> {
         let (pages, page) = self.of(column)?;
         u64::try_from(*pages.null_counts.get(page)?).ok()
     }
+
+    fn has_values(&self, column: ColumnRef) -> bool {
+        // The smallest is the larger one where all are NULL.
+        self.range(column).is_none_or(|(least, most)| least <= most)
+            && self.address_range(column).is_none_or(|(least, most)| least <= most)
+    }
+
+    fn has_nulls(&self, column: ColumnRef) -> bool {
+        self.null_count(column) != Some(0)
+    }
 }

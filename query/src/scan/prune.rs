@@ -24,6 +24,10 @@ pub(super) trait Bounds {
     fn address_range(&self, column: ColumnRef) -> Option<([u8; 16], [u8; 16])>;
     /// NULLs of a column.
     fn null_count(&self, column: ColumnRef) -> Option<u64>;
+    /// Whether some row may have a value.
+    fn has_values(&self, column: ColumnRef) -> bool;
+    /// Whether some row may have none.
+    fn has_nulls(&self, column: ColumnRef) -> bool;
 }
 
 impl Group<'_> {
@@ -32,9 +36,30 @@ impl Group<'_> {
         self.metadata.columns().iter().any(|chunk| chunk.column_path().parts() == [column.name()])
     }
 
-    fn statistics(&self, column: ColumnRef) -> Option<&Statistics> {
+    /// What the file calls a column; `None` of one beyond the table that it has not.
+    fn name(&self, column: ColumnRef) -> Option<&str> {
         let of_file = || Some(self.extra.iter().find(|one| one.column == column)?.name.as_str());
-        let name = column.table().map(|known| known.name).or_else(of_file)?;
+        column.table().map(|known| known.name).or_else(of_file)
+    }
+
+    fn rows(&self) -> u64 {
+        u64::try_from(self.metadata.num_rows()).unwrap_or(0)
+    }
+
+    /// NULLs of a column, all of them where the file has no such column; `None` where it does
+    /// not tell.
+    fn nulls(&self, column: ColumnRef) -> Option<u64> {
+        let name = self.name(column)?;
+        // Columns of lists and maps lie below a name.
+        let is_it = |parts: &[String]| parts.first().is_some_and(|first| first == name);
+        if !self.metadata.columns().iter().any(|chunk| is_it(chunk.column_path().parts())) {
+            return Some(self.rows());
+        }
+        self.null_count(column)
+    }
+
+    fn statistics(&self, column: ColumnRef) -> Option<&Statistics> {
+        let name = self.name(column)?;
         let is_it = |parts: &[String]| parts.len() == 1 && parts[0] == name;
         self.metadata.columns().iter().find(|chunk| is_it(chunk.column_path().parts()))?.statistics()
     }
@@ -56,6 +81,14 @@ impl Bounds for Group<'_> {
 
     fn null_count(&self, column: ColumnRef) -> Option<u64> {
         self.statistics(column)?.null_count_opt()
+    }
+
+    fn has_values(&self, column: ColumnRef) -> bool {
+        self.nulls(column).is_none_or(|nulls| nulls < self.rows())
+    }
+
+    fn has_nulls(&self, column: ColumnRef) -> bool {
+        self.nulls(column).is_none_or(|nulls| nulls > 0)
     }
 }
 
@@ -94,6 +127,8 @@ fn test_may_match(test: &Test, bounds: &impl Bounds, rate_max: i64) -> bool {
                 nets.iter().map(|net| net.bounds()).any(|(low, high)| low <= max && min <= high)
             })
         }
+        Test::Present { column, is_present: true } => bounds.has_values(*column),
+        Test::Present { column, is_present: false } => bounds.has_nulls(*column),
         Test::Within { start, last } => {
             // A NULL start or end falls back to another column, so only columns
             // without NULL prove anything.

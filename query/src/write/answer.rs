@@ -18,6 +18,7 @@ use crate::aggregate::{Float, Group, Value};
 use crate::aggregation::{Aggregation, BUCKET, Directions};
 use crate::batch::{Batch, Cells};
 use crate::columns::{ColumnRef, Columns};
+use crate::group::Source;
 use crate::measure::Form;
 use crate::message::Failure;
 use crate::output::{FileInfo, RowFormat, RowFormatter};
@@ -327,6 +328,16 @@ pub(crate) fn write_groups(
             };
             rows.push(index, measured.value.map(cell));
         }
+        // Columns that are keys themselves have their values by now.
+        for (key, value) in aggregation.keys.iter().zip(&group.key) {
+            if let (Source::Net { addr, mask }, Some(Value::Net(net, length))) = (key.source(), value) {
+                rows.set(addr, Cell::Octets(&net.0));
+                rows.set_int(mask, *length);
+            }
+        }
+        if let Some(stack) = aggregation.labels(&group.key) {
+            rows.set(ColumnId::MplsLabels, Cell::Labels(&stack));
+        }
         let counters = &group.counters;
         let counts = [
             (ColumnId::FlowCount, counters.flows),
@@ -398,6 +409,8 @@ fn push(rows: &mut Rows, index: usize, value: &Value) {
         Value::Binary(octets) => Cell::Octets(octets),
         Value::Float(Float(float)) => Cell::Float(*float),
         Value::Boolean(boolean) => Cell::Boolean(*boolean),
+        // They have no column of their own.
+        Value::Net(..) | Value::Label(_) => return,
     };
     rows.push(index, Some(cell));
 }

@@ -266,3 +266,32 @@ fn pages_are_ruled_out_by_their_bounds() {
     check("not sequence 1", 5, &[0, 2, 3, 4]);
     check("any", 5, &[0, 1, 2, 3, 4]);
 }
+
+#[test]
+fn counts_of_null_and_the_name_of_a_file_spare_reading() {
+    let bench = bench(1, 100);
+    let left = |filter: &str| {
+        let said = bench.query(&["--explain", filter]);
+        let line = said.lines().find_map(|line| line.trim().strip_prefix("row groups")).unwrap();
+        line.trim().to_owned()
+    };
+    for (filter, expected) in [
+        ("user present", "2 of 5"),
+        ("user null", "3 of 5"),
+        ("user present and src ip present", "0 of 5"),
+        ("mpls present", "5 of 5"),
+        ("vni present", "0 of 5"),
+        ("vni null", "5 of 5"),
+        ("ident edge1", "5 of 5"),
+        ("ident edge2", "0 of 5"),
+        ("ident edge2 or sequence 1", "1 of 5"),
+        ("not ident edge2 and user present", "2 of 5"),
+    ] {
+        assert_eq!(left(filter), expected, "{filter}");
+    }
+    let found = |filter: &str| sequences(&bench.run_raw(&["-r", "@", "-o", "ndjson", filter]).1);
+    assert_eq!(found("user present"), [1, 2]);
+    assert_eq!(found("user null and not ident edge2"), [0, 3, 4]);
+    assert_eq!(found("ident edge1 and sequence 3"), [3]);
+    assert_eq!(found("ident edge2 and sequence 3"), Vec::<i64>::new());
+}

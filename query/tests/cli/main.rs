@@ -13,6 +13,9 @@ mod formats;
 mod hostile;
 mod imported;
 mod info;
+mod keys;
+#[path = "../../src/places/maker.rs"]
+mod maker;
 mod measured;
 mod orders;
 mod parts;

@@ -360,6 +360,15 @@ fn percent(count: u64, of: u64) -> String {
     format!("{percent:.1}")
 }
 
+/// Words that mean several MAC addresses.
+const MACS: [(&str, &[Id]); 5] = [
+    ("srcmac", &[Id::InSrcMac, Id::OutSrcMac]),
+    ("dstmac", &[Id::InDstMac, Id::OutDstMac]),
+    ("inmac", &[Id::InSrcMac, Id::InDstMac]),
+    ("outmac", &[Id::OutDstMac, Id::OutSrcMac]),
+    ("mac", &[Id::InSrcMac, Id::InDstMac, Id::OutSrcMac, Id::OutDstMac]),
+];
+
 /// Words after `-s` and what they group by.
 pub(super) fn elements(extra: &[ExtraColumn]) -> Vec<(String, Key)> {
     let one = COLUMNS.iter().filter(|column| !column.stat.is_empty());
@@ -369,8 +378,16 @@ pub(super) fn elements(extra: &[ExtraColumn]) -> Vec<(String, Key)> {
         both.entry(column.stat_both).or_default().push(column.id as usize);
     }
     let both = both.into_iter().map(|(word, places)| (word.to_owned(), Key::Columns(places)));
+    let macs = MACS
+        .iter()
+        .map(|(word, ids)| ((*word).to_owned(), Key::Columns(ids.iter().map(|id| *id as usize).collect())));
     // An instant is no group.
     let of_tree = (COLUMNS.len()..).zip(extra).filter(|(_, column)| column.name != "login_time");
     let of_tree = of_tree.map(|(place, column)| (column.name.clone(), Key::Columns(vec![place])));
-    std::iter::once(("record".to_owned(), Key::Record)).chain(one).chain(both).chain(of_tree).collect()
+    std::iter::once(("record".to_owned(), Key::Record))
+        .chain(one)
+        .chain(both)
+        .chain(macs)
+        .chain(of_tree)
+        .collect()
 }

@@ -7,7 +7,7 @@ use super::window::Group;
 use crate::aggregate::Value;
 use crate::flow::FiveTuple;
 use crate::output::shown_text;
-use crate::statistic::{Key, Statistic};
+use crate::statistic::Statistic;
 
 /// A value on one line.
 pub(super) fn label(group: &Group, statistic: &Statistic) -> String {
@@ -45,7 +45,7 @@ fn of_tuple(tuple: &FiveTuple) -> String {
 }
 
 fn is_protocol(statistic: &Statistic) -> bool {
-    matches!(&statistic.key, Key::Columns(columns, _) if matches!(columns[..], [only] if only == ColumnId::Protocol))
+    statistic.key.is_about(ColumnId::Protocol)
 }
 
 fn protocol(number: Option<i64>) -> String {

@@ -83,6 +83,10 @@ pub(crate) fn top(asked: Asked, env: Env, clock: &dyn Clock, stderr: &mut dyn Wr
         let message = format!("`flowdump top` has no order `{}`", order.order.word());
         return Err(Failure::usage_hint(message, "it sums up what records count in their own direction"));
     }
+    if let Some(statistic) = statistics.iter().find(|statistic| statistic.needs_places()) {
+        let message = format!("`flowdump top` has no database of places, so no `{}`", statistic.word);
+        return Err(Failure::usage_hint(message, "`flowdump -s` takes one with `-G`"));
+    }
     let view = View::new(statistics, window, filter);
     let place = source_name(&root);
     let shared = &Shared::default();

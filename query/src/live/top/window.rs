@@ -9,7 +9,9 @@ use flow_common::column::ColumnId;
 use crate::aggregate::Value;
 use crate::batch::{Batch, Cells};
 use crate::flow::{CounterCells, FiveTuple, TupleCells};
+use crate::group::{Computer, Source};
 use crate::statistic::{Key, Order, Ranking, Statistic};
+use crate::values::Column;
 
 /// What flows are counted by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,10 +102,19 @@ impl Window {
         let (counted, received) = (CounterCells::new(batch), batch.cells(ColumnId::Received));
         let tuples = TupleCells::new(batch);
         let protocol = statistic.is_by_protocol.then(|| batch.cells(ColumnId::Protocol));
-        let (sides, kind): (Vec<Cells<'_>>, _) = match &statistic.key {
-            Key::Columns(columns, kind) => (columns.iter().map(|&id| batch.cells(id)).collect(), Some(*kind)),
-            Key::Record => (Vec::new(), None),
+        let (sources, kind) = match &statistic.key {
+            Key::Values(sources, kind) => (&sources[..], Some(*kind)),
+            Key::Record => (&[][..], None),
         };
+        // What needs a database is refused where the screen starts.
+        let compute = |source: &Source| Computer::new(*source, None).compute(batch);
+        let computed: Vec<Option<Column>> = sources.iter().map(compute).collect();
+        let side = |(source, computed): (&Source, _)| {
+            let of_column = || source.column().map(|column| batch.cells(column));
+            (*source, Option::map(computed, Column::cells).or_else(of_column).unwrap_or(Cells::Absent))
+        };
+        let computed = computed.iter().map(Option::as_ref);
+        let sides: Vec<(Source, Cells<'_>)> = sources.iter().zip(computed).map(side).collect();
         for row in 0..batch.rows() {
             let Some(second) = received.int(row).map(|micros| micros.div_euclid(1_000_000)) else { continue };
             let counters = counted.get(row);
@@ -122,15 +133,15 @@ impl Window {
                 self.add(second, Group::Tuple(tuples.get(row)), &sums);
                 continue;
             };
-            let mut before = None;
-            for cells in &sides {
-                let Some(value) = Value::of(kind, *cells, row) else { continue };
-                if before.as_ref() == Some(&value) {
+            let mut before = Vec::new();
+            for (source, cells) in &sides {
+                let Some(value) = source.value(kind, *cells, row, None) else { continue };
+                if before.contains(&value) {
                     continue;
                 }
                 let split = protocol.map(|protocol| protocol.int(row));
                 if sides.len() > 1 {
-                    before = Some(value.clone());
+                    before.push(value.clone());
                 }
                 self.add(second, Group::Element(split, value), &sums);
             }
