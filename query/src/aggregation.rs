@@ -284,6 +284,9 @@ fn unknown(word: &str, stem: &str, (what, option, hint): (&str, &str, &str), col
     let mut all: Vec<&str> = words.chain(Computed::keys()).collect();
     all.extend(columns.names());
     let hint = match nearest(stem, all) {
+        _ if Computed::find(stem).is_some() => {
+            format!("`{stem}` is several values of a flow, which `-s {stem}` counts; a key is one")
+        }
         Some(meant) => format!("did you mean `{meant}`?"),
         None => hint.to_owned(),
     };
@@ -392,6 +395,12 @@ mod tests {
         check("srcip4/24,dstport", Some("bytes"), "src_addr/Some(24)/None dst_port bytes down");
         check("srcip4/24,srcip6/48", Some("bytes:a"), "src_addr/Some(24)/Some(48) bytes up");
         check("proto", Some("bytes, tstart:d,flows"), "protocol bytes down tstart down flows down");
+        check("srcnet,srcip,tos", None, "src_net src_addr/Some(32)/Some(128) src_tos flows down");
+        check(
+            "mpls2,MPLS2,dst_country,exp",
+            None,
+            "mpls2 dst_country exporter_addr/Some(32)/Some(128) flows down",
+        );
         check("dstip6, proto", Some("tstart"), "dst_addr/None/Some(128) protocol tstart up");
         check(
             "exporter_addr,in_if",
@@ -406,6 +415,13 @@ mod tests {
         let hint = "`srcip4/24` masks IPv4, `srcip6/48` IPv6, both together both";
         check("srcip/24", None, &format!("`-A srcip/24`: a mask is for one family; {hint}"));
         check("dstport/8", None, "`dstport/8`: only addresses have masks; ");
+        check("srcnet/24", None, "`srcnet/24`: only addresses have masks; ");
+        check("scrnet", None, "unknown key `scrnet` in `-A`; did you mean `srcnet`?");
+        check(
+            "mac",
+            None,
+            "unknown key `mac` in `-A`; `mac` is several values of a flow, which `-s mac` counts; a key is one",
+        );
         check("scrip", None, "unknown key `scrip` in `-A`; did you mean `srcip`?");
         check("", None, "unknown key `` in `-A`; for example `-A srcip4/24,srcip6/48,dstport`");
         check(

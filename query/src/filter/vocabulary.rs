@@ -221,6 +221,7 @@ mod tests {
     use flow_common::column::is_free_name;
 
     use super::*;
+    use crate::computed::{ALIASES, COMPUTED};
     use crate::filter::Comparator;
 
     /// No operator can define a column whose name means something here already.
@@ -236,7 +237,8 @@ mod tests {
         ];
         assert!(grammar[4..10].iter().all(|word| Comparator::from_word(word).is_some()));
         let words = nouns.chain(foreign).chain(synonyms).chain(SIDES).chain(SINGLES).chain(missing);
-        let words: Vec<_> = words.chain(grammar).chain(crate::statistic::words()).collect();
+        let computed = COMPUTED.iter().map(|one| one.name).chain(ALIASES.map(|(alias, _)| alias));
+        let words: Vec<_> = words.chain(grammar).chain(crate::statistic::words()).chain(computed).collect();
         let free: Vec<_> = words.into_iter().filter(|word| is_free_name(word)).collect();
         assert!(free.is_empty(), "not reserved: {free:?}");
         assert!(is_free_name("my_rtt"));
