@@ -82,6 +82,7 @@ fn batch(groups: &[Group], grouping: &Grouping) -> Batch {
     let mut ints = |id: ColumnId, of: &dyn Fn(&Group) -> Option<i64>| {
         batch.set(id.into(), ints(groups.iter().map(of)));
     };
+    // Columns have 63 bits for counters, tables 64.
     let count = |count: u64| Some(i64::try_from(count).unwrap_or(i64::MAX));
     ints(ColumnId::Packets, &|group| count(group.counters.packets));
     ints(ColumnId::Bytes, &|group| count(group.counters.bytes));

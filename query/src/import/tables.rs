@@ -4,7 +4,7 @@
 //! A file names an interface and not whose it is: the name is stored for each exporter of the file,
 //! as nfdump shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use flow_common::addr::Addr16;
@@ -38,8 +38,12 @@ impl Tables {
     /// Adds what a file said, which nfcapd began then.
     pub(super) fn add(&mut self, store: &Store, created_secs: u64) {
         let at = Timestamp::from_secs(i64::try_from(created_secs).unwrap_or(0));
-        for (number, (addr, version, domain)) in store.known_exporters() {
-            let who = (Addr16(addr), version, i64::from(domain));
+        let exporters: BTreeMap<u16, Who> = store
+            .known_exporters()
+            .map(|(number, (addr, version, domain))| (number, (Addr16(addr), version, i64::from(domain))))
+            .collect();
+        // Numbers are many, exporters few.
+        for who in exporters.values().copied().collect::<BTreeSet<Who>>() {
             for ((kind, id), (name, description)) in &store.names {
                 if self.names.len() >= TABLE_ROWS_MAX {
                     break;
@@ -47,15 +51,22 @@ impl Tables {
                 let new = name_row(who, *kind, *id, (name, description), at);
                 self.names.entry((who, *kind, *id)).and_modify(|known| renew(known, &new)).or_insert(new);
             }
-            for &SamplerInfo { id, rate, .. } in store.samplers.iter().filter(|one| one.exporter == number) {
-                // What nfcapd was told on its command line no exporter told.
-                let scope = match id {
-                    GENERIC => (RateScope::Domain, 0),
-                    0.. => (RateScope::Sampler, id),
-                    _ => continue,
-                };
-                if rate > 0 && self.rates.len() < TABLE_ROWS_MAX {
-                    self.rates.entry((who, scope.0, scope.1)).or_default().push((at, rate));
+        }
+        for SamplerInfo { exporter, id, rate } in &store.samplers {
+            // What nfcapd was told on its command line no exporter told.
+            let scope = match *id {
+                GENERIC => (RateScope::Domain, 0),
+                id @ 0.. => (RateScope::Sampler, id),
+                _ => continue,
+            };
+            if let Some(who) = exporters.get(exporter)
+                && *rate > 0
+                && self.rates.len() < TABLE_ROWS_MAX
+            {
+                let rates = self.rates.entry((*who, scope.0, scope.1)).or_default();
+                match rates.last_mut().filter(|(_, known)| known == rate) {
+                    Some((since, _)) => *since = at.min(*since),
+                    None => rates.push((at, *rate)),
                 }
             }
         }

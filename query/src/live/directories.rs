@@ -236,6 +236,27 @@ mod tests {
     }
 
     #[test]
+    fn trees_below_several_roots_are_listed() {
+        let directory = tempfile::tempdir().unwrap();
+        let roots = ["east", "west"].map(|name| directory.path().join(name));
+        for root in &roots {
+            let hour = root.join("date=2026-11-21/hour=12");
+            fs::create_dir_all(&hour).unwrap();
+            fs::write(hour.join(".flowcap.202611211200.0000.part"), "").unwrap();
+        }
+        let mut directories = Directories::new(roots.to_vec(), at(10));
+        let listed = directories.changed(at(10));
+        let with_parts = |root: &PathBuf| {
+            listed
+                .iter()
+                .filter(|listed| listed.path.starts_with(root))
+                .map(|listed| listed.names.len())
+                .sum::<usize>()
+        };
+        assert_eq!(roots.each_ref().map(with_parts), [1, 1]);
+    }
+
+    #[test]
     fn hours_that_may_change_are_listed_in_every_tree() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("flows");

@@ -164,3 +164,68 @@ fn what_is_not_as_it_should_be_is_told() {
     error: can't write `[DIR]/flows/file/date=2026-05-28/hour=20`: not a directory (os error 20)
     ");
 }
+
+/// What nfcapd writes of the exporter 192.0.2.1 with the number 1, version 9, domain 7.
+fn exporter() -> Vec<u8> {
+    let mut record = vec![7, 0, 32, 0, 9, 0, 0, 0];
+    record.extend([0; 8]);
+    record.extend([1, 2, 0, 192, 0, 0, 0, 0]);
+    record.extend([2, 0, 1, 0, 7, 0, 0, 0]);
+    record
+}
+
+/// A sampler of it.
+fn sampler(id: i64, space: u8) -> Vec<u8> {
+    let mut record = vec![15, 0, 24, 0, 1, 0, 2, 0];
+    record.extend(id.to_le_bytes());
+    record.extend([1, 0, 0, 0, space, 0, 0, 0]);
+    record
+}
+
+/// nfcapd 1.7.1 stores a sampler that it was told itself (-2); later releases those of exporters.
+#[test]
+fn samplers_go_to_the_table_of_rates() {
+    let bench = Bench::empty();
+    let counters = {
+        let mut record = vec![8, 0, 32, 0, 1, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0];
+        record.extend(12_u64.to_le_bytes());
+        record.extend(2_u64.to_le_bytes());
+        record
+    };
+    // Their counters were not multiplied: no flag says so.
+    let records = |rate: u8| {
+        vec![
+            exporter(),
+            sampler(5, rate - 1),
+            sampler(-1, 49),
+            sampler(-2, 9),
+            flow(0, 1),
+            flow(1, 2),
+            counters.clone(),
+        ]
+    };
+    std::fs::write(bench.path("nfcapd.1"), file(&records(100), 2, 3)).unwrap();
+    let said = import(&bench, "nfcapd.1");
+    assert!(said.starts_with("exit: 0\n") && said.contains("2 flows, as its statistics say"), "{said}");
+    let told = "exit: 0
+--- stdout
+Exporters:
+SysID: 1, IP:        192.0.2.1, version: netflow v9, ID: 7, Sequence failures: 3, packets: 12, flows: 2
+    Generic Sampler: one packet of 50
+    Sampler: id: 5, one packet of 100
+";
+    assert_eq!(bench.run(&["-r", "@/flows", "-E"]), told);
+    let rows = bench.run(&["-r", "@/flows", "-o", "csv:%pkt,%byt", "-q"]);
+    assert!(rows.contains("\n50,5000\n100,10000\n"), "{rows}");
+    // The same again changes nothing, whatever else is in the table stays.
+    let table = bench.path("flows/.flowcap/sampling.table");
+    let before = std::fs::read(&table).unwrap();
+    import(&bench, "nfcapd.1");
+    assert_eq!(std::fs::read(&table).unwrap(), before);
+    // A table that can't be read is not replaced.
+    std::fs::write(&table, "no table").unwrap();
+    std::fs::write(bench.path("nfcapd.2"), file(&records(200), 2, 3)).unwrap();
+    let said = import(&bench, "nfcapd.2");
+    assert!(said.starts_with("exit: 3\n") && said.contains("so nothing is added to it"), "{said}");
+    assert_eq!(std::fs::read(&table).unwrap(), b"no table");
+}

@@ -8,7 +8,7 @@ use super::answer::{self, csv_records, fields, object};
 use super::filter::Node;
 use super::grammar::Grammar;
 use super::row::{Place, Row};
-use super::statistic::{self, Key, Table, elements};
+use super::statistic::{self, Key, Table, Wanted, elements};
 use super::tree::Tree;
 use super::{generate, value};
 use crate::mutate::Xorshift;
@@ -72,8 +72,17 @@ impl Case {
             args.extend(["-c".to_owned(), limit.to_string()]);
         }
         let format = ["csv", "ndjson", "ndjson", "json"][random.below(4)];
-        let question =
+        let mut question =
             if random.below(5) < 2 { Question::Rows } else { tables(tree, format, &mut args, random) };
+        if let Question::Tables(tables, _) = &mut question {
+            // Of its own, so that the rest of the question is that of its seed.
+            let random = &mut Xorshift::new(seed ^ 0x505);
+            if random.below(3) == 0 {
+                let (wanted, text) = Wanted::any(random);
+                tables.iter_mut().for_each(|table| table.wanted = Some(wanted.clone()));
+                args.extend(["-P".to_owned(), text]);
+            }
+        }
         args.extend(["-o".to_owned(), format.to_owned()]);
         args.extend(options.iter().cloned());
         args.extend(["--".to_owned(), text]);
@@ -86,7 +95,7 @@ impl Case {
         let mut rest = self.args.iter().cloned();
         while let Some(arg) = rest.next() {
             match arg.as_str() {
-                "-s" | "-n" | "-o" => drop(rest.next()),
+                "-s" | "-n" | "-o" | "-P" => drop(rest.next()),
                 _ => args.push(arg),
             }
         }
@@ -129,7 +138,8 @@ fn tables(tree: &Tree, format: &str, args: &mut Vec<String>, random: &mut Xorshi
             if is_said {
                 text += &format!("/{order}{}", if is_ascending { ":a" } else { "" });
             }
-            tables.push(Table { word: word.clone(), key: key.clone(), is_by_protocol, order, is_ascending });
+            let (word, key, wanted) = (word.clone(), key.clone(), None);
+            tables.push(Table { word, key, is_by_protocol, order, is_ascending, wanted });
         }
         args.extend(["-s".to_owned(), text]);
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::answer::json_value;
 use super::row::{Cell, Place, Row};
 use super::value;
+use crate::mutate::Xorshift;
 
 /// What a group's flows add up to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,6 +85,44 @@ pub(super) enum Key {
     Columns(Vec<Place>),
 }
 
+/// A condition of what groups add up to: all or one of some comparisons.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    is_all: bool,
+    terms: Vec<(&'static str, bool, u64)>,
+}
+
+impl Wanted {
+    /// One to three comparisons, and how they are typed.
+    pub(super) fn any(random: &mut Xorshift) -> (Self, String) {
+        const WORDS: [&str; 6] = ["flows", "packets", "bytes", "pps", "bps", "bpp"];
+        const VALUES: [u64; 8] = [0, 1, 2, 5, 50, 1_000, 50_000, 5_000_000];
+        let term = |random: &mut Xorshift| {
+            (WORDS[random.below(WORDS.len())], random.below(2) == 0, VALUES[random.below(VALUES.len())])
+        };
+        let terms: Vec<_> = (0..1 + random.below(3)).map(|_| term(random)).collect();
+        let is_all = random.below(2) == 0;
+        let typed = |&(word, is_above, value): &(&str, bool, u64)| {
+            format!("{word} {} {value}", if is_above { ">" } else { "<=" })
+        };
+        let text = terms.iter().map(typed).collect::<Vec<_>>().join(if is_all { " and " } else { " or " });
+        (Self { is_all, terms }, text)
+    }
+
+    /// Filters know counters of 63 bits, as columns have them.
+    fn holds(&self, sums: &Sums) -> bool {
+        let narrow = |count: u64| count.min(i64::MAX as u64);
+        let (flows, packets, bytes) = (narrow(sums.flows), narrow(sums.packets), narrow(sums.bytes));
+        let sums = Sums { flows, packets, bytes, ..*sums };
+        let term = |&(word, is_above, value): &(&str, bool, u64)| {
+            // Without times there is no rate.
+            let has_rate = !matches!(word, "pps" | "bps") || sums.first.is_some();
+            has_rate && (sums.by(word) > value) == is_above
+        };
+        if self.is_all { self.terms.iter().all(term) } else { self.terms.iter().any(term) }
+    }
+}
+
 /// A statistic and one of its orders: one table.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
@@ -92,6 +131,8 @@ pub(super) struct Table {
     pub(super) is_by_protocol: bool,
     pub(super) order: &'static str,
     pub(super) is_ascending: bool,
+    /// Which groups are rows.
+    pub(super) wanted: Option<Wanted>,
 }
 
 /// Values compared as a ranking breaks ties.
@@ -171,6 +212,7 @@ impl Table {
                 }
             }
         }
+        groups.retain(|_, group| self.wanted.as_ref().is_none_or(|wanted| wanted.holds(&group.sums)));
         groups
     }
 

@@ -66,6 +66,9 @@ impl<'a> NameTable<'a> {
 
     fn of(kind: NameKind, record: Octets<'a>, at: usize, widths: [usize; 3]) -> Option<Self> {
         let (n_elements, stride) = (usize::from(record.u16(4)?), usize::from(record.u16(6)?));
+        // Elements lie one behind the other, so there are no more than the record has room for.
+        let is_sound = widths.iter().fold(0, |sum: usize, width| sum.saturating_add(*width)) <= stride;
+        let n_elements = if is_sound && stride > 0 { n_elements } else { 0 };
         Some(Self { kind, elements: Octets(record.0.get(at..)?), n_elements, stride, widths })
     }
 
@@ -161,6 +164,9 @@ mod tests {
         // Cut short, and an element longer than the record.
         check(13, &names[..20], "interface: 1 eth ");
         check(13, &[1, 0, 8, 0, 255, 255, 255, 255, 1, 0, 0, 0], "interface: ");
+        // Elements over each other.
+        check(13, &[255, 255, 4, 0, 4, 0, 0, 0, 1, 0, 0, 0, b'e', b't', b'h', 0], "interface: ");
+        check(12, &[255, 255, 0, 0, 0, 0, 0, 0, 0, 0], "application: ");
         // Octets that fill up stand between the elements.
         let applications = [
             2, 0, 9, 0, 4, 0, 2, 0, 2, 0, 3, 0, 0, 80, b'h', 0, b'W', b'W', 0, 13, 0, 0, 38, b's', b's',
