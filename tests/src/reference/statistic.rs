@@ -218,7 +218,14 @@ impl Table {
 
     /// A table of what `key` groups by, all of it.
     pub(super) fn of(key: Key) -> Self {
-        Self { word: String::new(), key, is_by_protocol: false, order: "flows", is_ascending: false }
+        Self {
+            word: String::new(),
+            key,
+            is_by_protocol: false,
+            order: "flows",
+            is_ascending: false,
+            wanted: None,
+        }
     }
 
     pub(super) fn keys(&self, row: &Row) -> Vec<Vec<Option<Cell>>> {
