@@ -35,7 +35,7 @@ _flowdump() {
 
     case "${cmd}" in
         flowdump)
-            opts="-r -R -t -c -f -s -a -b -B -A -O -n -I -g -E -Z -o -w -N -q -6 -h -V --read --range --time --count --filter-file --stat --aggregate-flows --bidirectional --guess-direction --aggregate --bucket --distinct --percentile --error --order --top --info --files --exporters --threads --memory --two-passes-from --decode-only --follow --check --explain --output --write --force --config --color --no-scale --scale --plain --quiet --no-progress --summary --anonymize --anonymize-with --ipv6 --utc --help --version top import replay verify"
+            opts="-r -R -M -t -c -f -s -a -b -B -A -O -P -n -I -g -E -W -Z -o -w -C -G -N -q -6 -h -V --read --range --dirs --time --count --filter-file --stat --aggregate-flows --bidirectional --guess-direction --aggregate --bucket --distinct --percentile --error --order --post-filter --top --info --files --exporters --threads --memory --two-passes-from --decode-only --follow --check --explain --output --write --force --config --geo --color --no-scale --scale --plain --quiet --no-progress --summary --anonymize --anonymize-with --ipv6 --utc --help --version top import replay verify"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -54,6 +54,14 @@ _flowdump() {
                     return 0
                     ;;
                 -R)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dirs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -M)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -117,6 +125,14 @@ _flowdump() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --post-filter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --top)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -134,6 +150,10 @@ _flowdump() {
                     return 0
                     ;;
                 --threads)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -W)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -162,6 +182,18 @@ _flowdump() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --geo)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -G)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

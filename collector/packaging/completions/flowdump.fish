@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_flowdump_global_optspecs
-    string join \n r/read= R/range= t/time= c/count= f/filter-file= s/stat= a/aggregate-flows b/bidirectional B/guess-direction A/aggregate= bucket= distinct= percentile= error O/order= n/top= I/info g/files E/exporters= threads= memory= two-passes-from= decode-only follow Z/check explain o/output= w/write= force config= color= no-scale scale N/plain q/quiet no-progress summary= anonymize= anonymize-with= 6/ipv6 utc h/help V/version
+    string join \n r/read= R/range= M/dirs= t/time= c/count= f/filter-file= s/stat= a/aggregate-flows b/bidirectional B/guess-direction A/aggregate= bucket= distinct= percentile= error O/order= P/post-filter= n/top= I/info g/files E/exporters= W/threads= memory= two-passes-from= decode-only follow Z/check explain o/output= w/write= force C/config= G/geo= color= no-scale scale N/plain q/quiet no-progress summary= anonymize= anonymize-with= 6/ipv6 utc h/help V/version
 end
 
 function __fish_flowdump_needs_command
@@ -26,23 +26,26 @@ end
 
 complete -c flowdump -n "__fish_flowdump_needs_command" -s r -l read -d 'File, or directory with everything below it [default: ./flows]' -r -F
 complete -c flowdump -n "__fish_flowdump_needs_command" -s R -l range -d 'Files in sequence: `first:last`, or `first` to the end of its tree' -r
+complete -c flowdump -n "__fish_flowdump_needs_command" -s M -l dirs -d '-r, -R or all there is in each of several directories side by side: `/var/flows/east:west`' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s t -l time -d 'Only flows completely inside a window: `2026/05/28.20:26:40-2026/05/28.21`, `2026/05/28`, `2026-05-28T20:00:00Z..2026-05-28T21:00:00Z`, `-1h`, `today`' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s c -l count -d 'Stop after N matching records' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s f -l filter-file -d 'Read the filter from a file' -r -F
 complete -c flowdump -n "__fish_flowdump_needs_command" -s s -l stat -d 'Statistics about a value: `srcip`, `dstport/bytes`, `proto:p/packets/flows:a`; repeat for more' -r
-complete -c flowdump -n "__fish_flowdump_needs_command" -s A -l aggregate -d 'Flows with the same values in one row: `srcip4/24,srcip6/48,dstport`; names of columns will do' -r
+complete -c flowdump -n "__fish_flowdump_needs_command" -s A -l aggregate -d 'Flows with the same values in one row: `srcip4/24,srcip6/48,dstport`; names of columns will do. With `-s record/bytes` the first ten by bytes' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -l bucket -d 'Groups by the spans of time their flows began in, or sums of these alone: `10s`, `5m`, `1h`, `1d`. Rates are over the span, -n is of each span where rows are in their order' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -l distinct -d 'How many different values columns have in each group, or in all: `dstport,srcip`. Exact' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -l percentile -d 'Percentiles over the records of each group, or of all, of bytes, packets, duration, bps, pps or bpp: `bytes:95`. `bps@5m:95` is over the rates of five minutes each, as transit is billed' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s O -l order -d 'What records, or rows of -a and -A, are ranked by: `bytes`, `packets:a`, `bytes,tstart`; of equals the next decides [default: of -a and -A flows]' -r
+complete -c flowdump -n "__fish_flowdump_needs_command" -s P -l post-filter -d 'Which rows of -a, -A, -b, -B and -s: `bytes > 1g`; what they have, counters and keys' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s n -l top -d 'The N first of every statistic, or of -a, -A and -O; 0 is all [default: 10 of a statistic]' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s E -l exporters -d 'Exporters and their sampling rates, from metadata alone' -r -F
-complete -c flowdump -n "__fish_flowdump_needs_command" -l threads -d 'Threads that work on the answer [default: one for each processor]' -r
-complete -c flowdump -n "__fish_flowdump_needs_command" -l memory -d 'Memory for groups; what has no room there goes to a temporary file [default: a quarter of the machine\'s]' -r
+complete -c flowdump -n "__fish_flowdump_needs_command" -s W -l threads -d 'Threads that work on the answer [default: one for each processor]' -r
+complete -c flowdump -n "__fish_flowdump_needs_command" -l memory -d 'Memory for groups and for -O; what has no room there goes to a temporary file [default: a quarter of the machine\'s]' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -l two-passes-from -d 'Rows from which two passes find the largest groups: 0 lets tests reach both' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s o -l output -d 'How rows are printed; a 6 at the end shows IPv6 in full [default: line, of -b and -B biline]' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -s w -l write -d 'Write flows, or the rows of -a and -A, to a Parquet file that -r reads again' -r -F
-complete -c flowdump -n "__fish_flowdump_needs_command" -l config -d 'File with names for formats, `[formats]` and below it `short = "fmt:%ts %sap -> %dap"` [default: $FLOWDUMP_CONFIG, else ~/.config/flowdump.toml, else /etc/flowcap/flowdump.toml]' -r -F
+complete -c flowdump -n "__fish_flowdump_needs_command" -s C -l config -d 'File with names for formats, `[formats]` and below it `short = "fmt:%ts %sap -> %dap"` [default: $FLOWDUMP_CONFIG, else ~/.config/flowdump.toml, else /etc/flowcap/flowdump.toml]; `none` reads no file' -r -F
+complete -c flowdump -n "__fish_flowdump_needs_command" -s G -l geo -d 'Where addresses are and whose, for `geo` and `asn` in -s, -A and filters, and for tags such as %sc: a database in MaxMind\'s format; repeat for more; `none` is none [default: what `geo` in the file of --config names]' -r -F
 complete -c flowdump -n "__fish_flowdump_needs_command" -l color -d 'Colours in what is for people: auto, always or never [default: auto, where a terminal shows it and NO_COLOR is not set]' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -l summary -d '`json`: the summary as an object on stderr, in every format, instead of text below the answer' -r
 complete -c flowdump -n "__fish_flowdump_needs_command" -l anonymize -d 'Addresses that keep their prefixes and nothing else (Crypto-PAn), without MAC addresses and texts: 32 characters, or `0x` and 64 digits. Filters see the true ones' -r
