@@ -6,10 +6,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flow_common::limits::{
-    FILTER_BYTES_MAX, FOLLOW_SECS_MAX, QUERY_MEMORY_BYTES_MIN, QUERY_MEMORY_PARTS, QUERY_THREADS_MAX,
-    TWO_PASSES_ROWS_MIN,
-};
+use flow_common::limits::{FILTER_BYTES_MAX, FOLLOW_SECS_MAX, TWO_PASSES_ROWS_MIN};
 use flow_common::time::Timestamp;
 
 use crate::aggregation::{self, Aggregation, Directions};
@@ -29,6 +26,12 @@ use crate::surroundings::World;
 use crate::time_range::{self, TimeRange};
 use crate::write::Target;
 use crate::{Env, Zone};
+
+mod databases;
+mod resources;
+
+use self::databases::places;
+use self::resources::{memory_bytes, threads};
 
 /// A question, complete and checked. A plain value: any engine may answer it.
 #[derive(Debug, Clone)]
@@ -337,56 +340,6 @@ fn since(args: &Args, format: Format, env: Env) -> Result<Timestamp, Failure> {
     Ok(since)
 }
 
-fn threads(args: &Args) -> Result<usize, Failure> {
-    let Some(text) = &args.threads else {
-        return Ok(std::thread::available_parallelism().map_or(1, usize::from).min(QUERY_THREADS_MAX));
-    };
-    match number("--threads", text)? {
-        n if (1..=QUERY_THREADS_MAX as u64).contains(&n) => Ok(n as usize),
-        n => Err(Failure::usage(format!("`--threads {n}` is not between 1 and {QUERY_THREADS_MAX}"))),
-    }
-}
-
-fn memory_bytes(args: &Args) -> Result<usize, Failure> {
-    let Some(text) = &args.memory else {
-        return Ok(usize::try_from(machine_memory_bytes() / QUERY_MEMORY_PARTS).unwrap_or(usize::MAX));
-    };
-    let bytes = size(text).ok_or_else(|| {
-        Failure::usage_hint(format!("`{text}` is not a size for `--memory`"), "for example `512M` or `2G`")
-    })?;
-    if bytes < QUERY_MEMORY_BYTES_MIN {
-        return Err(Failure::usage(format!(
-            "`--memory {text}` is less than {QUERY_MEMORY_BYTES_MIN} octets"
-        )));
-    }
-    Ok(bytes)
-}
-
-/// `512M`, `2G`, `100000`: powers of 1,024.
-fn size(text: &str) -> Option<usize> {
-    let text = text.strip_suffix(['B', 'b']).unwrap_or(text);
-    let text = text.strip_suffix('i').unwrap_or(text);
-    let (digits, shift) = match text.chars().last()?.to_ascii_lowercase() {
-        'k' => (&text[..text.len() - 1], 10),
-        'm' => (&text[..text.len() - 1], 20),
-        'g' => (&text[..text.len() - 1], 30),
-        't' => (&text[..text.len() - 1], 40),
-        _ => (text, 0),
-    };
-    digits.parse::<usize>().ok()?.checked_mul(1 << shift)
-}
-
-/// Memory of the machine, or of the part of it that this process is allowed.
-fn machine_memory_bytes() -> u64 {
-    let first_number = |path: &str| {
-        let text = fs::read_to_string(path).ok()?;
-        text.split_whitespace().find_map(|word| word.parse::<u64>().ok())
-    };
-    let machine = first_number("/proc/meminfo").map_or(1 << 30, |kib| kib << 10);
-    let allowed = first_number("/sys/fs/cgroup/memory.max").unwrap_or(u64::MAX);
-    machine.min(allowed)
-}
-
 /// What is asked of groups beyond their counters.
 fn measures(
     args: &Args,
@@ -518,56 +471,6 @@ fn question(
         return Err(Failure::usage_hint(message, "ask for it alone and with one order, or use `-o ndjson`"));
     }
     Ok(Question::Statistics { statistics, top })
-}
-
-/// Databases of places, where `-G` names any or the answer has something of theirs.
-fn places(
-    args: &Args,
-    databases: &places::Chosen,
-    style: &mut Style,
-    (statistics, aggregation): (&mut [Statistic], &mut Option<Aggregation>),
-    is_anonymous: bool,
-) -> Result<Option<Arc<Places>>, Failure> {
-    let of_statistic = statistics.iter().find(|statistic| statistic.needs_places());
-    let of_groups = aggregation.as_ref().filter(|aggregation| aggregation.needs_places());
-    let needed = match (of_statistic, of_groups) {
-        (Some(statistic), _) => Some(format!("`-s {}`", statistic.word)),
-        (None, Some(_)) => Some(format!("`-A {}`", args.aggregate.as_deref().unwrap_or_default())),
-        (None, None) => None,
-    };
-    let is_told = needed.is_some() || output::has_places(style);
-    if is_anonymous {
-        // Other addresses are elsewhere.
-        return match is_told && (needed.is_some() || databases.is_named()) {
-            true => Err(Failure::usage_hint(
-                "addresses that are made other ones tell no places",
-                "leave out `-G`, or `--anonymize`; filters know places",
-            )),
-            false => Ok(None),
-        };
-    }
-    if needed.is_some() && (args.write.is_some() || args.output.as_deref() == Some(PARQUET)) {
-        let message = "files have no column for what databases of places tell";
-        return Err(Failure::usage_hint(message, "`-o csv` and `-o ndjson` are for other programs"));
-    }
-    if let Some(what) = needed {
-        return databases.needed(&what).map(Some);
-    }
-    let is_of_systems = statistics.iter().any(Statistic::is_of_origins)
-        || aggregation.as_ref().is_some_and(Aggregation::is_of_origins)
-        || output::has_origins(style);
-    if !(is_told || is_of_systems || databases.is_named()) {
-        return Ok(None);
-    }
-    let places = databases.open()?;
-    if places.as_ref().is_some_and(|places| places.has_origins()) {
-        statistics.iter_mut().for_each(Statistic::look_origins_up);
-        aggregation.iter_mut().for_each(Aggregation::look_origins_up);
-        if output::has_origins(style) {
-            Arc::make_mut(&mut style.layout).look_origins_up();
-        }
-    }
-    Ok(places)
 }
 
 /// The format where `-o` names none.
