@@ -241,8 +241,9 @@ impl Scan {
     /// Passes over rows none of which matches, if they are next.
     fn pass_ruled_out(&mut self) -> bool {
         let row = self.rows - self.rows_left;
-        let Some(next) = self.ruled_out.pop_front_if(|next| next.start <= row) else { return false };
+        let Some(next) = self.ruled_out.front().filter(|next| next.start <= row) else { return false };
         let n = next.end.saturating_sub(row).min(self.rows_left);
+        self.ruled_out.pop_front();
         self.readers.iter_mut().for_each(|reader| reader.cursor.skip(n));
         self.rows_left -= n;
         true
