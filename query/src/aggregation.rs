@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flow_common::column::{COLUMNS, Column, ColumnId, Kind, is_free_name};
-use flow_common::limits::ORDERS_MAX;
+use flow_common::limits::{KEYS_MAX, ORDERS_MAX};
 
 use crate::aggregate::Value;
 use crate::bucket::Bucket;
@@ -99,6 +99,20 @@ impl Aggregation {
         if let Some(bucket) = measures.bucket {
             keys.insert(0, Key::of_bucket(bucket));
         }
+        if keys.len() > KEYS_MAX {
+            let message = format!("{} keys are asked for, more than {KEYS_MAX}", keys.len());
+            return Err(Failure::usage_hint(message, "rows of which all differ are listed without `-A`"));
+        }
+        let is_key = |name: &str| keys.iter().any(|key| key.name == name);
+        if let Some(one) = measures.list.iter().find(|one| is_key(&one.name)) {
+            let message = format!("two columns would be called `{}`", one.name);
+            return Err(Failure::usage_hint(message, "it is a key, and what is counted has the same name"));
+        }
+        let of_bucket = keys.iter().filter(|key| key.name == BUCKET).count();
+        if of_bucket > 1 {
+            let message = "two columns would be called `bucket`";
+            return Err(Failure::usage_hint(message, "leave out `--bucket`, the file has one"));
+        }
         Ok(Self { keys, orders: orders(order, measures)?, directions, measures: Arc::clone(measures) })
     }
 
@@ -137,14 +151,14 @@ impl Aggregation {
             && self.keys.iter().zip(FIVE_TUPLE).all(|(key, id)| *key == of_column(id, Mask::WHOLE))
     }
 
-    /// Whether it needs a database of places.
+    /// Whether a key needs a database of places.
     pub(crate) fn needs_places(&self) -> bool {
         self.keys.iter().any(|key| key.source().needs_places())
     }
 
     /// Whether it is about autonomous systems that exporters told.
     pub(crate) fn is_of_origins(&self) -> bool {
-        self.keys.iter().any(|key| key.source().looked_up().is_some())
+        self.keys.iter().any(|key| key.source().looked_up().is_some()) || self.measures.is_of_origins()
     }
 
     /// Looks systems up where exporters told none.
@@ -152,6 +166,7 @@ impl Aggregation {
         for key in &mut self.keys {
             key.part.source = key.source().looked_up().unwrap_or(key.part.source);
         }
+        Arc::make_mut(&mut self.measures).look_origins_up();
     }
 
     /// The label stack a key tells of, top first, as far as it does: 0 where it does not.
@@ -234,10 +249,9 @@ fn key(word: &str, all: &str, columns: &Columns) -> Result<Key, NameError> {
         let mask = if family == '4' { Mask { v4: one, v6: None } } else { Mask { v4: None, v6: one } };
         return Ok(of_column(column.id, mask));
     }
-    if let Some((one, source, column)) = Computed::key(&stem) {
+    if let Some(key) = computed(&stem) {
         no_mask(bits, word)?;
-        let part = KeyPart::of(source);
-        return Ok(Key { name: one.name.to_owned(), title: one.title.to_owned(), column, part });
+        return Ok(key);
     }
     if columns.find(&stem).is_some() {
         no_mask(bits, word)?;
@@ -260,10 +274,20 @@ fn can_group(kind: Kind) -> bool {
     !matches!(kind, Kind::Labels | Kind::Other)
 }
 
-/// The column that a word in lower case means to `option`.
+/// What a word in lower case computes of each flow.
+fn computed(word: &str) -> Option<Key> {
+    let (one, source, column) = Computed::key(word)?;
+    let part = KeyPart::of(source);
+    Some(Key { name: one.name.to_owned(), title: one.title.to_owned(), column, part })
+}
+
+/// The column, or what is computed, that a word in lower case means to `option`.
 pub(crate) fn whole_column(word: &str, option: &str, columns: &Columns) -> Result<Key, NameError> {
     if let Some(column) = known(word) {
         return Ok(of_column(column.id, Mask::WHOLE));
+    }
+    if let Some(key) = computed(word) {
+        return Ok(key);
     }
     if let Some(column) = columns.find(word) {
         let part = KeyPart::column(column, columns.kind(column));
@@ -284,7 +308,7 @@ fn unknown(word: &str, stem: &str, (what, option, hint): (&str, &str, &str), col
     let mut all: Vec<&str> = words.chain(Computed::keys()).collect();
     all.extend(columns.names());
     let hint = match nearest(stem, all) {
-        _ if Computed::find(stem).is_some() => {
+        _ if Computed::find(stem).is_some_and(|one| one.sources.len() > 1) => {
             format!("`{stem}` is several values of a flow, which `-s {stem}` counts; a key is one")
         }
         Some(meant) => format!("did you mean `{meant}`?"),

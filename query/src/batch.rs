@@ -33,6 +33,8 @@ pub(crate) struct Batch {
     extra: Arc<[FileColumn]>,
     /// What counters were multiplied by; `None` where they are as stored.
     rates: Option<Vec<i64>>,
+    /// Milliseconds that rates of groups are over, where it is not from first to last.
+    over_ms: Option<Vec<u64>>,
 }
 
 impl Batch {
@@ -40,7 +42,7 @@ impl Batch {
     pub(crate) fn new(rows: usize, extra: &Arc<[FileColumn]>) -> Self {
         let last = extra.iter().map(|one| one.column.index() + 1).max();
         let columns = vec![None; COLUMNS.len().max(last.unwrap_or(0))];
-        Self { rows, columns, extra: Arc::clone(extra), rates: None }
+        Self { rows, columns, extra: Arc::clone(extra), rates: None, over_ms: None }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -69,7 +71,7 @@ impl Batch {
     pub(crate) fn row(&self, row: usize) -> Self {
         let columns = self.columns.iter().map(|column| column.as_ref().map(|column| column.row(row)));
         let rates = self.rates.as_ref().map(|rates| rates.get(row).copied().into_iter().collect());
-        Self { rows: 1, columns: columns.collect(), extra: Arc::clone(&self.extra), rates }
+        Self { rows: 1, columns: columns.collect(), extra: Arc::clone(&self.extra), rates, over_ms: None }
     }
 
     /// Makes of `one`, which is a row of this batch, another one, in the same memory.
@@ -101,6 +103,16 @@ impl Batch {
         if let Some(place) = self.columns.get_mut(column.index()) {
             *place = None;
         }
+    }
+
+    /// Says what rates of its rows, which are groups, are over, in milliseconds.
+    pub(crate) fn set_over_ms(&mut self, over_ms: Vec<u64>) {
+        self.over_ms = Some(over_ms);
+    }
+
+    /// Milliseconds that the rates of a row are over; 0 where it is from first to last.
+    pub(crate) fn over_ms(&self, row: usize) -> u64 {
+        self.over_ms.as_ref().and_then(|all| all.get(row).copied()).unwrap_or(0)
     }
 
     /// Says what its counters were multiplied by, row by row.

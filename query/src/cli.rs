@@ -223,7 +223,7 @@ pub(crate) struct Args {
         short = 'w',
         long = "write",
         value_name = "FILE",
-        conflicts_with_all = ["output", "stat", "info", "follow", "check"],
+        conflicts_with_all = ["output", "info", "follow", "check"],
         help_heading = "How to print"
     )]
     pub(crate) write: Option<PathBuf>,

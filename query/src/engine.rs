@@ -167,7 +167,7 @@ fn groups(
         }
         groups = group::ranked(joined, &aggregation.orders, top);
     }
-    if groups.is_empty() && aggregation.keys.is_empty() {
+    if groups.is_empty() && aggregation.keys.is_empty() && reader.request.post_filter.is_none() {
         // The total of nothing is one, too.
         groups.push(Group::of_nothing(&aggregation.measures.whats()));
     }

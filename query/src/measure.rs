@@ -209,6 +209,28 @@ impl Measures {
         Ok(Self { bucket, list })
     }
 
+    /// The word of what needs a database of places, if there is one.
+    pub(crate) fn needs_places(&self) -> Option<&str> {
+        let is_it = |one: &&Measure| matches!(one.what, What::Distinct(part) if part.source.needs_places());
+        self.list.iter().find(is_it)?.word.split_once(':').map(|(_, column)| column)
+    }
+
+    /// Whether it is about autonomous systems that exporters told.
+    pub(crate) fn is_of_origins(&self) -> bool {
+        let is_it =
+            |one: &Measure| matches!(one.what, What::Distinct(part) if part.source.looked_up().is_some());
+        self.list.iter().any(is_it)
+    }
+
+    /// Looks systems up where exporters told none.
+    pub(crate) fn look_origins_up(&mut self) {
+        for one in &mut self.list {
+            if let What::Distinct(part) = &mut one.what {
+                part.source = part.source.looked_up().unwrap_or(part.source);
+            }
+        }
+    }
+
     /// Whether nothing is asked.
     pub(crate) fn is_empty(&self) -> bool {
         self.bucket.is_none() && self.list.is_empty()

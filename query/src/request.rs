@@ -16,7 +16,6 @@ use crate::cli::Args;
 use crate::columns::{Columns, Discovery};
 use crate::config::{self, Config};
 use crate::filter::{self, Meaning, Predicate, Test};
-use crate::group;
 use crate::measure::{self, Measures};
 use crate::message::{Failure, NameError, reason};
 use crate::output::{self, Chosen, Format, Style};
@@ -28,9 +27,11 @@ use crate::write::Target;
 use crate::{Env, Zone};
 
 mod databases;
+mod groups;
 mod resources;
 
 use self::databases::places;
+use self::groups::{can_answer, post_filter, ranked_groups};
 use self::resources::{memory_bytes, threads};
 
 /// A question, complete and checked. A plain value: any engine may answer it.
@@ -135,19 +136,19 @@ impl Request {
         let mut world = World::new(&source, env.now, directory.to_owned(), &databases);
         let measures = Arc::new(measures(&args, env.zone, &mut columns, &mut discovery)?);
         let stats = (&args.stat[..], &measures);
-        let (Meaning { predicate, notes }, statistics) =
+        let (Meaning { predicate, mut notes }, statistics) =
             noted_meaning(stats, &text, env, &mut columns, &mut discovery, &mut world)?;
         let aggregation = aggregation(&args, &measures, &mut columns, &mut discovery)?;
         if !measures.is_empty() {
             can_measure(&style, !statistics.is_empty())?;
         }
         let asked = ranked_groups(statistics, aggregation)?;
-        let post_filter = post_filter(&args, &asked, env, &columns, &mut world)?;
+        can_answer(&asked, &measures, write.is_some())?;
+        let post_filter = post_filter(&args, &asked, env, &columns, &mut world, &mut notes)?;
         let (mut statistics, mut aggregation) = asked;
         let anonymizer = anonymizer(&args)?;
-        let is_anonymous = anonymizer.is_some();
-        style.places =
-            places(&args, &databases, &mut style, (&mut statistics, &mut aggregation), is_anonymous)?;
+        let groups = (&mut statistics[..], &mut aggregation);
+        style.places = places(&args, &databases, &mut style, groups, &measures, anonymizer.is_some())?;
         let since = if args.follow { Some(since(&args, format, env)?) } else { None };
         let predicate = match &args.time {
             Some(window) if since.is_none() => window_of(window, env)?.and(predicate),
@@ -217,59 +218,6 @@ fn source(args: &Args) -> Result<Source, Failure> {
     }
 }
 
-/// nfdump's `-s record/bytes -A srcip,dstip`: the groups of `-A`, ranked as the statistic says.
-fn ranked_groups(
-    statistics: Vec<Statistic>,
-    aggregation: Option<Aggregation>,
-) -> Result<(Vec<Statistic>, Option<Aggregation>), Failure> {
-    let mut aggregation = match aggregation {
-        Some(aggregation) if !statistics.is_empty() => aggregation,
-        other => return Ok((statistics, other)),
-    };
-    match &statistics[..] {
-        [Statistic { key: Key::Record, is_by_protocol: false, rankings, .. }] if rankings.len() == 1 => {
-            aggregation.orders = rankings.clone();
-            Ok((Vec::new(), Some(aggregation)))
-        }
-        [one] if one.key == Key::Record => {
-            let hint = "for example `-s record/bytes -A srcip,dstip`";
-            Err(Failure::usage_hint("with -a, -A, -b and -B `-s record` has one order", hint))
-        }
-        _ => {
-            let message =
-                "a statistic has a key of its own; only `-s record` ranks the rows of -a, -A, -b and -B";
-            Err(Failure::usage_hint(message, "ask for both, one after the other"))
-        }
-    }
-}
-
-/// What `-P` asks of the groups of all tables.
-fn post_filter(
-    args: &Args,
-    (statistics, aggregation): &(Vec<Statistic>, Option<Aggregation>),
-    env: Env,
-    columns: &Columns,
-    world: &mut World<'_>,
-) -> Result<Option<Arc<Predicate>>, Failure> {
-    let Some(text) = &args.post_filter else { return Ok(None) };
-    let groupings = statistics.iter().map(Statistic::grouping);
-    let known = groupings.chain(aggregation.as_ref().map(Aggregation::grouping));
-    let known = known.map(|grouping| group::columns_of_groups(&grouping)).reduce(|one, two| &one & &two);
-    let Some(known) = known else {
-        let hint = "which flows are counted is the filter at the end of the line";
-        return Err(Failure::usage_hint("`-P` filters the rows of -a, -A, -b, -B and -s", hint));
-    };
-    let meaning = filter::compile_of_groups(text, env, columns, world, &known);
-    let Meaning { predicate, .. } = meaning.map_err(|error| Failure::Filter(error.text))?;
-    let mut asks_address = false;
-    predicate.each_test(&mut |test| asks_address |= test.is_of_address());
-    if asks_address && (args.anonymize.is_some() || args.anonymize_with.is_some()) {
-        let message = "`-P` can't ask for addresses or texts that `--anonymize` makes other ones";
-        return Err(Failure::usage_hint(message, "the filter at the end of the line sees the true ones"));
-    }
-    Ok(Some(Arc::new(predicate)))
-}
-
 /// The file an answer goes to: `-w`, or stdout with `-o parquet`.
 fn write_target(args: &Args) -> Result<Option<Target>, Failure> {
     if let Some(path) = &args.write {
@@ -278,7 +226,7 @@ fn write_target(args: &Args) -> Result<Option<Target>, Failure> {
     if args.output.as_deref() != Some(PARQUET) {
         return Ok(None);
     }
-    if !args.stat.is_empty() || args.info || args.follow {
+    if args.info || args.follow {
         let message = "`-o parquet` has flows and the rows of `-a` and `-A`, nothing else";
         return Err(Failure::usage_hint(message, "`-o csv` and `-o ndjson` are for other programs too"));
     }

@@ -229,7 +229,9 @@ impl Statistic {
 
     /// Whether it is about autonomous systems that exporters told.
     pub(crate) fn is_of_origins(&self) -> bool {
-        matches!(&self.key, Key::Values(sources, _) if sources.iter().any(|source| source.looked_up().is_some()))
+        let is_it = |source: &Source| source.looked_up().is_some();
+        matches!(&self.key, Key::Values(sources, _) if sources.iter().any(is_it))
+            || self.measures.is_of_origins()
     }
 
     /// Looks systems up where exporters told none.
@@ -237,6 +239,7 @@ impl Statistic {
         if let Key::Values(sources, _) = &mut self.key {
             sources.iter_mut().for_each(|source| *source = source.looked_up().unwrap_or(*source));
         }
+        Arc::make_mut(&mut self.measures).look_origins_up();
     }
 
     /// What its flows are grouped by.
@@ -304,10 +307,6 @@ impl Statistic {
                 return Err(NameError { failure: unknown(&word, columns), is_unknown_word });
             }
         };
-        if key == Key::Record && !measures.is_empty() {
-            let message = "`-s record` looks like flows, which have no column for it";
-            return Err(Failure::usage_hint(message, "`-a` has the same groups, in a table").into());
-        }
         let mut rankings = parts.map(|text| ranking(text, measures)).collect::<Result<Vec<_>, _>>()?;
         if rankings.is_empty() {
             rankings.push(Ranking::new(Order::Flows, false));
@@ -365,6 +364,10 @@ fn ranking(text: &str, measures: &Measures) -> Result<Ranking, Failure> {
     // Tables of statistics are by bucket anyway.
     if let Some(found) = measured_ranking(text, measures).filter(|one| one.order != Order::Bucket) {
         return Ok(found);
+    }
+    if measures.order(&text.to_ascii_lowercase()) == Some(Order::Bucket) {
+        let message = "the buckets of a statistic come one after another, whatever its order";
+        return Err(Failure::usage_hint(message, "for example `-s srcip/bytes`"));
     }
     if let Some(failure) = measures.missing(text) {
         return Err(failure);

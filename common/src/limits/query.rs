@@ -89,6 +89,9 @@ pub const TEXT_AHEAD_BYTES_PER_THREAD: usize = 4 << 20;
 /// one for each change of its configuration.
 pub const SCHEMAS_KNOWN_MAX: usize = 16;
 
+/// Keys of `-A`, a bucket included: which of them are NULL is a bit each of one number.
+pub const KEYS_MAX: usize = 63;
+
 /// Orders of `-O`: more than anyone names, and a rank has a place for each.
 pub const ORDERS_MAX: usize = 4;
 

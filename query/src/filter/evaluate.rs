@@ -398,9 +398,10 @@ fn measured<'a>(measure: Measure, batch: &'a Batch) -> Box<dyn Fn(usize) -> Opti
                     last: Some(end.int(row)?),
                     ..Counters::default()
                 };
+                let over_ms = batch.over_ms(row);
                 let rate = match measure {
-                    Measure::Bps => Counters { bytes: count, ..span }.bps(),
-                    Measure::Pps => Counters { packets: count, ..span }.pps(),
+                    Measure::Bps => Counters { bytes: count, over_ms, ..span }.bps(),
+                    Measure::Pps => Counters { packets: count, over_ms, ..span }.pps(),
                     _ => span.duration_ms(),
                 };
                 Some(i64::try_from(rate).unwrap_or(i64::MAX))

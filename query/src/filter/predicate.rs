@@ -308,7 +308,14 @@ impl Test {
 
     /// Whether it asks about what `--anonymize` hides.
     pub(crate) fn is_of_address(&self) -> bool {
-        matches!(self, Self::Address { .. } | Self::Mac { .. } | Self::Bytes { .. })
+        matches!(
+            self,
+            Self::Address { .. }
+                | Self::Mac { .. }
+                | Self::Bytes { .. }
+                | Self::Country { .. }
+                | Self::Origin { .. }
+        )
     }
 
     pub(crate) fn columns(&self) -> Vec<ColumnRef> {

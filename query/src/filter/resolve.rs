@@ -351,9 +351,9 @@ fn origins(
     numbers: &Numbers,
     context: &mut Context<'_>,
 ) -> Result<Option<Predicate>, FilterError> {
-    let Some((number, addr)) = ORIGINS.into_iter().find(|(number, _)| column == *number) else {
-        return Ok(None);
-    };
+    let found = ORIGINS.into_iter().find(|(number, _)| column == *number);
+    // Groups have one system, however it was found.
+    let Some((number, addr)) = found.filter(|_| context.known.is_none()) else { return Ok(None) };
     let places = context.surroundings.origins().map_err(|failure| of_places(failure, &condition.span))?;
     let Some(places) = places else { return Ok(None) };
     let values = condition.numbers(numbers)?;

@@ -25,8 +25,7 @@ pub(crate) fn columns_of_groups(grouping: &Grouping) -> BTreeSet<ColumnRef> {
     let sums = [Packets, Bytes, OutPackets, OutBytes, FlowCount, FlowStart, FlowEnd];
     let details = [TcpFlags, SrcTos].into_iter().filter(|_| grouping.has_details);
     let parts = grouping.parts.iter().chain(&grouping.other_sides);
-    // What is computed has no column: a bucket, for one, is asked about with `-t`.
-    let keys = parts.filter(|part| part.source.column().is_some()).flat_map(KeyPart::columns);
+    let keys = parts.filter(|part| asked_as(part.source).is_some()).flat_map(KeyPart::columns);
     keys.chain(sums.into_iter().chain(details).map(ColumnRef::from)).collect()
 }
 
@@ -59,6 +58,15 @@ pub(crate) fn retain(groups: &mut Vec<Group>, grouping: &Grouping, filter: &Arc<
     groups.retain(|_| kept.next().unwrap_or(false));
 }
 
+/// The column that values of a key are, to a filter. What else is computed has none: a bucket,
+/// for one, is asked about with `-t`.
+fn asked_as(source: Source) -> Option<ColumnRef> {
+    match source {
+        Source::Origin { number, is_named: false, .. } => Some(number.into()),
+        source => source.column(),
+    }
+}
+
 /// Groups as rows.
 fn batch(groups: &[Group], grouping: &Grouping) -> Batch {
     let parts: Vec<(usize, &KeyPart)> = grouping.parts.iter().enumerate().collect();
@@ -70,14 +78,17 @@ fn batch(groups: &[Group], grouping: &Grouping) -> Batch {
     });
     let mut batch = Batch::new(groups.len(), &beyond.collect());
     for &(at, part) in &parts {
-        let Some(column) = part.source.column() else { continue };
+        let Some(column) = asked_as(part.source) else { continue };
         let values = || groups.iter().map(|group| group.key.get(at)?.as_ref());
         batch.set(column, column_of(part.kind, values()));
         if at + 1 == parts.len() {
-            for other in grouping.other_sides.iter().filter_map(|side| side.source.column()) {
+            for other in grouping.other_sides.iter().filter_map(|side| asked_as(side.source)) {
                 batch.set(other, column_of(part.kind, values()));
             }
         }
+    }
+    if grouping.bucket().is_some() {
+        batch.set_over_ms(groups.iter().map(|group| group.counters.over_ms).collect());
     }
     let mut ints = |id: ColumnId, of: &dyn Fn(&Group) -> Option<i64>| {
         batch.set(id.into(), ints(groups.iter().map(of)));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::PARQUET;
 use crate::aggregation::Aggregation;
 use crate::cli::Args;
+use crate::measure::Measures;
 use crate::message::Failure;
 use crate::output::{self, Style};
 use crate::places::{Chosen, Places};
@@ -16,15 +17,19 @@ pub(super) fn places(
     databases: &Chosen,
     style: &mut Style,
     (statistics, aggregation): (&mut [Statistic], &mut Option<Aggregation>),
+    measures: &Measures,
     is_anonymous: bool,
 ) -> Result<Option<Arc<Places>>, Failure> {
     let of_statistic = statistics.iter().find(|statistic| statistic.needs_places());
     let of_groups = aggregation.as_ref().filter(|aggregation| aggregation.needs_places());
-    let needed = match (of_statistic, of_groups) {
+    let key_needs = match (of_statistic, of_groups) {
         (Some(statistic), _) => Some(format!("`-s {}`", statistic.word)),
         (None, Some(_)) => Some(format!("`-A {}`", args.aggregate.as_deref().unwrap_or_default())),
         (None, None) => None,
     };
+    let is_key = key_needs.is_some();
+    let counted = || Some(format!("`--distinct {}`", measures.needs_places()?));
+    let needed = key_needs.or_else(counted);
     let is_told = needed.is_some() || output::has_places(style);
     if is_anonymous {
         // Other addresses are elsewhere.
@@ -36,7 +41,7 @@ pub(super) fn places(
             false => Ok(None),
         };
     }
-    if needed.is_some() && (args.write.is_some() || args.output.as_deref() == Some(PARQUET)) {
+    if is_key && (args.write.is_some() || args.output.as_deref() == Some(PARQUET)) {
         let message = "files have no column for what databases of places tell";
         return Err(Failure::usage_hint(message, "`-o csv` and `-o ndjson` are for other programs"));
     }

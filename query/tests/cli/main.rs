@@ -30,6 +30,7 @@ mod statistics;
 mod support;
 mod tables;
 mod times;
+mod together;
 mod usage;
 mod values;
 mod verified;

@@ -193,8 +193,8 @@ fn nothing_is_overwritten_unless_that_is_said() {
     assert_snapshot!(bench.run(&["-r", "@/a", "-w", "@/c.parquet", "-s", "srcip"]), @r"
     exit: 2
     --- stderr
-    error: the argument `--write <FILE>` cannot be used with `--stat <STAT[:p][/ORDER]>`
-    hint: `flowdump --help` lists the options
+    error: `-w` and `-o parquet` have flows and the rows of `-a` and `-A`, nothing else
+    hint: `-o csv` and `-o ndjson` are for other programs too
     ");
     assert_snapshot!(bench.run(&["-r", "@/a", "-w", "@/a/a.parquet/c.parquet"]), @r"
     exit: 1
