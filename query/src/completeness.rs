@@ -34,11 +34,8 @@ impl Losses {
             let minutes = || {
                 exporter.minutes.iter().filter(|minute| window.is_none_or(|window| overlaps(minute, window)))
             };
-            // Earlier releases did not tell when.
-            let lost = match exporter.minutes.is_empty() {
-                true => exporter.lost,
-                false => minutes().fold(0, |sum: i64, minute| sum.saturating_add(minute.lost)),
-            };
+            let told = minutes().fold(0, |sum: i64, minute| sum.saturating_add(minute.lost));
+            let lost = exporter.undated_lost().saturating_add(told);
             if let Some(lost) = u64::try_from(lost).ok().filter(|&lost| lost > 0) {
                 let (sum, unit) = self.on_the_way.entry(who).or_default();
                 *sum = sum.saturating_add(lost);
@@ -225,6 +222,19 @@ mod tests {
         check(&lost, Some((6, 7)), "3 export packets of 192.0.2.1 (v9, domain 7) lost on the way");
         let waits = [(7, 0, 1), (36, 0, 1), (37, 0, 1)];
         check(&waits, Some((6, 7)), "2 datagrams of 192.0.2.1 (v9, domain 7) without their template");
+    }
+
+    #[test]
+    fn what_an_earlier_release_lost_counts_whatever_it_is_merged_with() {
+        let mut earlier = footer(&[("192.0.2.1", 9, Some(7), 40, "packets")], 0);
+        let minutes = vec![Minute { at: 5, lost: 1, waiting: 0 }];
+        earlier.exporters[0].add(&Exporter { lost: 1, minutes, ..Exporter::default() });
+        for (window, expected) in [(None, 41), (Some((5, 5)), 41), (Some((6, 7)), 40)] {
+            let mut losses = Losses::default();
+            losses.add(&earlier, window.map(|(from, to)| (from * 60_000_000, to * 60_000_000)));
+            let who: Who = (Some([192, 0, 2, 1].into()), 9, Some(7));
+            assert_eq!(losses.on_the_way.get(&who), Some(&(expected, "packets".to_owned())), "{window:?}");
+        }
     }
 
     #[test]
