@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use flow_common::footer::{Footer, Minute};
-use flow_common::limits::LOSSES_SHOWN_MAX;
+use flow_common::limits::{EXPORT_DELAY_MINUTES_MAX, LOSSES_SHOWN_MAX};
 
 /// Whose: address, export version, observation domain.
 pub(crate) type Who = (Option<IpAddr>, u16, Option<u32>);
@@ -25,7 +25,8 @@ pub(crate) struct Losses {
 }
 
 impl Losses {
-    /// Adds what a file says of a window, µs, both ends included; `None` is all of it.
+    /// Adds what a file says of a window, µs, both ends included, and of the time its flows take to
+    /// be exported; `None` is all of it.
     pub(crate) fn add(&mut self, footer: &Footer, window: Option<(i64, i64)>) {
         self.kernel_dropped = self.kernel_dropped.saturating_add(footer.kernel_dropped);
         for exporter in &footer.exporters {
@@ -33,11 +34,8 @@ impl Losses {
             let minutes = || {
                 exporter.minutes.iter().filter(|minute| window.is_none_or(|window| overlaps(minute, window)))
             };
-            // Earlier releases did not tell when.
-            let lost = match exporter.minutes.is_empty() {
-                true => exporter.lost,
-                false => minutes().fold(0, |sum: i64, minute| sum.saturating_add(minute.lost)),
-            };
+            let told = minutes().fold(0, |sum: i64, minute| sum.saturating_add(minute.lost));
+            let lost = exporter.undated_lost().saturating_add(told);
             if let Some(lost) = u64::try_from(lost).ok().filter(|&lost| lost > 0) {
                 let (sum, unit) = self.on_the_way.entry(who).or_default();
                 *sum = sum.saturating_add(lost);
@@ -76,11 +74,13 @@ impl Losses {
     }
 }
 
-/// Whether a minute has an instant of a window.
+/// Whether flows of a window may have come, or not, in a minute: exporters tell of them when they
+/// end, or after a timeout.
 fn overlaps(minute: &Minute, (start, last): (i64, i64)) -> bool {
     const MICROS: i64 = 60_000_000;
     let from = minute.at.saturating_mul(MICROS);
-    from <= last && start < from.saturating_add(MICROS)
+    let told_until = last.saturating_add(EXPORT_DELAY_MINUTES_MAX * MICROS);
+    from <= told_until && start < from.saturating_add(MICROS)
 }
 
 /// What is missing in words, the largest losses first.
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(losses.to_string(), told);
     }
 
-    /// What is told of minutes 5 to 7 and a window, minutes.
+    /// What is told of some minutes and a window, minutes.
     #[track_caller]
     fn check(minutes: &[(i64, i64, i64)], window: Option<(i64, i64)>, expected: &str) {
         let mut losses = Losses::default();
@@ -215,8 +215,26 @@ mod tests {
     fn only_what_is_missing_of_the_window_counts() {
         let lost = [(5, 1, 0), (6, 2, 0), (7, 4, 0)];
         check(&lost, None, "7 export packets of 192.0.2.1 (v9, domain 7) lost on the way");
-        check(&lost, Some((6, 7)), "2 export packets of 192.0.2.1 (v9, domain 7) lost on the way");
+        check(&lost, Some((6, 7)), "6 export packets of 192.0.2.1 (v9, domain 7) lost on the way");
         check(&lost, Some((8, 9)), "");
+        // Flows are exported after they end, but for so long only.
+        let lost = [(7, 1, 0), (36, 2, 0), (37, 4, 0)];
+        check(&lost, Some((6, 7)), "3 export packets of 192.0.2.1 (v9, domain 7) lost on the way");
+        let waits = [(7, 0, 1), (36, 0, 1), (37, 0, 1)];
+        check(&waits, Some((6, 7)), "2 datagrams of 192.0.2.1 (v9, domain 7) without their template");
+    }
+
+    #[test]
+    fn what_an_earlier_release_lost_counts_whatever_it_is_merged_with() {
+        let mut earlier = footer(&[("192.0.2.1", 9, Some(7), 40, "packets")], 0);
+        let minutes = vec![Minute { at: 5, lost: 1, waiting: 0 }];
+        earlier.exporters[0].add(&Exporter { lost: 1, minutes, ..Exporter::default() });
+        for (window, expected) in [(None, 41), (Some((5, 5)), 41), (Some((6, 7)), 40)] {
+            let mut losses = Losses::default();
+            losses.add(&earlier, window.map(|(from, to)| (from * 60_000_000, to * 60_000_000)));
+            let who: Who = (Some([192, 0, 2, 1].into()), 9, Some(7));
+            assert_eq!(losses.on_the_way.get(&who), Some(&(expected, "packets".to_owned())), "{window:?}");
+        }
     }
 
     #[test]

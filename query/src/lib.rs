@@ -29,8 +29,9 @@
 //! - `replay`: rows as NetFlow or IPFIX to a collector; `unpacker`: what threads hand over
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
-//! Only `catalog`, `scan`, `surroundings`, `places`, `live`, `import` and `write` touch files; only `main.rs`
-//! reads the clock.
+//! Only `catalog`, `scan`, `surroundings`, `places`, `config`, `request`, `live`, `import`, `verify` and `write`
+//! touch files, and `engine/sorted/runs` and `group/spill` those for what has no room; only `main.rs` reads
+//! the clock.
 #![forbid(unsafe_code)]
 
 mod aggregate;

@@ -186,6 +186,12 @@ pub(crate) enum Column {
 }
 
 impl Column {
+    /// Numbers, or none, row by row.
+    pub(crate) fn ints(rows: impl Iterator<Item = Option<i64>>) -> Self {
+        let (values, nulls) = rows.map(|value| (value.unwrap_or(0), value.is_none())).unzip();
+        Self::Plain { values: Values::Ints(values), nulls: Some(nulls) }
+    }
+
     /// Of `rows`, in ascending order, only those.
     pub(crate) fn select(&mut self, rows: &[u32]) {
         match self {

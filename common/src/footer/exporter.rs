@@ -99,6 +99,13 @@ impl Exporter {
         other.minutes.iter().for_each(|&minute| self.add_minute(minute));
     }
 
+    /// What of `lost` no minute tells of: that of files of earlier releases, also where it was
+    /// added to others.
+    pub fn undated_lost(&self) -> i64 {
+        let dated = self.minutes.iter().fold(0, |sum: i64, minute| sum.saturating_add(minute.lost));
+        self.lost.saturating_sub(dated)
+    }
+
     /// Beyond the bound minutes join the one before them.
     fn add_minute(&mut self, new: Minute) {
         let after = self.minutes.partition_point(|known| known.at < new.at);
@@ -199,9 +206,11 @@ mod tests {
         let text = r#"{"addr":"192.0.2.1","version":9,"domain":7,"datagrams":1,"flows":2,"lost":3,"lost_unit":"packets"}"#;
         let exporter: Exporter = serde_json::from_str(text).unwrap();
         assert_eq!((exporter.lost, exporter.waiting, exporter.minutes.len()), (3, 0, 0));
+        assert_eq!(exporter.undated_lost(), 3);
         let told = Exporter { minutes: vec![Minute { at: 5, lost: 3, waiting: 0 }], ..exporter };
         let text = serde_json::to_string(&told).unwrap();
         assert!(text.ends_with(r#""minutes":[[5,3,0]]}"#), "{text}");
         assert_eq!(serde_json::from_str::<Exporter>(&text).unwrap(), told);
+        assert_eq!(told.undated_lost(), 0);
     }
 }

@@ -117,6 +117,10 @@ pub const SORT_RUNS_MAX: usize = 128;
 /// Octets of a run that are read at a time: with all runs of eight threads 32 MiB.
 pub const SORT_READ_BYTES: usize = 32 << 10;
 
+/// Minutes behind a window in which flows of it may still be exported, and so get lost: the
+/// longest usual active timeout.
+pub const EXPORT_DELAY_MINUTES_MAX: i64 = 30;
+
 /// Exporters whose losses a summary names: the line is to be read.
 pub const LOSSES_SHOWN_MAX: usize = 3;
 

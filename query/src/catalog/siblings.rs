@@ -18,12 +18,18 @@ pub(crate) fn siblings(directories: &str, source: &Source) -> Result<Source, Fai
     let mut names = directories.split(':');
     let first = Path::new(names.next().unwrap_or_default());
     let beside = first.parent().unwrap_or(Path::new(""));
+    let refused =
+        |message: String| Err(Failure::usage_hint(message, "for example `-M /var/flows/east:west:north`"));
     let mut all = vec![first.to_owned()];
     for name in names {
+        // What `..` lies in only the file system knows, and `/` lies in nothing.
+        if first.file_name().is_none() {
+            let message = format!("`{}` in `-M {directories}` ends in no name", first.display());
+            return refused(format!("{message}, so none can be beside it"));
+        }
         let is_name = Path::new(name).file_name().is_some_and(|only| only == name);
         if !is_name {
-            let message = format!("`{name}` in `-M {directories}` is no directory beside the first");
-            return Err(Failure::usage_hint(message, "for example `-M /var/flows/east:west:north`"));
+            return refused(format!("`{name}` in `-M {directories}` is no directory beside the first"));
         }
         all.push(beside.join(name));
     }
@@ -132,5 +138,18 @@ mod tests {
         check("a::b", &Source::Default, Err("`` in `-M a::b` is no directory beside the first"));
         check("a", &Source::Path("/x".into()), Err("`-r /x` can't lie in the directories of `-M`"));
         check("a", &Source::Sequence("/x:y".into()), Err("`-R /x:y` can't lie in the directories of `-M`"));
+    }
+
+    #[test]
+    fn nothing_is_beside_a_directory_without_a_name() {
+        for first in ["/", "..", ".", "a/..", ""] {
+            let directories = format!("{first}:east");
+            let expected =
+                format!("`{first}` in `-M {directories}` ends in no name, so none can be beside it");
+            check(&directories, &Source::Default, Err(&expected));
+        }
+        check("/", &Source::Default, Ok(&["/"]));
+        check("..", &Source::Path("x".into()), Ok(&["../x"]));
+        check("../a:b", &Source::Default, Ok(&["../a", "../b"]));
     }
 }

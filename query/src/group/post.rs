@@ -91,7 +91,7 @@ fn batch(groups: &[Group], grouping: &Grouping) -> Batch {
         batch.set_over_ms(groups.iter().map(|group| group.counters.over_ms).collect());
     }
     let mut ints = |id: ColumnId, of: &dyn Fn(&Group) -> Option<i64>| {
-        batch.set(id.into(), ints(groups.iter().map(of)));
+        batch.set(id.into(), Column::ints(groups.iter().map(of)));
     };
     // Columns have 63 bits for counters, tables 64.
     let count = |count: u64| Some(i64::try_from(count).unwrap_or(i64::MAX));
@@ -107,11 +107,6 @@ fn batch(groups: &[Group], grouping: &Grouping) -> Batch {
         ints(ColumnId::SrcTos, &|group| group.src_tos);
     }
     batch
-}
-
-fn ints(values: impl Iterator<Item = Option<i64>>) -> Column {
-    let (values, nulls) = values.map(|value| (value.unwrap_or(0), value.is_none())).unzip();
-    Column::Plain { values: Values::Ints(values), nulls: Some(nulls) }
 }
 
 fn column_of<'a>(kind: Kind, values: impl Iterator<Item = Option<&'a Value>>) -> Column {
@@ -144,7 +139,7 @@ fn column_of<'a>(kind: Kind, values: impl Iterator<Item = Option<&'a Value>>) ->
             };
             Column::Array(Arc::new(values.map(number).collect::<Float64Array>()))
         }
-        _ => ints(values.map(|value| match value? {
+        _ => Column::ints(values.map(|value| match value? {
             Value::Int(number) => Some(*number),
             Value::Boolean(value) => Some(i64::from(*value)),
             _ => None,

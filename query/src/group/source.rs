@@ -173,7 +173,7 @@ impl Computer {
             |addr: u128| places.as_ref().and_then(|places| places.country(Addr16(addr.to_be_bytes())));
         let Some((dictionary, ids)) = addrs.dictionary() else {
             let addr = |row| addrs.octets(row).map(u128::from_be_bytes);
-            return ints((0..rows).map(|row| country(addr(row)?).map(|Country(code)| code.into())));
+            return Column::ints((0..rows).map(|row| country(addr(row)?).map(|Country(code)| code.into())));
         };
         if self.known.as_ref().is_none_or(|known| known.0 != dictionary.id) {
             let found: Vec<Option<i64>> = match &dictionary.values {
@@ -206,7 +206,7 @@ impl Computer {
             };
             told.filter(|number| *number > 0).or_else(looked_up).or(told.filter(|_| !is_named))
         };
-        ints((0..batch.rows()).map(&mut origin))
+        Column::ints((0..batch.rows()).map(&mut origin))
     }
 }
 
@@ -221,11 +221,6 @@ fn numbered(all: &[Option<i64>]) -> (Vec<i64>, Vec<u32>) {
     };
     let ids = all.iter().map(place).collect();
     (values, ids)
-}
-
-fn ints(values: impl Iterator<Item = Option<i64>>) -> Column {
-    let (values, nulls) = values.map(|value| (value.unwrap_or(0), value.is_none())).unzip();
-    Column::Plain { values: Values::Ints(values), nulls: Some(nulls) }
 }
 
 /// Destination ports with ICMP's type and code in their place; `None` where none has them in
@@ -243,7 +238,7 @@ fn service(batch: &Batch) -> Option<Column> {
         }
         port.int(row)
     };
-    Some(ints((0..batch.rows()).map(value)))
+    Some(Column::ints((0..batch.rows()).map(value)))
 }
 
 /// Networks, with a dictionary: most rows share theirs with others.
@@ -274,14 +269,14 @@ fn nets(batch: &Batch, addr: ColumnId, mask: ColumnId) -> Column {
 fn label(batch: &Batch, entry: u8) -> Column {
     let labels = batch.cells(ColumnId::MplsLabels);
     let at = usize::from(entry).saturating_sub(1);
-    ints((0..batch.rows()).map(|row| labels.labels(row)?.nth(at).map(i64::from)))
+    Column::ints((0..batch.rows()).map(|row| labels.labels(row)?.nth(at).map(i64::from)))
 }
 
 /// When the buckets began that flows began in; NULL of flows that tell no time.
 fn starts(bucket: Bucket, batch: &Batch) -> Column {
     let times = Times::new(batch);
     let mut spans = Spans::new(bucket);
-    ints((0..batch.rows()).map(|row| times.first(row).map(|first| spans.start(first))))
+    Column::ints((0..batch.rows()).map(|row| times.first(row).map(|first| spans.start(first))))
 }
 
 /// Starts of buckets, for flows near each other.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use flow_common::addr::Addr16;
 use flow_common::layout::STATE_DIR;
-use flow_common::limits::{FACT_NAME_BYTES_MAX, TABLE_ROWS_MAX};
+use flow_common::limits::TABLE_ROWS_MAX;
 use flow_common::tables::{NameKind, NameRow, RateRow, RateScope, Row};
 use flow_common::time::Timestamp;
 
@@ -29,6 +29,8 @@ type Rates = BTreeMap<(Who, RateScope, i64), Vec<(Timestamp, i64)>>;
 pub(super) struct Tables {
     names: BTreeMap<(Who, NameKind, i64), NameRow>,
     rates: Rates,
+    /// How many there are, of all exporters.
+    n_rates: usize,
 }
 
 /// The only sampler of an exporter.
@@ -61,14 +63,22 @@ impl Tables {
             };
             if let Some(who) = exporters.get(exporter)
                 && *rate > 0
-                && self.rates.len() < TABLE_ROWS_MAX
             {
-                let rates = self.rates.entry((*who, scope.0, scope.1)).or_default();
-                match rates.last_mut().filter(|(_, known)| known == rate) {
-                    Some((since, _)) => *since = at.min(*since),
-                    None => rates.push((at, *rate)),
-                }
+                self.add_rate((*who, scope.0, scope.1), at, *rate);
             }
+        }
+    }
+
+    /// Of equal rates that follow each other only one.
+    fn add_rate(&mut self, key: (Who, RateScope, i64), at: Timestamp, rate: i64) {
+        let last = self.rates.get_mut(&key).and_then(|rates| rates.last_mut());
+        match last.filter(|(_, known)| *known == rate) {
+            Some((since, _)) => *since = at.min(*since),
+            None if self.n_rates < TABLE_ROWS_MAX => {
+                self.rates.entry(key).or_default().push((at, rate));
+                self.n_rates += 1;
+            }
+            None => {}
         }
     }
 
@@ -119,18 +129,14 @@ fn name_row(
     (name, description): (&str, &str),
     at: Timestamp,
 ) -> NameRow {
-    let short = |text: &str| {
-        let end = (0..=text.len().min(FACT_NAME_BYTES_MAX)).rev().find(|&end| text.is_char_boundary(end));
-        text.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
-    };
     NameRow {
         exporter_addr,
         export_version,
         observation_domain,
         kind,
         id,
-        name: short(name),
-        description: (!description.is_empty()).then(|| short(description)),
+        name: name.to_owned(),
+        description: (!description.is_empty()).then(|| description.to_owned()),
         mode: None,
         data_type: None,
         semantics: None,
@@ -216,5 +222,21 @@ mod tests {
         assert_eq!(rates(&[(10, 100)], &[(20, 100), (5, 50)]), [(5, 50), (10, 100)]);
         assert_eq!(rates(&[(10, 100)], &[(5, 100)]), [(5, 100)]);
         assert_eq!(rates(&[(10, 100)], &[(20, 200), (30, 200)]), [(10, 100), (20, 200)]);
+    }
+
+    #[test]
+    fn rates_are_as_many_as_a_table_has_rows() {
+        let mut tables = Tables::default();
+        let key = |id| (who(), RateScope::Sampler, id);
+        // A sampler whose rate is another one each time.
+        (0..TABLE_ROWS_MAX as i64).for_each(|n| tables.add_rate(key(1), Timestamp::from_secs(9), 1 + n % 2));
+        let last = |tables: &Tables| tables.rates[&key(1)].last().copied();
+        for (id, rate, since) in [(1, 1, 9), (2, 7, 9), (1, 2, 5)] {
+            tables.add_rate(key(id), Timestamp::from_secs(5), rate);
+            assert_eq!(tables.rates.values().map(Vec::len).sum::<usize>(), TABLE_ROWS_MAX);
+            assert_eq!(tables.rates.len(), 1);
+            // What is known may still be known to hold for longer.
+            assert_eq!(last(&tables), Some((Timestamp::from_secs(since), 2)));
+        }
     }
 }

@@ -150,12 +150,7 @@ fn set_labels(batch: &mut Batch, aggregation: &Aggregation, groups: &[Group]) {
 }
 
 fn set_ints(batch: &mut Batch, id: ColumnId, cells: impl Iterator<Item = Option<i64>>) {
-    batch.set(id.into(), int_column(cells));
-}
-
-fn int_column(cells: impl Iterator<Item = Option<i64>>) -> values::Column {
-    let (values, nulls) = cells.map(|cell| (cell.unwrap_or(0), cell.is_none())).unzip();
-    values::Column::Plain { values: Values::Ints(values), nulls: Some(nulls) }
+    batch.set(id.into(), values::Column::ints(cells));
 }
 
 fn fixed_column(cells: impl Iterator<Item = Option<u128>>) -> values::Column {
@@ -219,7 +214,7 @@ pub(super) fn column<'a>(
             values::Column::Array(Arc::new(arrow_array::Float64Array::from_iter(numbers)))
         }
         Kind::Int32 | Kind::Int64 | Kind::Timestamp | Kind::Boolean | Kind::Labels | Kind::Other => {
-            int_column(cells.map(|cell| match cell? {
+            values::Column::ints(cells.map(|cell| match cell? {
                 Value::Int(number) => Some(*number),
                 Value::Boolean(value) => Some(i64::from(*value)),
                 _ => None,

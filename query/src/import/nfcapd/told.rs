@@ -1,6 +1,7 @@
 //! Records that are no flows: what exporters told of their numbers, and what nfcapd counted of
 //! exporters.
 
+use flow_common::limits::FACT_NAME_BYTES_MAX;
 use flow_common::tables::NameKind;
 
 use super::Octets;
@@ -41,7 +42,7 @@ pub(crate) struct NameTable<'a> {
     widths: [usize; 3],
 }
 
-/// One of them.
+/// One of them, its texts as long as a name may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named {
     pub(crate) id: i64,
@@ -79,12 +80,12 @@ impl<'a> NameTable<'a> {
             let element = self.elements.0.get(index.checked_mul(self.stride)?..)?;
             let (id, rest) = element.split_at_checked(n_id)?;
             let (name, rest) = rest.split_at_checked(n_name)?;
-            let description = text(rest.get(..n_description)?);
+            let description = short(rest.get(..n_description)?);
             let id = match self.kind {
                 NameKind::Application => application(id)?,
                 _ => Octets(id).u32(0)?.into(),
             };
-            Some(Named { id, name: text(name), description })
+            Some(Named { id, name: short(name), description })
         })
     }
 }
@@ -102,6 +103,14 @@ pub(crate) fn application(octets: &[u8]) -> Option<i64> {
 pub(crate) fn text(octets: &[u8]) -> String {
     let text = octets.split(|&octet| octet == 0).next().unwrap_or_default();
     String::from_utf8_lossy(text).into_owned()
+}
+
+/// As [`text`], and not longer than a name may be.
+fn short(octets: &[u8]) -> String {
+    // With the whole of a character that begins before the end.
+    let text = text(octets.get(..FACT_NAME_BYTES_MAX + 3).unwrap_or(octets));
+    let end = (0..=text.len().min(FACT_NAME_BYTES_MAX)).rev().find(|&end| text.is_char_boundary(end));
+    text.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
 }
 
 /// What nfcapd counted of an exporter.
@@ -183,5 +192,29 @@ mod tests {
         let counters =
             [[3, 0, 0, 0, 2, 0, 0, 0], [12, 0, 0, 0, 0, 0, 0, 0], [9, 0, 0, 0, 0, 0, 0, 0]].concat();
         check(8, &[&[2, 0, 0, 0][..], &counters].concat(), "3 12 2");
+    }
+
+    #[test]
+    fn no_name_is_longer_than_names_may_be() {
+        #[track_caller]
+        fn check(name: &[u8], expected: &str) {
+            // The header of the record, how long things are, a number, the name twice.
+            let (length, element) = (name.len() as u16, 2 + 2 * name.len() as u16);
+            let header = [0, 0, 1, element, 2, length, length, 0].map(u16::to_le_bytes).concat();
+            let octets = [&header[..], name, name].concat();
+            let table = NameTable::applications(Octets(&octets)).unwrap();
+            let named = table.iter().next().unwrap();
+            assert_eq!((named.name.as_str(), named.description.as_str()), (expected, expected));
+            assert!(named.name.capacity() <= FACT_NAME_BYTES_MAX, "{}", named.name.capacity());
+        }
+        let most = "a".repeat(FACT_NAME_BYTES_MAX);
+        check(most.as_bytes(), &most);
+        check("a".repeat(20_000).as_bytes(), &most);
+        // A character has room as a whole or not at all.
+        let before = "a".repeat(FACT_NAME_BYTES_MAX - 2);
+        check(format!("{before}\u{e9}\u{e9}").as_bytes(), &format!("{before}\u{e9}"));
+        check(format!("{before}\u{1f5a7}b").as_bytes(), &before);
+        // What is no UTF-8 grows.
+        check(&[0xff; 300], &"\u{fffd}".repeat(FACT_NAME_BYTES_MAX / 3));
     }
 }
