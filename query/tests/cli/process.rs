@@ -112,7 +112,11 @@ fn an_interrupt_ends_it_at_once_and_leaves_nothing() {
     for (args, has_output) in runs {
         let child = start(&bench, temporary.path(), args);
         let due = |child: &mut Child| if has_output { first_line(child) } else { soon(child) };
-        let Some((status, said, elapsed)) = interrupted(child, due) else {
+        // It may end by itself between the last look and the signal.
+        let is_late = |(status, _, elapsed): &(ExitStatus, String, Duration)| {
+            !has_output && status.success() && *elapsed < Duration::from_millis(100)
+        };
+        let Some((status, said, elapsed)) = interrupted(child, due).filter(|end| !is_late(end)) else {
             // What waits for a reader is not done before.
             assert!(!has_output, "{args:?} ended by itself");
             eprintln!("skipped: {args:?} was done before");
