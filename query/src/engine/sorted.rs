@@ -100,7 +100,7 @@ fn cant_spill(error: &io::Error) -> Failure {
     }
 }
 
-/// As [`write`], of rows in memory and on disk.
+/// As [`write()`], of rows in memory and on disk.
 fn write_merged(
     format: &dyn RowFormat,
     (kept, mut spilled): (Vec<Kept>, Vec<Runs>),
