@@ -40,6 +40,13 @@ fn flowcapd() -> &'static Path {
     })
 }
 
+/// What the service's unit sets: how memory is given back is part of what is tested.
+fn environment() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let unit = include_str!("../../collector/packaging/flowcap.service");
+    let lines = unit.lines().filter_map(|line| line.strip_prefix("Environment="));
+    lines.flat_map(str::split_whitespace).filter_map(|setting| setting.split_once('='))
+}
+
 /// A free port of loopback.
 pub(crate) fn free_port() -> u16 {
     UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
@@ -64,7 +71,8 @@ impl Collector {
         let log = File::options().create(true).append(true).open(log).unwrap();
         let mut command = Command::new(flowcapd());
         command.args(["-b", "127.0.0.1", "-p", &port.to_string(), "-t", &slot_secs.to_string(), "-w"]);
-        command.arg(root).args(args).env("TZ", "UTC").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.arg(root).args(args).envs(environment()).env("TZ", "UTC");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let started = Instant::now();
         Self { child: command.spawn().unwrap(), port, started }
     }
