@@ -97,10 +97,12 @@ fn answers_say_what_never_had_its_template() {
     let finished = daemon.finish();
     let of = |n: u64| json!([{"exporter_addr": "127.0.0.1", "export_version": 10, "observation_domain": 7, "datagrams": n}]);
     assert_eq!(missing(&finished, &[]), of(2));
-    // By the minute they came in: of a window only its own.
+    // By the minute they came in: flows of a window come in it, or a timeout later.
     for (window, expected) in [
+        ("2026-11-21T12:33:00Z..2026-11-21T12:33:59Z", json!([])),
         ("2026-11-21T12:32:00Z..2026-11-21T12:32:59Z", of(1)),
-        ("2026-11-21T12:31:00Z..2026-11-21T12:31:59Z", json!([])),
+        ("2026-11-21T12:30:00Z..2026-11-21T12:30:59Z", of(2)),
+        ("2026-11-21T12:01:00Z..2026-11-21T12:01:59Z", json!([])),
     ] {
         assert_eq!(missing(&finished, &["-t", window]), expected, "{window}");
     }
