@@ -92,11 +92,11 @@ fn soak_for(secs: u64) {
         seen.n_duplicates,
         ending.as_millis()
     );
-    judge(&samples, secs);
     let some = missing.iter().flatten().take(10).collect::<Vec<_>>();
     assert!(n_missing <= n_dropped * RECORDS, "missing: {some:?}\n{log}");
     assert_eq!((seen.n_duplicates, seen.n_foreign, seen.torn.len()), (0, 0, 0), "{:?}", seen.torn);
     assert!(parts(&root).is_empty(), "parts of slots that are closed");
+    judge(&samples, secs);
 }
 
 /// Samples the collector, and asks for what there is, until the time is over.
