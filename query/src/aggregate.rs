@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
+use arrow_array::Float64Array;
 use flow_common::addr::{Addr16, Mac};
 use flow_common::column::Kind;
 
@@ -11,6 +13,7 @@ use crate::batch::Cells;
 use crate::flow::{Counters, FiveTuple};
 use crate::measure::What;
 use crate::statistic::{Key, Order, Ranking, Statistic};
+use crate::values::{Bytes, Column, Values};
 
 /// The value flows of a group share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +32,51 @@ pub(crate) enum Value {
 }
 
 /// For a program: addresses and octets as text, numbers as they are.
+impl Value {
+    /// Values of one kind as a column.
+    pub(crate) fn column<'a>(kind: Kind, cells: impl Iterator<Item = Option<&'a Self>>) -> Column {
+        match kind {
+            Kind::Address | Kind::Mac => Column::fixed(cells.map(|cell| match cell? {
+                Self::Address(addr) => Some(u128::from_be_bytes(addr.0)),
+                Self::Mac(mac) => Some(mac.0.iter().fold(0, |sum, octet| sum << 8 | u128::from(*octet))),
+                _ => None,
+            })),
+            Kind::Text | Kind::Binary => {
+                let (mut values, mut nulls) = (Bytes::default(), Vec::new());
+                for cell in cells {
+                    let spelled;
+                    let octets = match cell {
+                        Some(Self::Text(text)) => Some(text.as_bytes()),
+                        Some(Self::Binary(octets)) => Some(&**octets),
+                        Some(value @ (Self::Net(..) | Self::Label(_))) => {
+                            spelled = value.to_string();
+                            Some(spelled.as_bytes())
+                        }
+                        _ => None,
+                    };
+                    values.push(octets.unwrap_or_default());
+                    nulls.push(octets.is_none());
+                }
+                Column::Plain { values: Values::Bytes(values), nulls: Some(nulls) }
+            }
+            Kind::Float64 => {
+                let numbers = cells.map(|cell| match cell? {
+                    Self::Float(number) => Some(number.0),
+                    _ => None,
+                });
+                Column::Array(Arc::new(Float64Array::from_iter(numbers)))
+            }
+            Kind::Int32 | Kind::Int64 | Kind::Timestamp | Kind::Boolean | Kind::Labels | Kind::Other => {
+                Column::ints(cells.map(|cell| match cell? {
+                    Self::Int(number) => Some(*number),
+                    Self::Boolean(value) => Some(i64::from(*value)),
+                    _ => None,
+                }))
+            }
+        }
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

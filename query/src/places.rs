@@ -81,6 +81,12 @@ impl PartialEq for Places {
 
 impl Eq for Places {}
 
+/// The autonomous system exporters told, where that is more than 0, else what was looked up; where
+/// that is nothing, a 0 that was told stays.
+pub(crate) fn told_or(told: Option<i64>, looked_up: impl FnOnce() -> Option<i64>) -> Option<i64> {
+    told.filter(|number| *number > 0).or_else(looked_up).or(told)
+}
+
 impl Places {
     /// Reads the databases at `paths`.
     pub(crate) fn open(paths: &[PathBuf]) -> Result<Self, Failure> {

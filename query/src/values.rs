@@ -192,6 +192,12 @@ impl Column {
         Self::Plain { values: Values::Ints(values), nulls: Some(nulls) }
     }
 
+    /// As [`Self::ints`], of octets of a fixed width.
+    pub(crate) fn fixed(rows: impl Iterator<Item = Option<u128>>) -> Self {
+        let (values, nulls) = rows.map(|value| (value.unwrap_or(0), value.is_none())).unzip();
+        Self::Plain { values: Values::Fixed(values), nulls: Some(nulls) }
+    }
+
     /// Of `rows`, in ascending order, only those.
     pub(crate) fn select(&mut self, rows: &[u32]) {
         match self {

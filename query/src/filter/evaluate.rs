@@ -21,7 +21,7 @@ use crate::batch::{Batch, Cells};
 use crate::columns::ColumnRef;
 use crate::flow::{Counters, Times, is_icmp};
 use crate::names::{NameCells, Named, Names};
-use crate::places::Places;
+use crate::places::{Places, told_or};
 use crate::values::{Dictionary, Values};
 
 /// A predicate made ready for the batches of one row group: what a test says of a
@@ -259,10 +259,7 @@ fn origin_rows(
             let origin = || places.origin(Addr16(addr)).map(|origin| i64::from(origin.number));
             *known.borrow_mut().entry(addr).or_insert_with(origin)
         };
-        told.filter(|number| *number > 0)
-            .or_else(looked_up)
-            .or(told)
-            .is_some_and(|as_number| values.contains(as_number))
+        told_or(told, looked_up).is_some_and(|as_number| values.contains(as_number))
     })
 }
 

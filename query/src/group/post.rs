@@ -4,17 +4,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow_array::Float64Array;
-use flow_common::column::{ColumnId, Kind};
+use flow_common::column::ColumnId;
 
 use super::exact::Groups;
 use super::result::group_of;
 use super::{Grouping, KeyPart, Shared, Source};
-use crate::aggregate::{Float, Group, Value};
+use crate::aggregate::{Group, Value};
 use crate::batch::{Batch, FileColumn};
 use crate::columns::ColumnRef;
 use crate::filter::{Filter, Predicate};
-use crate::values::{Bytes, Column, Values};
+use crate::values::Column;
 
 /// Groups that are asked at a time.
 const BATCH: usize = 8_192;
@@ -80,10 +79,10 @@ fn batch(groups: &[Group], grouping: &Grouping) -> Batch {
     for &(at, part) in &parts {
         let Some(column) = asked_as(part.source) else { continue };
         let values = || groups.iter().map(|group| group.key.get(at)?.as_ref());
-        batch.set(column, column_of(part.kind, values()));
+        batch.set(column, Value::column(part.kind, values()));
         if at + 1 == parts.len() {
             for other in grouping.other_sides.iter().filter_map(|side| asked_as(side.source)) {
-                batch.set(other, column_of(part.kind, values()));
+                batch.set(other, Value::column(part.kind, values()));
             }
         }
     }
@@ -107,42 +106,4 @@ fn batch(groups: &[Group], grouping: &Grouping) -> Batch {
         ints(ColumnId::SrcTos, &|group| group.src_tos);
     }
     batch
-}
-
-fn column_of<'a>(kind: Kind, values: impl Iterator<Item = Option<&'a Value>>) -> Column {
-    match kind {
-        Kind::Address | Kind::Mac => {
-            let number = |value: &Value| match value {
-                Value::Address(addr) => u128::from_be_bytes(addr.0),
-                Value::Mac(mac) => mac.0.iter().fold(0, |sum, &octet| sum << 8 | u128::from(octet)),
-                _ => 0,
-            };
-            let (values, nulls) = values.map(|value| (value.map_or(0, number), value.is_none())).unzip();
-            Column::Plain { values: Values::Fixed(values), nulls: Some(nulls) }
-        }
-        Kind::Text | Kind::Binary => {
-            let (mut octets, mut nulls) = (Bytes::default(), Vec::new());
-            for value in values {
-                nulls.push(value.is_none());
-                octets.push(match value {
-                    Some(Value::Text(text)) => text.as_bytes(),
-                    Some(Value::Binary(octets)) => octets,
-                    _ => &[],
-                });
-            }
-            Column::Plain { values: Values::Bytes(octets), nulls: Some(nulls) }
-        }
-        Kind::Float64 => {
-            let number = |value: Option<&Value>| match value {
-                Some(Value::Float(Float(number))) => Some(*number),
-                _ => None,
-            };
-            Column::Array(Arc::new(values.map(number).collect::<Float64Array>()))
-        }
-        _ => Column::ints(values.map(|value| match value? {
-            Value::Int(number) => Some(*number),
-            Value::Boolean(value) => Some(i64::from(*value)),
-            _ => None,
-        })),
-    }
 }

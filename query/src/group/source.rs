@@ -12,7 +12,7 @@ use crate::batch::{Batch, Cells};
 use crate::bucket::Bucket;
 use crate::columns::ColumnRef;
 use crate::flow::{Times, is_icmp};
-use crate::places::{Country, ORIGINS, Places};
+use crate::places::{Country, ORIGINS, Places, told_or};
 use crate::values::{Bytes, Column, Dictionary, Values};
 
 /// Where the values of one part of a key are from.
@@ -204,7 +204,7 @@ impl Computer {
                 let look_up = || places.origin(Addr16(addr)).map(|origin| origin.number.into());
                 *known.entry(u128::from_be_bytes(addr)).or_insert_with(look_up)
             };
-            told.filter(|number| *number > 0).or_else(looked_up).or(told.filter(|_| !is_named))
+            told_or(told, looked_up).filter(|number| *number > 0 || !is_named)
         };
         Column::ints((0..batch.rows()).map(&mut origin))
     }

@@ -97,7 +97,7 @@ pub(super) fn write_groups(
         let kind = key.column.table().map(|column| column.kind).or_else(of_value).unwrap_or(Kind::Int64);
         let mut batch = Batch::new(groups.len(), &Arc::from([]));
         let place = flow_common::column::ColumnId::SrcAddr;
-        batch.set(place.into(), grouped::column(kind, cells));
+        batch.set(place.into(), Value::column(kind, cells));
         sheet.put(&key.name, of_cells(kind, batch.cells(place), groups.len()));
     }
     let counters = groups.iter().map(|group| &group.counters);

@@ -8,7 +8,7 @@ use flow_common::addr::Addr16;
 use flow_common::limits::PLACES_KNOWN_MAX;
 
 use super::value::{Geo, Side};
-use crate::places::Places;
+use crate::places::{Places, told_or};
 
 /// What was told of addresses.
 type Known = HashMap<(Addr16, Geo), Option<Arc<str>>>;
@@ -60,7 +60,7 @@ impl Lookup {
             }
             *known.entry(addr).or_insert_with(|| places.origin(addr).map(|origin| origin.number.into()))
         };
-        told.filter(|number| *number > 0).or_else(looked_up).or(told)
+        told_or(told, looked_up)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::batch::{Batch, FileColumn};
 use crate::columns::Columns;
 use crate::flow::{Counters, FiveTuple, KEY_COLUMNS};
 use crate::group::Source;
-use crate::values::{self, Bytes, Values};
+use crate::values;
 
 /// Writes groups of `-a` and `-A` in a format of rows.
 pub(super) fn write_groups(
@@ -40,7 +40,7 @@ pub(super) fn write_groups(
         for (at, key) in aggregation.keys.iter().enumerate() {
             let kind = key.column.table().map_or_else(|| kind_of(groups, at), |column| column.kind);
             let cells = groups.iter().map(|group| group.key.get(at).and_then(Option::as_ref));
-            batch.set(key.column, column(kind, cells.clone()));
+            batch.set(key.column, Value::column(kind, cells.clone()));
             if let Source::Net { addr, mask } = key.source() {
                 set_net(&mut batch, (addr, mask), cells);
             }
@@ -71,8 +71,8 @@ pub(super) fn write_records(
         set_ints(&mut batch, src_port, tuples().map(|tuple| tuple.src_port.map(i64::from)));
         set_ints(&mut batch, dst_port, tuples().map(|tuple| tuple.dst_port.map(i64::from)));
         let fixed = |addr: Option<flow_common::addr::Addr16>| addr.map(|addr| u128::from_be_bytes(addr.0));
-        batch.set(src_addr.into(), fixed_column(tuples().map(|tuple| fixed(tuple.src_addr))));
-        batch.set(dst_addr.into(), fixed_column(tuples().map(|tuple| fixed(tuple.dst_addr))));
+        batch.set(src_addr.into(), values::Column::fixed(tuples().map(|tuple| fixed(tuple.src_addr))));
+        batch.set(dst_addr.into(), values::Column::fixed(tuples().map(|tuple| fixed(tuple.dst_addr))));
         set_details(&mut batch, records.iter().map(|(_, record)| (record.tcp_flags, record.src_tos)));
         batch
     })
@@ -134,7 +134,7 @@ fn set_net<'a>(
         _ => None,
     };
     if batch.column(addr.into()).is_none() {
-        batch.set(addr.into(), fixed_column(cells.clone().map(|cell| net(cell).map(|net| net.0))));
+        batch.set(addr.into(), values::Column::fixed(cells.clone().map(|cell| net(cell).map(|net| net.0))));
     }
     set_ints(batch, mask, cells.map(|cell| net(cell).map(|net| net.1)));
 }
@@ -153,11 +153,6 @@ fn set_ints(batch: &mut Batch, id: ColumnId, cells: impl Iterator<Item = Option<
     batch.set(id.into(), values::Column::ints(cells));
 }
 
-fn fixed_column(cells: impl Iterator<Item = Option<u128>>) -> values::Column {
-    let (values, nulls) = cells.map(|cell| (cell.unwrap_or(0), cell.is_none())).unzip();
-    values::Column::Plain { values: Values::Fixed(values), nulls: Some(nulls) }
-}
-
 /// The kind of values of a part of the key; of no value any will do.
 fn kind_of(groups: &[Group], at: usize) -> Kind {
     let value = groups.iter().find_map(|group| group.key.get(at)?.as_ref());
@@ -174,51 +169,5 @@ pub(super) fn kind(value: &Value) -> Kind {
         Value::Binary(_) => Kind::Binary,
         Value::Float(_) => Kind::Float64,
         Value::Boolean(_) => Kind::Boolean,
-    }
-}
-
-/// The values of a part of the key.
-pub(super) fn column<'a>(
-    kind: Kind,
-    cells: impl Iterator<Item = Option<&'a Value>> + Clone,
-) -> values::Column {
-    match kind {
-        Kind::Address | Kind::Mac => fixed_column(cells.map(|cell| match cell? {
-            Value::Address(addr) => Some(u128::from_be_bytes(addr.0)),
-            Value::Mac(mac) => Some(mac.0.iter().fold(0, |sum, octet| sum << 8 | u128::from(*octet))),
-            _ => None,
-        })),
-        Kind::Text | Kind::Binary => {
-            let (mut values, mut nulls) = (Bytes::default(), Vec::new());
-            for cell in cells {
-                let spelled;
-                let octets = match cell {
-                    Some(Value::Text(text)) => Some(text.as_bytes()),
-                    Some(Value::Binary(octets)) => Some(&**octets),
-                    Some(value @ (Value::Net(..) | Value::Label(_))) => {
-                        spelled = value.to_string();
-                        Some(spelled.as_bytes())
-                    }
-                    _ => None,
-                };
-                values.push(octets.unwrap_or_default());
-                nulls.push(octets.is_none());
-            }
-            values::Column::Plain { values: Values::Bytes(values), nulls: Some(nulls) }
-        }
-        Kind::Float64 => {
-            let numbers = cells.map(|cell| match cell? {
-                Value::Float(number) => Some(number.0),
-                _ => None,
-            });
-            values::Column::Array(Arc::new(arrow_array::Float64Array::from_iter(numbers)))
-        }
-        Kind::Int32 | Kind::Int64 | Kind::Timestamp | Kind::Boolean | Kind::Labels | Kind::Other => {
-            values::Column::ints(cells.map(|cell| match cell? {
-                Value::Int(number) => Some(*number),
-                Value::Boolean(value) => Some(i64::from(*value)),
-                _ => None,
-            }))
-        }
     }
 }

@@ -338,33 +338,7 @@ pub(crate) fn write_groups(
         if let Some(stack) = aggregation.labels(&group.key) {
             rows.set(ColumnId::MplsLabels, Cell::Labels(&stack));
         }
-        let counters = &group.counters;
-        let counts = [
-            (ColumnId::FlowCount, counters.flows),
-            (ColumnId::Packets, counters.packets),
-            (ColumnId::Bytes, counters.bytes),
-        ];
-        for (column, count) in counts {
-            rows.set_int(column, i64::try_from(count).unwrap_or(i64::MAX));
-        }
-        // Joined flows have both directions.
-        let other = [(ColumnId::OutPackets, counters.out_packets), (ColumnId::OutBytes, counters.out_bytes)];
-        for (column, count) in other.into_iter().filter(|_| aggregation.directions != Directions::Apart) {
-            rows.set_int(column, i64::try_from(count).unwrap_or(i64::MAX));
-        }
-        let details = [(ColumnId::TcpFlags, group.tcp_flags), (ColumnId::SrcTos, group.src_tos)];
-        for (column, detail) in details {
-            detail.into_iter().for_each(|detail| rows.set_int(column, detail));
-        }
-        let [first, last] = [counters.first, counters.last];
-        for (column, time) in [(ColumnId::FlowStart, first), (ColumnId::FlowEnd, last)] {
-            if let Some(micros) = time {
-                rows.set_int(column, micros);
-            }
-        }
-        rows.set_int(ColumnId::Received, last.or(first).unwrap_or(0));
-        rows.set(ColumnId::ExporterAddr, Cell::Octets(&[0; 16]));
-        rows.set_int(ColumnId::ExportVersion, 0);
+        put_flow(&mut rows, group, aggregation.directions);
         rows.end_row();
         if rows.is_full() {
             file.write(&mut rows)?;
@@ -372,6 +346,37 @@ pub(crate) fn write_groups(
     }
     file.write(&mut rows)?;
     target.end(file, &BTreeSet::new(), stdout)
+}
+
+/// What a group adds up to, in the columns of a flow.
+fn put_flow(rows: &mut Rows, group: &Group, directions: Directions) {
+    let counters = &group.counters;
+    let counts = [
+        (ColumnId::FlowCount, counters.flows),
+        (ColumnId::Packets, counters.packets),
+        (ColumnId::Bytes, counters.bytes),
+    ];
+    for (column, count) in counts {
+        rows.set_int(column, i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    // Joined flows have both directions.
+    let other = [(ColumnId::OutPackets, counters.out_packets), (ColumnId::OutBytes, counters.out_bytes)];
+    for (column, count) in other.into_iter().filter(|_| directions != Directions::Apart) {
+        rows.set_int(column, i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    let details = [(ColumnId::TcpFlags, group.tcp_flags), (ColumnId::SrcTos, group.src_tos)];
+    for (column, detail) in details {
+        detail.into_iter().for_each(|detail| rows.set_int(column, detail));
+    }
+    let [first, last] = [counters.first, counters.last];
+    for (column, time) in [(ColumnId::FlowStart, first), (ColumnId::FlowEnd, last)] {
+        if let Some(micros) = time {
+            rows.set_int(column, micros);
+        }
+    }
+    rows.set_int(ColumnId::Received, last.or(first).unwrap_or(0));
+    rows.set(ColumnId::ExporterAddr, Cell::Octets(&[0; 16]));
+    rows.set_int(ColumnId::ExportVersion, 0);
 }
 
 /// Columns for the bucket and for what is measured, as if an operator had defined them: whoever
