@@ -12,8 +12,10 @@
 use crate::limits::{THRIFT_DEPTH_MAX, THRIFT_PAIRS_MAX};
 
 mod index;
+mod page;
 
 pub use self::index::{ColumnIndex, column_index, first_rows};
+pub use self::page::{PageHeader, PageKind, page_header};
 
 /// What a FileMetaData says of the whole file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -50,7 +50,7 @@ use flow_common::limits::{FILTER_BYTES_MAX, FILTER_NOTES_MAX};
 
 pub(crate) use ast::Comparator;
 use diagnostic::FilterError;
-pub(crate) use evaluate::{Filter, Outlook};
+pub(crate) use evaluate::Filter;
 pub(crate) use predicate::{Predicate, Test};
 pub(crate) use set::AddressSet;
 pub(crate) use vocabulary::nouns;

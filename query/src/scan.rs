@@ -30,6 +30,7 @@ use crate::message::{lower_first, reason};
 use crate::scaling::{SCALED_COLUMNS, Scaling};
 
 mod bloom;
+mod chunk;
 mod header;
 mod metadata;
 mod page_index;
@@ -39,8 +40,9 @@ mod prune;
 mod rows;
 mod unpack;
 
+use self::chunk::check_headers;
 use self::metadata::{Loaded, within};
-use self::pages::{Cursor, check_headers};
+use self::pages::Cursor;
 use self::positioned::Positioned;
 use self::prune::Bounds;
 use self::rows::Opened;
@@ -315,7 +317,8 @@ impl BoundFile {
     /// Row groups that may hold a match.
     pub(crate) fn row_groups(&self, plan: &Plan) -> Vec<usize> {
         let may_match = |index: &usize| {
-            prune::may_match(&plan.predicate, &self.group(*index), self.rate_max(*index, plan))
+            let (group, rate_max) = (self.group(*index), self.rate_max(*index, plan));
+            plan.predicate.outcome(&mut |test| prune::verdict(test, &group, rate_max)) != Some(false)
         };
         (0..self.loaded.metadata.num_row_groups()).filter(may_match).collect()
     }
@@ -323,7 +326,8 @@ impl BoundFile {
     /// Rows of a row group whose pages may hold a match.
     pub(crate) fn rows_left(&self, group: usize, plan: &Plan) -> u64 {
         let rows = self.group_rows(group);
-        let ruled_out = page_index::ruled_out(self, group, plan, usize::try_from(rows).unwrap_or(0));
+        let asked = (plan, &*plan.predicate);
+        let ruled_out = page_index::ruled_out(self, group, asked, usize::try_from(rows).unwrap_or(0));
         rows.saturating_sub(ruled_out.iter().map(|rows| rows.len() as u64).sum())
     }
 
@@ -344,12 +348,14 @@ impl BoundFile {
         }
     }
 
-    /// The plan for one row group: scaling and its columns only where they may
-    /// change something.
+    /// The plan for one row group: of the predicate what bounds leave open, scaling and its
+    /// columns only where they may change something.
     pub(crate) fn plan_for(&self, group: usize, plan: &Plan) -> Plan {
         let mut plan = plan.clone();
-        let read = plan.needed();
-        if self.rate_max(group, &plan) == 1 || !has_scaled(&read) {
+        let (bounds, rate_max) = (self.group(group), self.rate_max(group, &plan));
+        let left = plan.predicate.decided(&mut |test| prune::verdict(test, &bounds, rate_max));
+        plan.predicate = left.map_or(plan.predicate, Arc::new);
+        if rate_max == 1 || !has_scaled(&plan.needed()) {
             plan.scaling = None;
         }
         if plan.has_fallback_time && self.tells_times(group) {
@@ -360,6 +366,17 @@ impl BoundFile {
             plan.columns.extend(inputs);
         }
         plan
+    }
+
+    /// When the first flow of a row group began and the last ended, µs, if each row is one flow
+    /// that tells.
+    pub(crate) fn group_span(&self, group: usize) -> Option<(i64, i64)> {
+        let bounds = self.group(group);
+        let is_plain =
+            ![ColumnId::FlowCount, ColumnId::Contributes].iter().any(|&id| bounds.has_values(id.into()));
+        let is_told = is_plain && self.tells_times(group);
+        let of = |column: ColumnId| bounds.range(column.into()).filter(|_| is_told);
+        Some((of(ColumnId::FlowStart)?.0, of(ColumnId::FlowEnd)?.1))
     }
 
     /// Whether every flow of a row group tells when it began and when it ended.
@@ -414,28 +431,26 @@ impl BoundFile {
     }
 
     /// Where a column of a row group begins.
-    fn cursor(&self, group: usize, column: ColumnRef) -> Result<Opened, ReadError> {
-        let Some(chunk) = self.chunk(group, column) else { return Ok(Opened::Absent) };
+    fn cursor(&self, group: usize, column: ColumnRef) -> Opened {
+        let Some(chunk) = self.chunk(group, column) else { return Opened::Absent };
         let rows = self.group_rows(group);
         let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
         if nulls == Some(rows) && chunk.column_descr().max_rep_level() == 0 {
-            return Ok(Opened::Absent);
+            return Opened::Absent;
         }
-        let rows = usize::try_from(rows).unwrap_or(0);
-        Ok(match Cursor::new(&self.file, self.file_bytes, chunk, rows)? {
+        match Cursor::new(&self.file, self.file_bytes, chunk) {
             Some(cursor) => Opened::Cursor(Box::new(cursor)),
             None => Opened::Foreign,
-        })
+        }
     }
 
     /// Checks what the pages of columns left to the `arrow` reader claim to be.
     fn check_headers(&self, group: usize, columns: &BTreeSet<ColumnRef>) -> Result<(), ReadError> {
-        let rows = usize::try_from(self.group_rows(group)).unwrap_or(0);
         let chunks = self.loaded.metadata.row_group(group).columns().iter();
         let is_read =
             |name: &String| found(name, &self.extra).is_some_and(|column| columns.contains(&column));
         for chunk in chunks.filter(|chunk| chunk.column_path().parts().first().is_some_and(is_read)) {
-            check_headers(&self.file, self.file_bytes, chunk, rows)?;
+            check_headers(&self.file, self.file_bytes, chunk)?;
         }
         Ok(())
     }

@@ -114,13 +114,12 @@ impl Values {
 pub(crate) mod spare {
     use std::cell::RefCell;
 
-    use bytes::BytesMut;
-
     /// Of one kind; the number is that of the columns of a question, about.
     const KEPT: usize = 8;
 
     thread_local! {
-        pub(crate) static WINDOWS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+        pub(crate) static WINDOWS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+        pub(crate) static PAGES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
         pub(crate) static INTS: RefCell<Vec<Vec<i64>>> = const { RefCell::new(Vec::new()) };
         pub(crate) static FIXED: RefCell<Vec<Vec<u128>>> = const { RefCell::new(Vec::new()) };
     }

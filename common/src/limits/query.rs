@@ -73,6 +73,10 @@ pub const BLOOM_FILTER_READ_BYTES_MAX: i32 = 1 << 20;
 /// hundred; what needs a megabyte costs more than it spares.
 pub const PAGE_INDEX_READ_BYTES_MAX: usize = 1 << 20;
 
+/// Octets of a page whose memory is kept for the next: dictionaries of addresses have up to two
+/// MiB, and memory of a larger one is not to stay.
+pub const PAGE_KEPT_BYTES_MAX: usize = 4 << 20;
+
 /// Octets a page may say it has once decompressed. Writers end pages at one MiB or so, but a
 /// row of ours may have tens of MiB, and some write dictionaries of any size.
 pub const PAGE_BYTES_MAX: u64 = 128 << 20;

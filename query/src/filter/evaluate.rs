@@ -18,7 +18,6 @@ use super::ast::Comparator;
 use super::predicate::{LabelPart, Measure, Predicate, Test};
 use super::set::IntSet;
 use crate::batch::{Batch, Cells};
-use crate::columns::ColumnRef;
 use crate::flow::{Counters, Times, is_icmp};
 use crate::names::{NameCells, Named, Names};
 use crate::places::{Places, told_or};
@@ -38,6 +37,8 @@ pub(crate) struct Filter {
 struct Verdict {
     dictionary: u64,
     passes: Vec<bool>,
+    /// The only value that passes, if it is one.
+    only: Option<u32>,
 }
 
 impl Verdict {
@@ -48,15 +49,10 @@ impl Verdict {
             Values::Bytes(values) => values.iter().map(|value| holds_bytes(test, value)).collect(),
         };
         passes.push(matches!(test, Test::Present { is_present: false, .. }));
-        Self { dictionary: dictionary.id, passes }
+        let mut passing = passes.iter().zip(0..).filter(|(passes, _)| **passes).map(|(_, id)| id);
+        let only = passing.next().filter(|_| passing.next().is_none());
+        Self { dictionary: dictionary.id, passes, only }
     }
-}
-
-/// What is known of a predicate before any row is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outlook {
-    Never,
-    Maybe,
 }
 
 impl Filter {
@@ -64,39 +60,28 @@ impl Filter {
         Self { predicate, verdicts: HashMap::new() }
     }
 
-    /// Whether rows may match whose values are those of `dictionaries`: where a column
-    /// has none, or not all its values in one, anything is possible.
-    pub(crate) fn outlook<'a>(
-        &mut self,
-        dictionaries: impl Fn(ColumnRef) -> Option<&'a Arc<Dictionary>>,
-    ) -> Outlook {
-        let predicate = Arc::clone(&self.predicate);
-        self.foresee(&predicate, &dictionaries)
+    /// What a test says of every row whose values are those of `dictionary`, where that is the
+    /// same.
+    pub(crate) fn verdict(&mut self, test: &Test, dictionary: &Dictionary, has_nulls: bool) -> Option<bool> {
+        let passes = &self.known(test, dictionary).passes;
+        let passes = &passes[..passes.len() - usize::from(!has_nulls)];
+        let first = *passes.first()?;
+        passes.iter().all(|&one| one == first).then_some(first)
     }
 
-    fn foresee<'a>(
-        &mut self,
-        predicate: &Predicate,
-        dictionaries: &impl Fn(ColumnRef) -> Option<&'a Arc<Dictionary>>,
-    ) -> Outlook {
-        let possible = |is_possible| if is_possible { Outlook::Maybe } else { Outlook::Never };
-        match predicate {
-            Predicate::Constant(value) => possible(*value),
-            Predicate::Not(_) => Outlook::Maybe,
-            Predicate::And(all) => {
-                possible(all.iter().all(|one| self.foresee(one, dictionaries) == Outlook::Maybe))
-            }
-            Predicate::Or(all) => {
-                possible(all.iter().any(|one| self.foresee(one, dictionaries) == Outlook::Maybe))
-            }
-            Predicate::Test(test) => match test.column().and_then(dictionaries) {
-                Some(dictionary) => possible(self.passes(test, dictionary).contains(&true)),
-                None => Outlook::Maybe,
-            },
-        }
+    /// Asks less from now on: the rest is known.
+    pub(crate) fn narrow(&mut self, predicate: Predicate) {
+        self.verdicts.clear();
+        self.predicate = Arc::new(predicate);
     }
 
-    fn passes(&mut self, test: &Test, dictionary: &Dictionary) -> &[bool] {
+    /// What is asked.
+    pub(crate) fn predicate(&self) -> &Arc<Predicate> {
+        &self.predicate
+    }
+
+    /// What a test says of each value.
+    fn known(&mut self, test: &Test, dictionary: &Dictionary) -> &Verdict {
         let verdict = self
             .verdicts
             .entry(std::ptr::from_ref(test).addr())
@@ -104,7 +89,7 @@ impl Filter {
         if verdict.dictionary != dictionary.id {
             *verdict = Verdict::new(dictionary, test);
         }
-        &verdict.passes
+        verdict
     }
 
     /// The rows of `batch` that match.
@@ -157,8 +142,11 @@ impl Filter {
                 let cells = batch.cells(column);
                 match cells.dictionary() {
                     Some((dictionary, ids)) => {
-                        let passes = self.passes(test, dictionary);
-                        collect(rows, |row| passes[ids[row] as usize])
+                        let Verdict { passes, only, .. } = self.known(test, dictionary);
+                        match *only {
+                            Some(only) => collect(rows, |row| ids[row] == only),
+                            None => collect(rows, |row| passes[ids[row] as usize]),
+                        }
                     }
                     None => of_values(test, cells, rows),
                 }

@@ -224,18 +224,25 @@ impl Predicate {
 
     /// What it asks of the rows of a file that is called `ident`; `None` where that is the same.
     pub(crate) fn of_file(&self, ident: Option<&str>) -> Option<Self> {
-        let each = |all: &[Self]| {
-            let known: Vec<_> = all.iter().map(|one| one.of_file(ident)).collect();
+        self.decided(&mut |test| match test {
+            Test::Ident { comparator, values } => {
+                Some(ident.is_some_and(|ident| is_among(*comparator, values, ident.as_bytes())))
+            }
+            _ => None,
+        })
+    }
+
+    /// What is left to ask where `of` knows of some tests what they say of every row; `None`
+    /// where it knows of none.
+    pub(crate) fn decided(&self, of: &mut dyn FnMut(&Test) -> Option<bool>) -> Option<Self> {
+        let mut each = |all: &[Self]| {
+            let known: Vec<_> = all.iter().map(|one| one.decided(of)).collect();
             let is_changed = known.iter().any(Option::is_some);
             let own = || known.into_iter().zip(all).map(|(one, old)| one.unwrap_or_else(|| old.clone()));
             is_changed.then(|| own().collect::<Vec<_>>())
         };
         Some(match self {
             Self::Constant(_) => return None,
-            Self::Not(inner) => match inner.of_file(ident)? {
-                Self::Constant(value) => Self::Constant(!value),
-                inner => Self::Not(Box::new(inner)),
-            },
             Self::And(all) => {
                 let mut all = each(all)?;
                 all.retain(|one| *one != Self::Constant(true));
@@ -252,12 +259,35 @@ impl Predicate {
                     false => Self::one_of(all),
                 }
             }
-            Self::Test(Test::Ident { comparator, values }) => {
-                let is_it = ident.is_some_and(|ident| is_among(*comparator, values, ident.as_bytes()));
-                Self::Constant(is_it)
-            }
-            Self::Test(_) => return None,
+            Self::Not(inner) => match inner.decided(of)? {
+                Self::Constant(value) => Self::Constant(!value),
+                inner => Self::Not(Box::new(inner)),
+            },
+            Self::Test(test) => Self::Constant(of(test)?),
         })
+    }
+
+    /// What it says of every row, where what `of` knows of its tests tells that.
+    pub(crate) fn outcome(&self, of: &mut dyn FnMut(&Test) -> Option<bool>) -> Option<bool> {
+        // One that is `end` decides; without one, all must be known.
+        let mut until = |all: &[Self], end: bool| {
+            let mut is_known = true;
+            for one in all {
+                match one.outcome(of) {
+                    Some(value) if value == end => return Some(end),
+                    Some(_) => {}
+                    None => is_known = false,
+                }
+            }
+            is_known.then_some(!end)
+        };
+        match self {
+            Self::Constant(value) => Some(*value),
+            Self::Not(inner) => inner.outcome(of).map(|value| !value),
+            Self::And(all) => until(all, false),
+            Self::Or(all) => until(all, true),
+            Self::Test(test) => of(test),
+        }
     }
 
     /// Adds the columns it reads.

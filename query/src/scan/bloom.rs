@@ -8,7 +8,7 @@ use parquet::bloom_filter::Sbbf;
 
 use super::{BoundFile, ReadError};
 use crate::columns::ColumnRef;
-use crate::filter::{Predicate, Test};
+use crate::filter::Test;
 
 /// The filters of a row group that were looked at.
 pub(super) struct Filters<'a> {
@@ -22,38 +22,15 @@ impl<'a> Filters<'a> {
         Self { file, group, known: BTreeMap::new() }
     }
 
-    /// False only where the filters prove that no row matches.
-    pub(super) fn may_match(&mut self, predicate: &Predicate) -> Result<bool, ReadError> {
-        match predicate {
-            Predicate::Constant(value) => Ok(*value),
-            // What can't match may still be what is asked for.
-            Predicate::Not(_) => Ok(true),
-            Predicate::And(all) => {
-                for one in all {
-                    if !self.may_match(one)? {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
-            }
-            Predicate::Or(all) => {
-                for one in all {
-                    if self.may_match(one)? {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
-            }
-            Predicate::Test(Test::Address { column, nets, is_inside: true }) => {
-                let bounds = || nets.iter().map(|net| net.bounds());
-                if bounds().any(|(low, high)| low != high) {
-                    return Ok(true);
-                }
-                let filter = self.filter(*column)?;
-                Ok(filter.is_none_or(|filter| bounds().any(|(addr, _)| filter.check(addr.as_slice()))))
-            }
-            Predicate::Test(_) => Ok(true),
+    /// False only where the filters prove that no row passes a test.
+    pub(super) fn may_pass(&mut self, test: &Test) -> Result<bool, ReadError> {
+        let Test::Address { column, nets, is_inside: true } = test else { return Ok(true) };
+        let bounds = || nets.iter().map(|net| net.bounds());
+        if bounds().any(|(low, high)| low != high) {
+            return Ok(true);
         }
+        let filter = self.filter(*column)?;
+        Ok(filter.is_none_or(|filter| bounds().any(|(addr, _)| filter.check(addr.as_slice()))))
     }
 
     fn filter(&mut self, column: ColumnRef) -> Result<Option<&Sbbf>, ReadError> {

@@ -9,9 +9,10 @@ use flow_common::thrift;
 use parquet::basic::Type;
 use parquet::file::metadata::ColumnChunkMetaData;
 
-use super::prune::{Bounds, may_match};
+use super::prune::{Bounds, verdict};
 use super::{BoundFile, Plan};
 use crate::columns::ColumnRef;
+use crate::filter::Predicate;
 
 /// Bounds of the pages of a column.
 struct Pages {
@@ -38,9 +39,14 @@ struct At<'a> {
 
 /// Rows of a row group that can't match: ranges, ascending and apart. What its index lacks, or
 /// makes no sense, rules nothing out.
-pub(super) fn ruled_out(file: &BoundFile, group: usize, plan: &Plan, rows: usize) -> Vec<Range<usize>> {
+pub(super) fn ruled_out(
+    file: &BoundFile,
+    group: usize,
+    (plan, predicate): (&Plan, &Predicate),
+    rows: usize,
+) -> Vec<Range<usize>> {
     let mut tested = BTreeSet::new();
-    plan.predicate.columns(&mut tested);
+    predicate.columns(&mut tested);
     let pages: Vec<Pages> =
         tested.into_iter().filter_map(|column| Pages::read(file, group, column, rows)).collect();
     let starts: BTreeSet<usize> = pages.iter().flat_map(|pages| pages.first_rows.iter().copied()).collect();
@@ -48,7 +54,8 @@ pub(super) fn ruled_out(file: &BoundFile, group: usize, plan: &Plan, rows: usize
     let rate_max = file.rate_max(group, plan);
     let mut out: Vec<Range<usize>> = Vec::new();
     for (start, end) in starts.iter().copied().zip(ends) {
-        if may_match(&plan.predicate, &At { pages: &pages, row: start }, rate_max) {
+        let at = At { pages: &pages, row: start };
+        if predicate.outcome(&mut |test| verdict(test, &at, rate_max)) != Some(false) {
             continue;
         }
         match out.last_mut().filter(|last| last.end == start) {

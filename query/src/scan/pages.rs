@@ -1,117 +1,19 @@
 //! One column of a row group, page by page, to values and ids.
 //!
-//! The `parquet` crate finds, checks and decompresses pages; what is inside is decoded here,
-//! as its record readers would make rows of what is better kept as ids.
+//! What is inside is decoded here, as the record readers of the `parquet` crate would make rows
+//! of what is better kept as ids.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use bytes::{Buf, Bytes as Octets};
-use flow_common::limits::{COLUMN_READ_BYTES, PAGE_HEADER_BYTES_MAX, PAGE_ROWS_READ_MAX};
+use flow_common::thrift::PageKind;
 use parquet::basic::{Encoding, LogicalType, Type};
-use parquet::column::page::{Page, PageReader};
-use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::reader::{ChunkReader, Length};
-use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::ReadError;
-use super::header;
-use super::metadata::within;
+use super::chunk::{Codec, Page, Pages};
 use super::unpack::{deltas, hybrid, hybrid_at, is_run_of_one};
 use crate::values::{Bytes, Column, Dictionary, Values, spare};
-
-/// The octets of a column chunk, a window at a time: the dictionary may be all that is looked
-/// at, and of a column of any size a few pages are in memory.
-pub(super) struct Chunk {
-    file: Arc<File>,
-    file_bytes: u64,
-    end: u64,
-    window: Mutex<Window>,
-    /// Whether what is read next begins with the header of a page.
-    is_header_next: AtomicBool,
-}
-
-/// Octets of a file from `start` on.
-#[derive(Default)]
-struct Window {
-    start: u64,
-    octets: Octets,
-}
-
-impl Chunk {
-    fn new(file: &Arc<File>, file_bytes: u64, metadata: &ColumnChunkMetaData) -> Self {
-        let (start, length) = metadata.byte_range();
-        let end = start.saturating_add(length);
-        let file = Arc::clone(file);
-        Self { file, file_bytes, end, window: Mutex::default(), is_header_next: AtomicBool::new(false) }
-    }
-
-    /// At least `wanted` octets from `at` on, fewer only at the end of the column.
-    fn from(&self, at: u64, wanted: usize) -> Result<Octets, ParquetError> {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        let skipped = at.checked_sub(window.start).filter(|&skipped| skipped <= window.octets.len() as u64);
-        let here = skipped.map(|skipped| window.octets.slice(skipped as usize..)).unwrap_or_default();
-        let left = self.end.saturating_sub(at);
-        let wanted = (wanted as u64).min(left);
-        if (here.len() as u64) >= wanted {
-            return Ok(here);
-        }
-        drop(here);
-        if self.end > self.file_bytes {
-            let short = format!("a column ends at octet {} of {}", self.end, self.file_bytes);
-            return Err(ParquetError::EOF(short));
-        }
-        let length = wanted.max(left.min(COLUMN_READ_BYTES as u64)) as usize;
-        // The memory of the window before, unless a page still lies in it.
-        let before =
-            std::mem::take(&mut window.octets).try_into_mut().ok().filter(|before| !before.is_empty());
-        let mut octets = before.unwrap_or_else(|| spare::WINDOWS.with(spare::take));
-        octets.resize(length, 0);
-        self.file.read_exact_at(&mut octets, at)?;
-        *window = Window { start: at, octets: octets.freeze() };
-        Ok(window.octets.clone())
-    }
-}
-
-impl Drop for Chunk {
-    fn drop(&mut self) {
-        let window = std::mem::take(self.window.get_mut().unwrap_or_else(PoisonError::into_inner));
-        if let Ok(octets) = window.octets.try_into_mut() {
-            // A thread that ends has no use for it.
-            spare::WINDOWS.try_with(|spares| spare::give(spares, octets)).ok();
-        }
-    }
-}
-
-impl Length for Chunk {
-    fn len(&self) -> u64 {
-        self.file_bytes
-    }
-}
-
-impl ChunkReader for Chunk {
-    type T = bytes::buf::Reader<Octets>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        let octets = self.from(start, PAGE_HEADER_BYTES_MAX)?;
-        if self.is_header_next.load(Ordering::Relaxed) {
-            header::check(&octets).map_err(|error| ParquetError::External(Box::new(error)))?;
-        }
-        Ok(octets.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Octets, ParquetError> {
-        let octets = self.from(start, length)?;
-        if length > octets.len() {
-            let short = format!("a page of {length} octets begins at {start}, where {} are", octets.len());
-            return Err(ParquetError::EOF(short));
-        }
-        Ok(octets.slice(..length))
-    }
-}
 
 /// How values lie in pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,64 +57,13 @@ fn stored(metadata: &ColumnChunkMetaData) -> Option<Stored> {
 /// Of how many rows one at most is wanted for ids to be taken one by one.
 const FEW: usize = 4;
 
-/// The pages of a column chunk, none of which is made before its header was checked.
-struct Pages {
-    chunk: Arc<Chunk>,
-    reader: SerializedPageReader<Chunk>,
-}
-
-impl Pages {
-    fn new(
-        file: &Arc<File>,
-        file_bytes: u64,
-        metadata: &ColumnChunkMetaData,
-        rows: usize,
-    ) -> Result<Self, ReadError> {
-        let chunk = Arc::new(Chunk::new(file, file_bytes, metadata));
-        let reader = SerializedPageReader::new(Arc::clone(&chunk), metadata, rows, None)?;
-        Ok(Self { chunk, reader })
-    }
-
-    /// Whether the next page is a dictionary, and its rows; `None` at the end.
-    fn peek(&mut self) -> Result<Option<(bool, usize)>, ReadError> {
-        self.chunk.is_header_next.store(true, Ordering::Relaxed);
-        let ahead = self.reader.peek_next_page();
-        self.chunk.is_header_next.store(false, Ordering::Relaxed);
-        let Some(ahead) = ahead? else { return Ok(None) };
-        let rows = ahead.num_rows.or(ahead.num_levels).unwrap_or(0);
-        within("page", "rows", rows as u64, PAGE_ROWS_READ_MAX as u64)?;
-        within("page", "values", ahead.num_levels.unwrap_or(0) as u64, PAGE_ROWS_READ_MAX as u64)?;
-        Ok(Some((ahead.is_dict, rows)))
-    }
-
-    /// The next page.
-    fn take(&mut self) -> Result<Option<Page>, ReadError> {
-        match self.peek()? {
-            Some(_) => Ok(self.reader.get_next_page()?),
-            None => Ok(None),
-        }
-    }
-}
-
-/// Checks all headers of a column that is left to the `arrow` reader.
-pub(super) fn check_headers(
-    file: &Arc<File>,
-    file_bytes: u64,
-    metadata: &ColumnChunkMetaData,
-    rows: usize,
-) -> Result<(), ReadError> {
-    let mut pages = Pages::new(file, file_bytes, metadata, rows)?;
-    while pages.peek()?.is_some() {
-        pages.reader.skip_next_page()?;
-    }
-    Ok(())
-}
-
 /// A place in a column.
 pub(super) struct Cursor {
     pages: Pages,
     stored: Stored,
     is_nullable: bool,
+    /// The first page is a dictionary and was not read: of a column without a match it need not be.
+    has_dictionary_ahead: bool,
     dictionary: Option<Arc<Dictionary>>,
     /// Every page has ids of the dictionary.
     is_all_ids: bool,
@@ -225,44 +76,41 @@ pub(super) struct Cursor {
 
 impl Cursor {
     /// `None` where the column is left to the `arrow` reader.
-    pub(super) fn new(
-        file: &Arc<File>,
-        file_bytes: u64,
-        metadata: &ColumnChunkMetaData,
-        rows: usize,
-    ) -> Result<Option<Self>, ReadError> {
-        let Some(stored) = stored(metadata) else { return Ok(None) };
-        let mut cursor = Self {
-            pages: Pages::new(file, file_bytes, metadata, rows)?,
+    pub(super) fn new(file: &Arc<File>, file_bytes: u64, metadata: &ColumnChunkMetaData) -> Option<Self> {
+        let (stored, codec) = (stored(metadata)?, Codec::of(metadata)?);
+        Some(Self {
+            pages: Pages::new(file, file_bytes, metadata, codec),
             stored,
             is_nullable: metadata.column_descr().max_def_level() > 0,
+            has_dictionary_ahead: metadata.dictionary_page_offset().is_some(),
             dictionary: None,
             is_all_ids: is_all_ids(metadata),
             page: Column::Null,
             page_rows: 0,
             to_skip: 0,
-        };
-        if metadata.dictionary_page_offset().is_some() {
-            cursor.read_dictionary()?;
-        }
-        Ok(Some(cursor))
+        })
     }
 
-    /// The dictionary, if it has all values of the column.
+    /// The dictionary, if it was read and has all values of the column.
     pub(super) fn whole_dictionary(&self) -> Option<&Arc<Dictionary>> {
         self.dictionary.as_ref().filter(|_| self.is_all_ids)
     }
 
-    fn read_dictionary(&mut self) -> Result<(), ReadError> {
+    /// Reads the dictionary, if there is one and it was not read.
+    pub(super) fn read_dictionary(&mut self) -> Result<(), ReadError> {
+        if !std::mem::take(&mut self.has_dictionary_ahead) {
+            return Ok(());
+        }
         let is_next = self.pages.peek()?.is_some_and(|(is_dictionary, _)| is_dictionary);
-        if let (true, Some(Page::DictionaryPage { buf, num_values, .. })) = (is_next, self.pages.take()?) {
-            self.set_dictionary(&buf, num_values as usize)?;
+        if is_next && let Some(page) = self.pages.take()? {
+            self.set_dictionary(&page)?;
         }
         Ok(())
     }
 
-    fn set_dictionary(&mut self, octets: &[u8], n: usize) -> Result<(), ReadError> {
-        self.dictionary = Some(Arc::new(Dictionary::new(plain(octets, self.stored, n, true)?)));
+    fn set_dictionary(&mut self, page: &Page) -> Result<(), ReadError> {
+        let values = plain(&page.octets, self.stored, page.len(), true)?;
+        self.dictionary = Some(Arc::new(Dictionary::new(values)));
         Ok(())
     }
 
@@ -277,8 +125,10 @@ impl Cursor {
     /// Passes over `n` rows.
     pub(super) fn skip(&mut self, n: usize) {
         let here = n.min(self.page_rows);
-        self.page.split_front(here, self.page_rows);
-        self.page_rows -= here;
+        if here > 0 {
+            self.page.split_front(here, self.page_rows);
+            self.page_rows -= here;
+        }
         self.to_skip += n - here;
     }
 
@@ -325,8 +175,8 @@ impl Cursor {
 
     /// The ids of some rows of a page; where it has none, it becomes the current page.
     fn ids_at(&mut self, page: &Page, rows: &[u32]) -> Result<Option<Column>, ReadError> {
-        let is_ids = matches!(page.encoding(), Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
-        let n = page.num_values() as usize;
+        let is_ids = matches!(page.encoding()?, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
+        let n = page.len();
         let (levels, octets) = self.split(page)?;
         let has_nulls = self.is_nullable && !is_run_of_one(levels, n);
         if let (true, false, Some(dictionary)) = (is_ids, has_nulls, &self.dictionary) {
@@ -343,12 +193,13 @@ impl Cursor {
 
     /// Passes over pages all rows of which are to be skipped; false at the end.
     fn pass_pages(&mut self) -> Result<bool, ReadError> {
+        self.read_dictionary()?;
         loop {
             match self.pages.peek()? {
                 None => return Ok(false),
                 Some((false, rows)) if rows <= self.to_skip => {
                     self.to_skip -= rows;
-                    self.pages.reader.skip_next_page()?;
+                    self.pages.skip()?;
                 }
                 Some(_) => return Ok(true),
             }
@@ -363,15 +214,17 @@ impl Cursor {
             }
             match self.pages.take()? {
                 None => return Ok(false),
-                Some(Page::DictionaryPage { buf, num_values, .. }) => {
-                    self.set_dictionary(&buf, num_values as usize)?;
+                Some(page) if matches!(page.kind, PageKind::Dictionary { .. }) => {
+                    self.set_dictionary(&page)?
                 }
                 Some(page) => {
                     self.page = self.decoded(&page)?;
-                    self.page_rows = page.num_values() as usize;
+                    self.page_rows = page.len();
                     let skipped = std::mem::take(&mut self.to_skip).min(self.page_rows);
-                    self.page.split_front(skipped, self.page_rows);
-                    self.page_rows -= skipped;
+                    if skipped > 0 {
+                        self.page.split_front(skipped, self.page_rows);
+                        self.page_rows -= skipped;
+                    }
                     if self.page_rows > 0 {
                         return Ok(true);
                     }
@@ -383,32 +236,32 @@ impl Cursor {
     /// The levels and the values of a page.
     fn split<'p>(&self, page: &'p Page) -> Result<(&'p [u8], &'p [u8]), ReadError> {
         let short = || ReadError::Damaged("the levels of a page are longer than it".into());
-        within("page", "rows", page.num_values().into(), PAGE_ROWS_READ_MAX as u64)?;
-        Ok(match page {
-            Page::DataPage { buf, def_level_encoding, .. } if self.is_nullable => {
-                if *def_level_encoding != Encoding::RLE {
+        let octets = page.octets.as_slice();
+        match page.kind {
+            PageKind::Data { level_encoding, .. } if self.is_nullable => {
+                if level_encoding != i64::from(Encoding::RLE as i32) {
                     return Err(ReadError::Damaged("the levels of a page are in an encoding of old".into()));
                 }
-                let (length, rest) = buf.split_first_chunk::<4>().ok_or_else(short)?;
-                rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(short)?
+                let (length, rest) = octets.split_first_chunk::<4>().ok_or_else(short)?;
+                rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(short)
             }
-            Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, .. } => {
-                let (_, rest) = buf.split_at_checked(*rep_levels_byte_len as usize).ok_or_else(short)?;
-                rest.split_at_checked(*def_levels_byte_len as usize).ok_or_else(short)?
+            PageKind::DataV2 { definition_bytes, repetition_bytes, .. } => {
+                let (_, rest) = octets.split_at_checked(repetition_bytes as usize).ok_or_else(short)?;
+                rest.split_at_checked(definition_bytes as usize).ok_or_else(short)
             }
-            page => (&[], page.buffer()),
-        })
+            _ => Ok((&[], octets)),
+        }
     }
 
     fn decoded(&self, page: &Page) -> Result<Column, ReadError> {
         let (levels, octets) = self.split(page)?;
-        let rows = page.num_values() as usize;
+        let rows = page.len();
         let nulls = if self.is_nullable { nulls(levels, rows)? } else { None };
         let n_values = nulls.as_ref().map_or(rows, |nulls| nulls.iter().filter(|&&is_null| !is_null).count());
         if n_values == 0 {
             return Ok(Column::Null);
         }
-        match page.encoding() {
+        match page.encoding()? {
             Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => {
                 let dictionary = self.dictionary.as_ref();
                 let dictionary =

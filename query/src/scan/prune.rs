@@ -6,7 +6,7 @@ use parquet::file::statistics::Statistics;
 
 use crate::batch::FileColumn;
 use crate::columns::ColumnRef;
-use crate::filter::{Comparator, Predicate, Test};
+use crate::filter::{Comparator, Test};
 use crate::scaling::SCALED_COLUMNS;
 
 /// A row group and what its file calls columns beyond the table.
@@ -92,43 +92,54 @@ impl Bounds for Group<'_> {
     }
 }
 
-/// False only where bounds prove that no row matches, with counters multiplied by up to
-/// `rate_max`.
-pub(super) fn may_match(predicate: &Predicate, bounds: &impl Bounds, rate_max: i64) -> bool {
-    match predicate {
-        Predicate::Constant(value) => *value,
-        // What can't match may still be what is asked for.
-        Predicate::Not(_) => true,
-        Predicate::And(all) => all.iter().all(|one| may_match(one, bounds, rate_max)),
-        Predicate::Or(all) => all.iter().any(|one| may_match(one, bounds, rate_max)),
-        Predicate::Test(test) => test_may_match(test, bounds, rate_max),
+/// What bounds prove a test to say of every row, with counters multiplied by up to `rate_max`.
+pub(super) fn verdict(test: &Test, bounds: &impl Bounds, rate_max: i64) -> Option<bool> {
+    if let Test::Present { column, is_present } = test {
+        return match (bounds.has_values(*column), bounds.has_nulls(*column)) {
+            (true, true) => None,
+            (has_values, _) => Some(has_values == *is_present),
+        };
     }
+    // NULL passes no test.
+    if test.column().is_some_and(|column| !bounds.has_values(column)) {
+        return Some(false);
+    }
+    let of_values = of_values(test, bounds, rate_max)?;
+    let has_nulls = || test.column().is_none_or(|column| bounds.has_nulls(column));
+    (!of_values || matches!(test, Test::Within { .. }) || !has_nulls()).then_some(of_values)
 }
 
-fn test_may_match(test: &Test, bounds: &impl Bounds, rate_max: i64) -> bool {
+/// What a test says of every value that is not NULL.
+fn of_values(test: &Test, bounds: &impl Bounds, rate_max: i64) -> Option<bool> {
     let scaled = |column| scaled_range(bounds, column, rate_max);
+    let verdict = |may_pass: bool, may_fail: bool| (may_pass != may_fail).then_some(may_pass);
     match test {
-        Test::Int { column, comparator, value } => scaled(*column).is_none_or(|(min, max)| {
-            let value = *value;
+        Test::Int { column, comparator, value } => {
+            let ((min, max), value) = (scaled(*column)?, *value);
+            let (may_be_less, may_be_more) = (min < value, max > value);
+            let may_be_equal = min <= value && value <= max;
             match comparator {
-                Comparator::Eq => min <= value && value <= max,
-                Comparator::Ne => min != value || max != value,
-                Comparator::Lt => min < value,
-                Comparator::Le => min <= value,
-                Comparator::Gt => max > value,
-                Comparator::Ge => max >= value,
+                Comparator::Eq => verdict(may_be_equal, may_be_less || may_be_more),
+                Comparator::Ne => verdict(may_be_less || may_be_more, may_be_equal),
+                Comparator::Lt => verdict(may_be_less, may_be_equal || may_be_more),
+                Comparator::Le => verdict(may_be_less || may_be_equal, may_be_more),
+                Comparator::Gt => verdict(may_be_more, may_be_less || may_be_equal),
+                Comparator::Ge => verdict(may_be_more || may_be_equal, may_be_less),
             }
-        }),
+        }
         Test::IntIn { column, values } => {
-            scaled(*column).is_none_or(|(min, max)| min <= max && values.range(min..=max).next().is_some())
+            let (min, max) = scaled(*column)?;
+            let may_pass = min <= max && values.range(min..=max).next().is_some();
+            verdict(may_pass, min != max || !values.contains(min))
         }
-        Test::Address { column, nets, is_inside: true } => {
-            bounds.address_range(*column).is_none_or(|(min, max)| {
-                nets.iter().map(|net| net.bounds()).any(|(low, high)| low <= max && min <= high)
-            })
+        Test::Address { column, nets, is_inside } => {
+            let (min, max) = bounds.address_range(*column)?;
+            let bounds = || nets.iter().map(|net| net.bounds());
+            let may_be_inside = bounds().any(|(low, high)| low <= max && min <= high);
+            let may_be_outside = !bounds().any(|(low, high)| low <= min && max <= high);
+            let is_inside_told = verdict(may_be_inside, may_be_outside)?;
+            Some(is_inside_told == *is_inside)
         }
-        Test::Present { column, is_present: true } => bounds.has_values(*column),
-        Test::Present { column, is_present: false } => bounds.has_nulls(*column),
         Test::Within { start, last } => {
             // A NULL start or end falls back to another column, so only columns
             // without NULL prove anything.
@@ -136,11 +147,14 @@ fn test_may_match(test: &Test, bounds: &impl Bounds, rate_max: i64) -> bool {
                 let column = column.into();
                 bounds.range(column).filter(|_| bounds.null_count(column) == Some(0))
             };
-            let starts_later = proves(ColumnId::FlowStart).is_none_or(|(_, max)| max >= *start);
-            let ends_earlier = proves(ColumnId::FlowEnd).is_none_or(|(min, _)| min <= *last);
-            starts_later && ends_earlier
+            let (starts, ends) = (proves(ColumnId::FlowStart), proves(ColumnId::FlowEnd));
+            let is_before = starts.is_some_and(|(_, max)| max < *start);
+            let is_behind = ends.is_some_and(|(min, _)| min > *last);
+            let is_inside =
+                starts.is_some_and(|(min, _)| min >= *start) && ends.is_some_and(|(_, max)| max <= *last);
+            verdict(is_inside, !is_inside && (is_before || is_behind))
         }
-        _ => true,
+        _ => None,
     }
 }
 

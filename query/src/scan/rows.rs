@@ -16,13 +16,14 @@ use super::bloom::Filters;
 use super::metadata::for_arrow;
 use super::page_index;
 use super::pages::Cursor;
+use super::prune::Bounds;
 use super::{BoundFile, Plan, ReadError, Sieving, guarded, has_scaled};
 use crate::anonymize::Anonymizing;
 use crate::batch::{Batch, FileColumn, found};
 use crate::columns::ColumnRef;
-use crate::filter::{Filter, Outlook, Predicate};
+use crate::filter::{Filter, Predicate, Test};
 use crate::scaling::{SCALED_COLUMNS, Scaling};
-use crate::values::{Column, Dictionary};
+use crate::values::Column;
 
 /// One column of the row group.
 struct Reader {
@@ -65,7 +66,7 @@ impl Scan {
         let mut scan = Self {
             readers: Vec::new(),
             foreign: None,
-            filter: (!plan.predicate.is_any()).then(|| Filter::new(Arc::clone(&plan.predicate))),
+            filter: filter(file, group, plan)?,
             sieve: start(plan),
             extra: Arc::clone(&file.extra),
             scaling: plan.scaling.clone(),
@@ -74,36 +75,28 @@ impl Scan {
             rows,
             rows_left: rows,
         };
-        if !Filters::new(file, group).may_match(&plan.predicate)? {
-            scan.rows_left = 0;
-            return Ok(scan);
-        }
-        if !plan.predicate.is_any() {
-            scan.ruled_out = page_index::ruled_out(file, group, plan, rows).into();
-            if scan.ruled_out.front() == Some(&(0..rows)) {
+        if let Some(filter) = &scan.filter {
+            scan.ruled_out = page_index::ruled_out(file, group, (plan, filter.predicate()), rows).into();
+            if scan.ruled_out.front() == Some(&(0..rows)) || **filter.predicate() == NEVER {
                 scan.rows_left = 0;
                 return Ok(scan);
             }
-        }
-        let mut tested = BTreeSet::new();
-        plan.predicate.columns(&mut tested);
-        if has_scaled(&tested) {
-            tested.extend(file.scaling_columns(group, plan));
-        }
-        if scan.sieve.is_some() {
-            tested.extend(plan.sieve.iter().flat_map(|sieve| sieve.columns()));
         }
         let answer = file.asked(plan);
         let mut foreign = BTreeSet::new();
-        for &column in &tested {
+        for column in scan.tested(file, group, plan) {
             scan.open(file, group, column, true, answer.contains(&column), &mut foreign)?;
-            if !scan.may_match() {
+            if scan.outlook(file, group) == Some(false) {
                 scan.rows_left = 0;
                 return Ok(scan);
             }
         }
+        let tested = scan.narrow(file, group, plan);
+        foreign.retain(|column| tested.contains(column) || answer.contains(column));
         for &column in answer.difference(&tested) {
-            scan.open(file, group, column, false, true, &mut foreign)?;
+            if !foreign.contains(&column) && !scan.readers.iter().any(|reader| reader.column == column) {
+                scan.open(file, group, column, false, true, &mut foreign)?;
+            }
         }
         if !foreign.is_empty() {
             let rows = match &scan.filter {
@@ -129,28 +122,67 @@ impl Scan {
         is_asked: bool,
         foreign: &mut BTreeSet<ColumnRef>,
     ) -> Result<(), ReadError> {
-        match file.cursor(group, column)? {
+        match file.cursor(group, column) {
             Opened::Absent => {}
             Opened::Foreign => {
                 foreign.insert(column);
             }
-            Opened::Cursor(cursor) => {
+            Opened::Cursor(mut cursor) => {
+                if is_tested {
+                    cursor.read_dictionary()?;
+                }
                 self.readers.push(Reader { column, cursor: *cursor, is_tested, is_asked });
             }
         }
         Ok(())
     }
 
-    /// False where the dictionaries read so far leave nothing that matches.
-    fn may_match(&mut self) -> bool {
-        let (readers, is_scaled) = (&self.readers, self.scaling.is_some());
-        let dictionary = |column: ColumnRef| -> Option<&Arc<Dictionary>> {
-            if is_scaled && SCALED_COLUMNS.iter().any(|&id| column == id) {
-                return None;
-            }
-            readers.iter().find(|reader| reader.column == column)?.cursor.whole_dictionary()
-        };
-        self.filter.as_mut().is_none_or(|filter| filter.outlook(dictionary) == Outlook::Maybe)
+    /// Columns that are read to decide which rows match.
+    fn tested(&self, file: &BoundFile, group: usize, plan: &Plan) -> BTreeSet<ColumnRef> {
+        let mut tested = BTreeSet::new();
+        self.filter.iter().for_each(|filter| filter.predicate().columns(&mut tested));
+        if has_scaled(&tested) {
+            tested.extend(file.scaling_columns(group, plan));
+        }
+        if self.sieve.is_some() {
+            tested.extend(plan.sieve.iter().flat_map(|sieve| sieve.columns()));
+        }
+        tested
+    }
+
+    /// What the dictionaries read so far say of a test.
+    fn verdict(&self, file: &BoundFile, group: usize, filter: &mut Filter, test: &Test) -> Option<bool> {
+        let column = test.column()?;
+        if self.scaling.is_some() && SCALED_COLUMNS.iter().any(|&id| column == id) {
+            return None;
+        }
+        let reader = self.readers.iter().find(|reader| reader.column == column)?;
+        let has_nulls = file.group(group).has_nulls(column);
+        filter.verdict(test, reader.cursor.whole_dictionary()?, has_nulls)
+    }
+
+    /// What is asked, as far as dictionaries read so far tell.
+    fn outlook(&mut self, file: &BoundFile, group: usize) -> Option<bool> {
+        let mut filter = self.filter.take()?;
+        let predicate = Arc::clone(filter.predicate());
+        let outlook = predicate.outcome(&mut |test| self.verdict(file, group, &mut filter, test));
+        self.filter = Some(filter);
+        outlook
+    }
+
+    /// Leaves to the filter what dictionaries don't tell; returns the columns that takes.
+    fn narrow(&mut self, file: &BoundFile, group: usize, plan: &Plan) -> BTreeSet<ColumnRef> {
+        if let Some(mut filter) = self.filter.take() {
+            let predicate = Arc::clone(filter.predicate());
+            let left = predicate.decided(&mut |test| self.verdict(file, group, &mut filter, test));
+            let is_any = left.as_ref().is_some_and(Predicate::is_any);
+            left.into_iter().for_each(|left| filter.narrow(left));
+            self.filter = Some(filter).filter(|_| !is_any);
+        }
+        let tested = self.tested(file, group, plan);
+        self.readers.iter_mut().for_each(|reader| reader.is_tested = tested.contains(&reader.column));
+        self.readers.retain(|reader| reader.is_tested || reader.is_asked);
+        tested
     }
 
     /// The next batch; after an error there is none.
@@ -300,6 +332,26 @@ impl Scan {
         self.finish(&mut batch, &mut scaled);
         Ok(Some(batch))
     }
+}
+
+/// What no row is.
+const NEVER: Predicate = Predicate::Constant(false);
+
+/// What is left to ask of the rows of a row group, once its Bloom filters were looked at.
+fn filter(file: &BoundFile, group: usize, plan: &Plan) -> Result<Option<Filter>, ReadError> {
+    let (mut filters, mut failure) = (Filters::new(file, group), None);
+    let left = plan.predicate.decided(&mut |test| match filters.may_pass(test) {
+        Ok(may_pass) => (!may_pass).then_some(false),
+        Err(error) => {
+            failure = Some(error);
+            None
+        }
+    });
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let left = left.map_or_else(|| Arc::clone(&plan.predicate), Arc::new);
+    Ok((!left.is_any()).then(|| Filter::new(left)))
 }
 
 /// What leaves rows out. A sieve knows what addresses became, and is asked before they do.
