@@ -40,6 +40,7 @@ mod result;
 mod rows;
 mod sieve;
 mod source;
+mod spans;
 mod spill;
 mod tally;
 
@@ -54,6 +55,7 @@ pub(crate) use self::result::{Tables, best, candidates, jobs, largest, ranked, t
 use self::rows::Rows;
 pub(crate) use self::sieve::sieve;
 pub(crate) use self::source::{Computer, Source};
+pub(crate) use self::spans::common_span;
 use self::spill::Spill;
 
 /// What flows are grouped by: a plain value.
@@ -109,16 +111,13 @@ impl Grouping {
         !self.measures.is_empty() || self.bucket().is_some()
     }
 
-    /// Whether two passes find the `top` groups sooner than one. Where there are few groups,
-    /// as of ports, one pass reads less.
+    /// Whether two passes find the `top` groups sooner than one: the first reads one counter, the
+    /// second times of few row groups.
     pub(crate) fn has_two_passes(&self, top: usize) -> bool {
-        use flow_common::column::Kind;
         let is_counter = |ranking: &Ranking| {
             !ranking.is_ascending && matches!(ranking.order, Order::Flows | Order::Packets | Order::Bytes)
         };
-        let is_wide = self.parts.len() > 1
-            || self.parts.iter().any(|part| !matches!(part.kind, Kind::Int32 | Kind::Boolean));
-        let has_first = is_wide && !self.is_measured();
+        let has_first = !self.parts.is_empty() && !self.is_measured();
         has_first && (1..=GROUP_CANDIDATES_MAX / 64).contains(&top) && self.rankings.iter().all(is_counter)
     }
 }

@@ -14,7 +14,7 @@ use crate::catalog::{Found, Source};
 use crate::columns::{ColumnRef, Columns};
 use crate::completeness::Losses;
 use crate::filter::Predicate;
-use crate::flow::Counters;
+use crate::flow::{Counters, TIME_COLUMNS};
 use crate::interrupt;
 use crate::live::Progress;
 use crate::message::say;
@@ -73,11 +73,26 @@ impl Task {
         self.file.file.group_rows(self.group)
     }
 
-    /// Its matching rows, and the compressed octets that takes.
-    pub(super) fn scan(&self) -> (Result<Scan, ReadError>, u64) {
+    /// When the first of its flows began and the last ended, if it tells, µs.
+    pub(super) fn span(&self) -> Option<(i64, i64)> {
+        self.file.file.group_span(self.group)
+    }
+
+    /// Whether all its flows began at `first` or later and ended at `last` or before.
+    pub(super) fn lies_within(&self, first: i64, last: i64) -> bool {
+        self.span().is_some_and(|(begin, end)| first <= begin && end <= last)
+    }
+
+    /// Its matching rows, without their times if these are not wanted, and the compressed
+    /// octets of all its columns: what is spared depends on who came first.
+    pub(super) fn scan(&self, has_times: bool) -> (Result<Scan, ReadError>, u64) {
         let OpenFile { file, plan, .. } = &*self.file;
-        let plan = file.plan_for(self.group, plan);
-        (file.scan(self.group, &plan), file.compressed_bytes(self.group, &plan))
+        let mut plan = file.plan_for(self.group, plan);
+        let compressed_bytes = file.compressed_bytes(self.group, &plan);
+        if !has_times {
+            TIME_COLUMNS.into_iter().for_each(|id| _ = plan.columns.remove(&id.into()));
+        }
+        (file.scan(self.group, &plan), compressed_bytes)
     }
 }
 
@@ -122,6 +137,7 @@ pub(super) struct Reader<'a> {
     wants: Wants,
     predicate: Arc<Predicate>,
     files: std::vec::IntoIter<Found>,
+    is_last_first: bool,
     /// Files to read again, if there is to be a second pass.
     held: Option<Vec<Arc<OpenFile>>>,
     current: Option<(Arc<OpenFile>, usize)>,
@@ -147,6 +163,7 @@ impl<'a> Reader<'a> {
             wants,
             predicate: Arc::clone(&request.predicate),
             files: files.into_iter(),
+            is_last_first: false,
             held: None,
             current: None,
             position: 0,
@@ -165,6 +182,18 @@ impl<'a> Reader<'a> {
     pub(super) fn read_all(&mut self) {
         self.request.predicate.columns(&mut self.wants.columns);
         self.predicate = Arc::new(Predicate::Constant(true));
+    }
+
+    /// Reads the last file before the others: with the one after it, that tells soon from when to
+    /// when flows are.
+    pub(super) fn last_first(&mut self) {
+        self.is_last_first = self.files.len() > 1;
+        self.files.as_mut_slice().rotate_right(usize::from(self.is_last_first));
+    }
+
+    /// The place of the file opened last.
+    fn place(&self) -> usize {
+        if self.is_last_first && self.n_opened == 1 { usize::MAX } else { self.n_opened }
     }
 
     /// Opens all files and holds them, so that two passes read the same; false where they
@@ -274,7 +303,7 @@ impl<'a> Reader<'a> {
             let groups = file.row_groups(&plan);
             let chosen = groups.iter().fold(0, |sum: u64, &group| sum.saturating_add(file.group_rows(group)));
             self.progress.add_rows(file.rows().saturating_sub(chosen));
-            return Some(Arc::new(OpenFile { path, file, names, plan, number: self.n_opened, groups }));
+            return Some(Arc::new(OpenFile { path, file, names, plan, number: self.place(), groups }));
         }
     }
 
@@ -334,7 +363,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn cant_read(&mut self, path: &Path, error: &ReadError) {
-        self.note(self.n_opened, path, error.to_string());
+        self.note(self.place(), path, error.to_string());
     }
 
     fn note(&mut self, place: usize, path: &Path, error: String) {

@@ -187,7 +187,7 @@ impl<'a> Sorter<'a> {
         let file = &task.file;
         let ident = file.file.footer.as_ref().map(|footer| footer.ident.as_str());
         self.formatter.file(&FileInfo { ident, names: file.names.as_ref() });
-        let (scan, compressed_bytes) = task.scan();
+        let (scan, compressed_bytes) = task.scan(true);
         let result = scan.and_then(|mut scan| {
             let mut position = task.position;
             while !interrupt::is_asked() && self.failure.is_none() && !self.is_enough(limit) {

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::reader::{Reader, Tally, Task};
-use super::threads::{each, side_by_side};
+use super::threads::{each, onward, side_by_side};
 use crate::batch::Batch;
 use crate::columns::ColumnRef;
 use crate::counts::{Counts, Wanted};
-use crate::flow::{COUNTER_COLUMNS, OUT_COLUMNS, TIME_COLUMNS};
+use crate::flow::{COUNTER_COLUMNS, Counters, OUT_COLUMNS, TIME_COLUMNS};
 use crate::group::{self, Candidates, Grouping, Shared, Tables, Texts, Worker};
 use crate::interrupt;
 use crate::scan::{ReadError, Sieve};
@@ -24,6 +24,17 @@ struct Pass<'r, 'q> {
     wanted: Wanted,
     limit: Option<u64>,
     is_stopped: AtomicBool,
+    known: Known,
+}
+
+/// From when to when flows that are asked for were for sure: times of row groups that lie within
+/// need not be read.
+enum Known {
+    Nothing,
+    /// All that were seen so far, where nothing else is asked of times.
+    OfAll(Mutex<Counters>),
+    /// Each group of the answer, µs.
+    OfEach(i64, i64),
 }
 
 /// What one thread has.
@@ -81,7 +92,15 @@ pub(super) fn sum(
     };
     let first =
         group::first_pass(groupings, top).filter(|_| request.limit.is_none() && post_filter.is_none());
-    let is_held = first.is_some() && reader.hold();
+    let has_totals_only = groupings.is_empty() && request.limit.is_none();
+    let is_whole = has_totals_only && request.predicate.is_any();
+    let is_held = (first.is_some() || is_whole) && reader.hold();
+    if let Some(totals) = reader.held_totals().filter(|_| is_held && is_whole) {
+        return Ok((totals, Vec::new()));
+    }
+    if has_totals_only && !is_held {
+        reader.last_first();
+    }
     let mut candidates: Candidates = vec![None; groupings.len()];
     if let Some(wanted) = first
         && is_held
@@ -120,7 +139,7 @@ pub(super) fn decode(reader: &mut Reader<'_>) {
         || (),
         |()| {
             while let Some(task) = next() {
-                let (scan, _) = task.scan();
+                let (scan, _) = task.scan(true);
                 let result = scan.and_then(|mut scan| {
                     while scan.next()?.is_some() {}
                     Ok::<_, ReadError>(())
@@ -142,6 +161,21 @@ fn seed() -> u64 {
 fn tasks(reader: &Reader<'_>, columns: &BTreeSet<ColumnRef>, sieve: Option<&Arc<dyn Sieve>>) -> Vec<Task> {
     let mut position = 0;
     reader.held_with(columns, sieve).into_iter().flat_map(|file| file.tasks(&mut position)).collect()
+}
+
+/// Takes out the row groups with the first and with the last flow: after these it is known of most
+/// groups that they are older and younger than what is in between.
+fn take_edges(tasks: &mut Vec<Task>) -> Vec<Task> {
+    let by = |of: &dyn Fn(&Task) -> Option<i64>| {
+        let times = tasks.iter().enumerate().filter_map(|(at, task)| Some((of(task)?, at)));
+        times.min().map(|(_, at)| at)
+    };
+    let first = by(&|task| Some(task.span()?.0));
+    let last = by(&|task| Some(-task.span()?.1));
+    let mut edges: Vec<usize> = first.into_iter().chain(last).collect();
+    edges.sort_unstable();
+    edges.dedup();
+    edges.into_iter().rev().map(|at| tasks.remove(at)).collect()
 }
 
 /// The candidates of a top-N; `None` where they need more memory than there is.
@@ -176,9 +210,21 @@ fn last_pass(
 ) -> io::Result<(Tally, Option<Tables>)> {
     let limit = reader.request.limit;
     let out = shared.groupings.iter().any(|grouping| grouping.has_out);
-    let pass = Pass::new(reader, held, Wanted { out, ..Wanted::ALL }, limit);
-    let make = || State::new(Worker::last(shared, candidates));
-    let mut states = side_by_side(threads, make, |state| pass.run(state, true));
+    let wanted = Wanted { out, ..Wanted::ALL };
+    let mut states: Vec<_> =
+        (0..threads.max(1)).map(|_| State::new(Worker::last(shared, candidates))).collect();
+    let has_span = shared.groupings.is_empty() && limit.is_none();
+    let mut known = if has_span { Known::OfAll(Mutex::default()) } else { Known::Nothing };
+    let mut rest = held;
+    if let Some(tasks) = rest.as_mut().filter(|_| candidates.iter().all(Option::is_some)) {
+        let edges = take_edges(tasks);
+        let pass = Pass::new(reader, Some(edges), wanted, limit);
+        states = onward(states, |state| pass.run(state, true));
+        let span = group::common_span(states.iter().map(|state| &state.worker), candidates);
+        known = span.map_or(known, |(first, last)| Known::OfEach(first, last));
+    }
+    let pass = Pass { known, ..Pass::new(reader, rest, wanted, limit) };
+    states = onward(states, |state| pass.run(state, true));
     if let Some(failure) = states.iter_mut().find_map(|state| state.failure.take()) {
         return Err(failure);
     }
@@ -197,7 +243,27 @@ fn last_pass(
 impl<'r, 'q> Pass<'r, 'q> {
     fn new(reader: &'r mut Reader<'q>, tasks: Option<Vec<Task>>, wanted: Wanted, limit: Option<u64>) -> Self {
         let tasks = tasks.map(|tasks| Mutex::new(tasks.into_iter()));
-        Self { reader: Mutex::new(reader), tasks, wanted, limit, is_stopped: AtomicBool::new(false) }
+        let is_stopped = AtomicBool::new(false);
+        Self { reader: Mutex::new(reader), tasks, wanted, limit, is_stopped, known: Known::Nothing }
+    }
+
+    /// Which counters are needed of a row group.
+    fn wanted_of(&self, task: &Task) -> Wanted {
+        let is_told = match &self.known {
+            Known::Nothing => false,
+            Known::OfAll(seen) => {
+                let Counters { first, last, .. } = *seen.lock().unwrap_or_else(PoisonError::into_inner);
+                first.zip(last).is_some_and(|(first, last)| task.lies_within(first, last))
+            }
+            Known::OfEach(first, last) => task.lies_within(*first, *last),
+        };
+        Wanted { times: self.wanted.times && !is_told, ..self.wanted }
+    }
+
+    fn note(&self, tally: &Tally) {
+        if let Known::OfAll(seen) = &self.known {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).add(&tally.matched);
+        }
     }
 
     fn next(&self) -> Option<Task> {
@@ -219,7 +285,8 @@ impl<'r, 'q> Pass<'r, 'q> {
     fn run(&self, state: &mut State<'_>, is_last: bool) {
         while !self.is_over() {
             let Some(task) = self.next() else { break };
-            let (scan, compressed_bytes) = task.scan();
+            let wanted = self.wanted_of(&task);
+            let (scan, compressed_bytes) = task.scan(wanted.times);
             let result = scan.and_then(|mut scan| {
                 let mut rows = 0;
                 while !self.is_over() {
@@ -228,7 +295,7 @@ impl<'r, 'q> Pass<'r, 'q> {
                     if room < batch.rows() as u64 {
                         batch.truncate(usize::try_from(room).unwrap_or(usize::MAX));
                     }
-                    state.add(&batch, self.wanted, task.position + rows, is_last);
+                    state.add(&batch, wanted, task.position + rows, is_last);
                     rows += batch.rows() as u64;
                     let is_full = self.limit.is_some_and(|limit| state.tally.passed >= limit);
                     if is_full || state.failure.is_some() || (!is_last && state.worker.is_full()) {
@@ -238,6 +305,7 @@ impl<'r, 'q> Pass<'r, 'q> {
                 Ok::<_, ReadError>(())
             });
             state.worker.end_of_group();
+            self.note(&state.tally);
             self.with_reader(|reader| {
                 reader.progress.add_rows(task.rows());
                 if is_last {

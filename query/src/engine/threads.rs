@@ -10,7 +10,11 @@ pub(super) fn side_by_side<S: Send>(
     make: impl Fn() -> S,
     work: impl Fn(&mut S) + Sync,
 ) -> Vec<S> {
-    let mut states: Vec<S> = (0..threads.max(1)).map(|_| make()).collect();
+    onward((0..threads.max(1)).map(|_| make()).collect(), work)
+}
+
+/// As [`side_by_side`], a thread for each state there is.
+pub(super) fn onward<S: Send>(mut states: Vec<S>, work: impl Fn(&mut S) + Sync) -> Vec<S> {
     let Some((own, others)) = states.split_first_mut() else { return states };
     thread::scope(|scope| {
         for state in others {

@@ -34,7 +34,7 @@ pub(super) struct Meter {
 }
 
 enum Reader {
-    Value(KeyReader),
+    Value(Box<KeyReader>),
     Number(Quantity),
     Span(Quantity, Spans),
     Variance,
@@ -45,7 +45,7 @@ impl Meter {
         let reader = |(at, what): (usize, &What)| match what {
             What::Distinct(part) => {
                 let seed = mix(!shared.seed, at as u64);
-                Reader::Value(KeyReader::new(*part, seed, shared.places.clone()))
+                Reader::Value(Box::new(KeyReader::new(*part, seed, shared.places.clone())))
             }
             What::Percentile(quantity, _) => Reader::Number(*quantity),
             What::OfSpans(quantity, bucket, _) => Reader::Span(*quantity, Spans::new(*bucket)),

@@ -154,7 +154,7 @@ impl<'r, 'q> Crew<'r, 'q> {
         let mut compressed_bytes = 0;
         let scan = scan.map_or_else(
             || {
-                let (scan, bytes) = task.scan();
+                let (scan, bytes) = task.scan(true);
                 compressed_bytes = bytes;
                 scan
             },
