@@ -6,12 +6,15 @@ use std::sync::Arc;
 use flow_common::addr::Addr16;
 use flow_common::column::{ColumnId, Kind};
 
+mod service;
+
+use self::service::Services;
 use super::key::{Mask, Texts};
 use crate::aggregate::Value;
 use crate::batch::{Batch, Cells};
 use crate::bucket::Bucket;
 use crate::columns::ColumnRef;
-use crate::flow::{Times, is_icmp};
+use crate::flow::Times;
 use crate::places::{Country, ORIGINS, Places, told_or};
 use crate::values::{Bytes, Column, Dictionary, Values};
 
@@ -146,18 +149,19 @@ pub(crate) struct Computer {
     places: Option<Arc<Places>>,
     /// What the values of a dictionary became: its id, the new one, and an id there for each.
     known: Option<(u64, Arc<Dictionary>, Vec<u32>)>,
+    services: Services,
 }
 
 impl Computer {
     pub(crate) fn new(source: Source, places: Option<Arc<Places>>) -> Self {
-        Self { source, places, known: None }
+        Self { source, places, known: None, services: Services::default() }
     }
 
     /// The values of all rows; `None` where they are those of [`Source::column`].
     pub(crate) fn compute(&mut self, batch: &Batch) -> Option<Column> {
         match self.source {
             Source::Column(_) => None,
-            Source::Service => service(batch),
+            Source::Service => self.services.compute(batch),
             Source::Net { addr, mask } => Some(nets(batch, addr, mask)),
             Source::Label(entry) => Some(label(batch, entry)),
             Source::Country(addr) => Some(self.countries(batch.cells(addr), batch.rows())),
@@ -221,24 +225,6 @@ fn numbered(all: &[Option<i64>]) -> (Vec<i64>, Vec<u32>) {
     };
     let ids = all.iter().map(place).collect();
     (values, ids)
-}
-
-/// Destination ports with ICMP's type and code in their place; `None` where none has them in
-/// columns of their own.
-fn service(batch: &Batch) -> Option<Column> {
-    let icmp_type = batch.cells(ColumnId::IcmpType);
-    if matches!(icmp_type, Cells::Absent) {
-        return None;
-    }
-    let (port, code) = (batch.cells(ColumnId::DstPort), batch.cells(ColumnId::IcmpCode));
-    let protocol = batch.cells(ColumnId::Protocol);
-    let value = |row| {
-        if let (true, Some(icmp_type)) = (is_icmp(protocol.int(row)), icmp_type.int(row)) {
-            return Some((icmp_type & 0xff) << 8 | code.int(row).unwrap_or(0) & 0xff);
-        }
-        port.int(row)
-    };
-    Some(Column::ints((0..batch.rows()).map(value)))
 }
 
 /// Networks, with a dictionary: most rows share theirs with others.
