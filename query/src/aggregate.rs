@@ -123,9 +123,6 @@ impl Hash for Float {
     }
 }
 
-/// Key of a group of one statistic: the protocol with `:p`, and the value.
-pub(crate) type ElementKey = (Option<Option<i64>>, Value);
-
 /// What the flows of one 5-tuple share besides their counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Record {
@@ -200,63 +197,72 @@ impl Group {
     }
 }
 
+/// Groups, one after another.
+pub(crate) type Groups<'a> = dyn Iterator<Item = Group> + 'a;
+
 /// One table of the answer.
 pub(crate) struct Table<'a> {
     pub(crate) statistic: &'a Statistic,
     pub(crate) ranking: Ranking,
-    pub(crate) rows: TableRows,
-    /// What stands beside each row; empty where nothing is asked besides.
-    pub(crate) beside: Vec<Beside>,
+    /// Its groups, ranked.
+    groups: &'a mut Groups<'a>,
 }
 
-/// What stands beside a row.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Beside {
+/// A row of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Element {
+    /// The protocol with `:p`.
+    pub(crate) protocol: Option<Option<i64>>,
+    pub(crate) value: Value,
+    pub(crate) counters: Counters,
     /// The start of its bucket, µs.
     pub(crate) bucket: Option<i64>,
     pub(crate) measured: Box<[Measured]>,
 }
 
-impl Table<'_> {
+impl<'a> Table<'a> {
+    pub(crate) fn new(statistic: &'a Statistic, ranking: Ranking, groups: &'a mut Groups<'a>) -> Self {
+        Self { statistic, ranking, groups }
+    }
+
+    /// Whether its rows are flows of one 5-tuple each.
+    pub(crate) fn is_of_records(&self) -> bool {
+        self.statistic.key == Key::Record
+    }
+
     /// How its order is called.
-    pub(crate) fn order(&self) -> &str {
+    pub(crate) fn order(&self) -> &'a str {
         self.statistic.measures.order_word(self.ranking.order, self.ranking.word)
+    }
+
+    /// Whether it is about the other direction; records have columns for it.
+    fn is_turned(&self) -> bool {
+        self.ranking.order.is_out() && !self.is_of_records()
     }
 
     /// What percentages are of, where `total` is what matched.
     pub(crate) fn whole(&self, total: &Counters) -> Counters {
         let whole = self.statistic.whole(total);
-        let is_turned = self.ranking.order.is_out() && self.statistic.key != Key::Record;
-        if is_turned { whole.turned() } else { whole }
+        if self.is_turned() { whole.turned() } else { whole }
     }
-}
 
-/// Its rows, ranked.
-pub(crate) enum TableRows {
-    Elements(Vec<(ElementKey, Counters)>),
-    Records(Vec<(FiveTuple, Record)>),
-}
-
-/// The groups of each statistic and ranking as tables.
-pub(crate) fn tables(statistics: &[Statistic], groups: Vec<Vec<Vec<Group>>>) -> Vec<Table<'_>> {
-    let mut tables = Vec::new();
-    for (statistic, rankings) in statistics.iter().zip(groups) {
-        for (&ranking, mut groups) in statistic.rankings.iter().zip(rankings) {
-            if ranking.order.is_out() && statistic.key != Key::Record {
-                // The table is about the other direction; records have columns for it.
-                groups.iter_mut().for_each(|group| group.counters = group.counters.turned());
+    /// Its rows, where they are no records.
+    pub(crate) fn elements(&mut self) -> impl Iterator<Item = Element> {
+        let (statistic, is_turned) = (self.statistic, self.is_turned());
+        let n = if self.is_of_records() { 0 } else { usize::MAX };
+        (&mut *self.groups).take(n).filter_map(move |mut group| {
+            if is_turned {
+                group.counters = group.counters.turned();
             }
-            let beside = beside(statistic, &mut groups);
-            let rows = match statistic.key {
-                Key::Record => TableRows::Records(groups.into_iter().map(record).collect()),
-                Key::Values(..) => TableRows::Elements(
-                    groups.into_iter().filter_map(|group| element(group, statistic)).collect(),
-                ),
-            };
-            tables.push(Table { statistic, ranking, rows, beside });
-        }
+            element(group, statistic)
+        })
     }
-    tables
+
+    /// Its rows, where they are records.
+    pub(crate) fn records(&mut self) -> impl Iterator<Item = (FiveTuple, Record)> {
+        let n = if self.is_of_records() { usize::MAX } else { 0 };
+        (&mut *self.groups).take(n).map(record)
+    }
 }
 
 fn int(value: Option<&Option<Value>>) -> Option<i64> {
@@ -284,22 +290,10 @@ fn record(group: Group) -> (FiveTuple, Record) {
     (tuple, Record { counters, tcp_flags, src_tos })
 }
 
-fn element(group: Group, statistic: &Statistic) -> Option<(ElementKey, Counters)> {
+fn element(group: Group, statistic: &Statistic) -> Option<Element> {
+    let bucket = statistic.measures.bucket.and_then(|_| int(group.key.first()));
     let place = usize::from(statistic.measures.bucket.is_some());
     let protocol = statistic.is_by_protocol.then(|| int(group.key.get(place)));
     let value = group.key.into_iter().last()??;
-    Some(((protocol, value), group.counters))
-}
-
-/// What is asked of the groups of a statistic besides, taken from them.
-fn beside(statistic: &Statistic, groups: &mut [Group]) -> Vec<Beside> {
-    let measures = &statistic.measures;
-    if measures.is_empty() {
-        return Vec::new();
-    }
-    let of = |group: &mut Group| Beside {
-        bucket: measures.bucket.and_then(|_| int(group.key.first())),
-        measured: std::mem::take(&mut group.measured),
-    };
-    groups.iter_mut().map(of).collect()
+    Some(Element { protocol, value, counters: group.counters, bucket, measured: group.measured })
 }

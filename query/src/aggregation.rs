@@ -201,11 +201,26 @@ impl Aggregation {
             // Of a bucket alone there is one group.
             is_by_bucket: self.keys.len() > 1
                 && self.orders.first().is_some_and(|ranking| ranking.order == Order::Bucket),
+            directions: self.directions,
         }
     }
 }
 
 impl Key {
+    /// The kind that its values in groups are of.
+    pub(crate) fn value_kind(&self) -> Kind {
+        match self.part.source {
+            Source::Net { .. }
+            | Source::Label(_)
+            | Source::Country(_)
+            | Source::Origin { is_named: true, .. } => Kind::Text,
+            _ => match self.part.kind {
+                Kind::Int32 | Kind::Timestamp => Kind::Int64,
+                kind => kind,
+            },
+        }
+    }
+
     /// Where its values are from.
     pub(crate) fn source(&self) -> Source {
         self.part.source

@@ -13,6 +13,17 @@ const DST_ADDR: usize = 2;
 const SRC_PORT: usize = 3;
 const DST_PORT: usize = 4;
 
+/// The part of a key that has the place of this one the other way round.
+pub(crate) fn opposite(part: usize) -> usize {
+    match part {
+        SRC_ADDR => DST_ADDR,
+        DST_ADDR => SRC_ADDR,
+        SRC_PORT => DST_PORT,
+        DST_PORT => SRC_PORT,
+        other => other,
+    }
+}
+
 type Key = Box<[Option<Value>]>;
 
 /// Joins groups of a 5-tuple with those of the tuple the other way round, of TCP and UDP. Their
@@ -59,10 +70,7 @@ fn turn(group: &mut Group) {
 }
 
 fn reversed(key: &[Option<Value>]) -> Key {
-    let mut key: Key = key.into();
-    key.swap(SRC_ADDR, DST_ADDR);
-    key.swap(SRC_PORT, DST_PORT);
-    key
+    (0..key.len()).map(|part| key[opposite(part)].clone()).collect()
 }
 
 fn number(key: &[Option<Value>], at: usize) -> Option<i64> {

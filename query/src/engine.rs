@@ -8,15 +8,14 @@ use std::time::Instant;
 use flow_common::column::ColumnId;
 use flow_common::limits::{OUTPUT_BUFFER_BYTES, PERCENTILE_VALUES_MAX};
 
-use crate::aggregate::{Group, Measured, tables};
-use crate::aggregation::{Aggregation, Directions};
+use crate::aggregate::{Group, Table};
+use crate::aggregation::Aggregation;
 use crate::catalog::{self, Listing, Source};
 use crate::columns::ColumnRef;
 use crate::completeness::Losses;
 use crate::counts::Wanted;
-use crate::directions;
 use crate::flow::{COUNTER_COLUMNS, OUT_COLUMNS, TIME_COLUMNS};
-use crate::group::{self, Grouping, KeyPart};
+use crate::group::{Grouping, KeyPart, Ordered};
 use crate::interrupt;
 use crate::live::{Erasing, Progress};
 use crate::measure::What;
@@ -68,57 +67,8 @@ pub(crate) fn answer(
         return Ok(if reader.say_errors(stderr) { PARTIAL } else { DONE });
     }
     let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, Erasing::new(stdout, &progress));
-    let (mut said, mut told) = (Vec::new(), None);
-    match &request.question {
-        Question::Check | Question::Files | Question::Exporters => {}
-        Question::Info => {
-            let (info, rate) = info::info(&mut reader);
-            interrupt::check()?;
-            output::write_info(&mut out, style, &info)?;
-            said.extend(rate.filter(|&rate| rate > 1).map(|rate| {
-                format!("totals are as exported, not multiplied by sampling rates of up to {rate}")
-            }));
-        }
-        Question::Rows if style.format == Format::Null => {
-            let (tally, _) = sum::sum(&mut reader, &[], 0)?;
-            interrupt::check()?;
-            told = Some(summary(&reader, &tally, started));
-        }
-        Question::Rows => {
-            let format = row_format(style, &request.columns);
-            let tally = rows::rows(&mut reader, &*format, &mut out)?;
-            if interrupt::is_asked() {
-                out.flush()?;
-                interrupt::check()?;
-            }
-            told = Some(summary(&reader, &tally, started));
-        }
-        Question::Sorted { orders, top } => {
-            let format = row_format(style, &request.columns);
-            let tally = sorted::sorted(&mut reader, &*format, (orders, *top), &mut out)?;
-            if interrupt::is_asked() {
-                out.flush()?;
-                interrupt::check()?;
-            }
-            told = Some(summary(&reader, &tally, started));
-        }
-        Question::Statistics { statistics, top } => {
-            let (tally, groups) = sum::sum(&mut reader, &groupings(request), *top)?;
-            interrupt::check()?;
-            let tables = tables(statistics, groups);
-            output::write_tables(&mut out, style, *top, &tables, &tally.matched)?;
-            let mut beside = tables.iter().flat_map(|table| &table.beside);
-            said.extend(beside.any(|one| is_about(&one.measured)).then(nearly));
-            told = Some(summary(&reader, &tally, started));
-        }
-        Question::Aggregate { aggregation, top } => {
-            let (tally, groups) = groups(&mut reader, aggregation, *top)?;
-            interrupt::check()?;
-            output::write_groups(&mut out, style, aggregation, &groups)?;
-            said.extend(groups.iter().any(|group| is_about(&group.measured)).then(nearly));
-            told = Some(summary(&reader, &tally, started));
-        }
-    }
+    let (tally, mut said) = print(&mut reader, &mut out)?;
+    let told = tally.map(|tally| summary(&reader, &tally, started));
     if let Some(told) = told.as_ref().filter(|_| !request.has_json_summary) {
         output::write_summary(&mut out, style, told)?;
         said.splice(0..0, aside(request, told));
@@ -132,6 +82,51 @@ pub(crate) fn answer(
         let _ = stderr.write_all(output::summary_json(&told).as_bytes());
     }
     Ok(if is_partial { PARTIAL } else { DONE })
+}
+
+/// Prints the answer; what matched, where a summary tells it, and what else there is to say.
+fn print(reader: &mut Reader<'_>, out: &mut dyn Write) -> Result<(Option<Tally>, Vec<String>), Failure> {
+    let request = reader.request;
+    let (style, mut said) = (&request.style, Vec::new());
+    let tally = match &request.question {
+        Question::Check | Question::Files | Question::Exporters => return Ok((None, said)),
+        Question::Info => {
+            let (info, rate) = info::info(reader);
+            interrupt::check()?;
+            output::write_info(out, style, &info)?;
+            said.extend(rate.filter(|&rate| rate > 1).map(|rate| {
+                format!("totals are as exported, not multiplied by sampling rates of up to {rate}")
+            }));
+            return Ok((None, said));
+        }
+        Question::Rows if style.format == Format::Null => sum::sum(reader, &[], 0)?.0,
+        Question::Rows => rows::rows(reader, &*row_format(style, &request.columns), out)?,
+        Question::Sorted { orders, top } => {
+            sorted::sorted(reader, &*row_format(style, &request.columns), (orders, *top), out)?
+        }
+        Question::Statistics { statistics, top } => {
+            let (tally, mut groups) = sum::sum(reader, &groupings(request), *top)?;
+            let mut tables = tables(statistics, &mut groups);
+            output::write_tables(out, style, *top, &mut tables, &tally.matched)?;
+            let mut is_about = false;
+            for table in groups.into_iter().flatten() {
+                is_about |= table.end()?;
+            }
+            said.extend(is_about.then(nearly));
+            tally
+        }
+        Question::Aggregate { aggregation, top } => {
+            let (tally, mut groups) = groups(reader, aggregation, *top)?;
+            output::write_groups(out, style, aggregation, &mut groups)?;
+            said.extend(groups.end()?.then(nearly));
+            tally
+        }
+    };
+    if interrupt::is_asked() {
+        out.flush()?;
+        interrupt::check()?;
+    }
+    Ok((Some(tally), said))
 }
 
 /// What flows are grouped by: a grouping for each statistic.
@@ -149,33 +144,28 @@ fn groupings(request: &Request) -> Vec<Grouping> {
     groupings
 }
 
-/// The first `top` groups of an aggregation, joined as its directions say; 0 is all.
+/// The first `top` groups of an aggregation; 0 is all.
 fn groups(
     reader: &mut Reader<'_>,
     aggregation: &Aggregation,
     top: usize,
-) -> Result<(Tally, Vec<Group>), Failure> {
-    let is_apart = aggregation.directions == Directions::Apart;
-    // Which are the first is known when both directions are.
-    let wanted = if is_apart { top } else { 0 };
-    let (tally, groups) = sum::sum(reader, &groupings(reader.request), wanted)?;
-    let mut groups: Vec<Group> = groups.into_iter().flatten().flatten().collect();
-    if !is_apart {
-        let mut joined = directions::join(groups, aggregation.directions == Directions::Guessed);
-        if let Some(filter) = &reader.request.post_filter {
-            group::retain(&mut joined, &aggregation.grouping(), filter);
-        }
-        groups = group::ranked(joined, &aggregation.orders, top);
-    }
-    if groups.is_empty() && aggregation.keys.is_empty() && reader.request.post_filter.is_none() {
+) -> Result<(Tally, Ordered), Failure> {
+    let (tally, tables) = sum::sum(reader, &groupings(reader.request), top)?;
+    let groups = tables.into_iter().flatten().next().ok_or(Failure::Interrupted(interrupt::CTRL_C))?;
+    if aggregation.keys.is_empty() && reader.request.post_filter.is_none() {
         // The total of nothing is one, too.
-        groups.push(Group::of_nothing(&aggregation.measures.whats()));
+        return Ok((tally, groups.or(Group::of_nothing(&aggregation.measures.whats()))));
     }
     Ok((tally, groups))
 }
 
-fn is_about(measured: &[Measured]) -> bool {
-    measured.iter().any(|one| one.is_about)
+/// The groups of each statistic and ranking as tables.
+fn tables<'a>(statistics: &'a [Statistic], groups: &'a mut [Vec<Ordered>]) -> Vec<Table<'a>> {
+    let of = |(statistic, rankings): (&'a Statistic, &'a mut Vec<Ordered>)| {
+        let rankings = statistic.rankings.iter().zip(rankings);
+        rankings.map(move |(&ranking, groups)| Table::new(statistic, ranking, groups))
+    };
+    statistics.iter().zip(groups).flat_map(of).collect()
 }
 
 /// What is said of percentiles that are not exact.

@@ -14,20 +14,23 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use flow_common::limits::{GROUP_CANDIDATES_MAX, GROUP_PARTITIONS};
 
+use crate::aggregation::Directions;
 use crate::batch::Batch;
 use crate::bucket::Bucket;
 use crate::counts::{Counts, Wanted};
+use crate::directions;
 use crate::filter::Predicate;
 use crate::measure::What;
 use crate::places::Places;
+use crate::runs::Runs;
 use crate::statistic::{Order, Ranking};
 use crate::values::Column;
 
+mod collect;
 mod dense;
 mod exact;
 mod extras;
@@ -35,28 +38,33 @@ mod fingerprint;
 mod join;
 mod key;
 mod pairs;
+mod piece;
 mod post;
+mod ranked;
 mod result;
 mod rows;
 mod sieve;
 mod source;
 mod spans;
-mod spill;
 mod tally;
+mod texts;
 
+pub(crate) use self::collect::{Collector, Ordered};
 use self::dense::{Dense, flush};
 use self::exact::{Detail, Groups, Shape, Sum};
 use self::extras::Meter;
 use self::fingerprint::Fingerprints;
-pub(crate) use self::key::{KeyPart, Mask, Texts};
+pub(crate) use self::key::{KeyPart, Mask};
 use self::key::{KeyReader, Keys};
-pub(crate) use self::post::{columns_of_groups, retain};
-pub(crate) use self::result::{Tables, best, candidates, jobs, largest, ranked, tables};
+use self::piece::{Piece, put_groups};
+pub(crate) use self::post::columns_of_groups;
+pub(crate) use self::result::{Tables, candidates, jobs, largest, tables};
 use self::rows::Rows;
 pub(crate) use self::sieve::sieve;
 pub(crate) use self::source::{Computer, Source};
 pub(crate) use self::spans::common_span;
-use self::spill::Spill;
+pub(crate) use self::texts::Texts;
+use self::texts::{Name, TextTable};
 
 /// What flows are grouped by: a plain value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +90,8 @@ pub(crate) struct Grouping {
     /// Whether groups of one bucket, the first part of the key, stand together, the first so
     /// many of each.
     pub(crate) is_by_bucket: bool,
+    /// Whether groups of a 5-tuple are joined with those of the tuple the other way round.
+    pub(crate) directions: Directions,
 }
 
 impl Grouping {
@@ -96,6 +106,32 @@ impl Grouping {
             has_details: self.has_details,
             measures: self.measures.as_slice().into(),
         }
+    }
+
+    /// The parts of a key with their words; `None` where they are NULL.
+    fn values<'a>(&'a self, key: &'a [u64]) -> impl Iterator<Item = (&'a KeyPart, Option<[u64; 2]>)> {
+        let (nulls, mut words) = key.split_first().map_or((0, key), |(nulls, words)| (*nulls, words));
+        self.parts.iter().enumerate().map(move |(at, part)| {
+            let (own, rest) = words.split_at(part.words());
+            words = rest;
+            let pair = if let [high, low] = own { [*high, *low] } else { [0, own[0]] };
+            (part, (nulls >> at & 1 == 0).then_some(pair))
+        })
+    }
+
+    /// Whether keys have names of texts.
+    fn has_texts(&self) -> bool {
+        self.parts.iter().any(KeyPart::is_text)
+    }
+
+    /// The names of the texts in a key.
+    fn text_names<'a>(&'a self, key: &'a [u64]) -> impl Iterator<Item = Name> {
+        self.values(key).filter(|(part, _)| part.is_text()).filter_map(|(_, name)| name)
+    }
+
+    /// Whether both directions of a flow become one group.
+    fn is_joined(&self) -> bool {
+        self.directions != Directions::Apart
     }
 
     /// The bucket that is the first part of the key.
@@ -117,7 +153,7 @@ impl Grouping {
         let is_counter = |ranking: &Ranking| {
             !ranking.is_ascending && matches!(ranking.order, Order::Flows | Order::Packets | Order::Bytes)
         };
-        let has_first = !self.parts.is_empty() && !self.is_measured();
+        let has_first = !self.parts.is_empty() && !self.is_measured() && !self.is_joined();
         has_first && (1..=GROUP_CANDIDATES_MAX / 64).contains(&top) && self.rankings.iter().all(is_counter)
     }
 }
@@ -173,27 +209,30 @@ pub(crate) struct Shared<'a> {
     pub(crate) texts: Arc<Texts>,
     /// Another for each run, so that no one can choose keys of one hash.
     pub(crate) seed: u64,
+    pub(crate) threads: usize,
     /// Octets one thread may hold.
     pub(crate) bytes_max: usize,
-    pub(crate) spill_directory: &'a Path,
     /// Which groups are rows of the answer; `None` is all.
     pub(crate) post_filter: Option<&'a Arc<Predicate>>,
     /// Databases for parts that need one.
     pub(crate) places: Option<Arc<Places>>,
 }
 
-/// Readers of the parts of a key: a part has the same seed in all of them.
-fn readers(parts: &[KeyPart], seed: u64, places: Option<&Arc<Places>>) -> Vec<KeyReader> {
-    let reader =
-        |(at, part): (usize, &KeyPart)| KeyReader::new(*part, key::mix(seed, at as u64), places.cloned());
-    parts.iter().enumerate().map(reader).collect()
+/// Readers of the parts of a key: a part has the same seed in all of them. Where both directions of
+/// a flow become one group, a part and its opposite have one seed, so that both have one hash.
+fn readers(grouping: &Grouping, seed: u64, places: Option<&Arc<Places>>) -> Vec<KeyReader> {
+    let reader = |(at, part): (usize, &KeyPart)| {
+        let place = if grouping.is_joined() { directions::opposite(at).min(at) } else { at };
+        KeyReader::new(*part, key::mix(seed, place as u64), places.cloned())
+    };
+    grouping.parts.iter().enumerate().map(reader).collect()
 }
 
 /// What one thread sums up.
 pub(crate) struct Worker<'a> {
     shared: &'a Shared<'a>,
     states: Vec<State>,
-    spill: Option<Spill>,
+    spill: Runs<Piece>,
 }
 
 /// The groups of one grouping.
@@ -217,6 +256,8 @@ enum Sums {
     Hashes(Vec<Fingerprints>),
     Groups {
         partitions: Vec<Groups>,
+        /// Texts of their keys.
+        texts: TextTable,
         only: Option<Arc<Chosen>>,
     },
 }
@@ -236,7 +277,7 @@ impl<'a> Worker<'a> {
         let groups = |grouping: &Grouping| {
             let shape = grouping.shape();
             let partitions = (0..GROUP_PARTITIONS).map(|_| Groups::new(&shape)).collect();
-            Sums::Groups { partitions, only: None }
+            Sums::Groups { partitions, texts: TextTable::default(), only: None }
         };
         Self::with(shared, shared.groupings.iter().enumerate(), groups, Some(candidates))
     }
@@ -255,7 +296,7 @@ impl<'a> Worker<'a> {
             }
             State {
                 grouping: index,
-                readers: readers(&grouping.parts, shared.seed, shared.places.as_ref()),
+                readers: readers(grouping, shared.seed, shared.places.as_ref()),
                 // All sides of one value must have one hash.
                 other_sides: grouping
                     .other_sides
@@ -268,7 +309,7 @@ impl<'a> Worker<'a> {
                 meter: Meter::new(&grouping.measures, shared),
             }
         });
-        Self { shared, states: states.collect(), spill: None }
+        Self { shared, states: states.collect(), spill: Runs::default() }
     }
 
     /// Counts the rows of a batch. `position` is that of its first row, unlike any other.
@@ -276,42 +317,56 @@ impl<'a> Worker<'a> {
         for state in &mut self.states {
             state.add(self.shared, batch, counts, position);
         }
-        if self.bytes() > self.shared.bytes_max {
-            self.make_room()?;
-        }
-        Ok(())
+        if self.is_full() { self.make_room() } else { Ok(()) }
     }
 
     /// A row group has ended.
-    pub(crate) fn end_of_group(&mut self) {
+    pub(crate) fn end_of_group(&mut self) -> io::Result<()> {
         self.states.iter_mut().for_each(|state| state.flush(self.shared));
+        if self.is_full() { self.make_room() } else { Ok(()) }
     }
 
     /// Octets held, about.
     fn bytes(&self) -> usize {
         let of = |state: &State| match &state.sums {
             Sums::Hashes(hashes) => hashes.iter().map(Fingerprints::bytes).sum::<usize>(),
-            Sums::Groups { partitions, .. } => partitions.iter().map(Groups::bytes).sum(),
+            Sums::Groups { partitions, texts, .. } => {
+                let groups: usize = partitions.iter().map(Groups::bytes).sum();
+                groups + texts.bytes() + state.small.len() * size_of::<Sum>()
+            }
         };
         self.states.iter().map(of).sum()
     }
 
-    /// Whether a first pass has more groups than fit.
+    /// Whether there are more groups than fit.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes() > self.shared.bytes_max
     }
 
+    fn has_spilled(&self) -> bool {
+        self.spill.len() > 0
+    }
+
+    /// Moves all groups to disk; none of a first pass.
     fn make_room(&mut self) -> io::Result<()> {
-        for (index, state) in self.states.iter_mut().enumerate() {
-            let Sums::Groups { partitions, .. } = &mut state.sums else { continue };
-            let spill = match &mut self.spill {
-                Some(spill) => spill,
-                none => none.insert(Spill::new(self.shared.spill_directory)?),
-            };
-            for (partition, groups) in partitions.iter_mut().enumerate() {
-                spill.write(index * GROUP_PARTITIONS + partition, groups)?;
-                groups.clear();
+        let Self { shared, states, spill } = self;
+        if states.iter().all(|state| matches!(state.sums, Sums::Hashes(_))) {
+            return Ok(());
+        }
+        states.iter_mut().for_each(State::empty_small);
+        spill.push(|put| {
+            for State { grouping: at, sums, .. } in &*states {
+                let Sums::Groups { partitions, texts, .. } = sums else { continue };
+                for (partition, groups) in partitions.iter().enumerate() {
+                    put_groups(groups, part_of(*at, partition), (&shared.groupings[*at], texts), put)?;
+                }
             }
+            Ok(())
+        })?;
+        for state in states {
+            let Sums::Groups { partitions, texts, .. } = &mut state.sums else { continue };
+            partitions.iter_mut().for_each(Groups::clear);
+            *texts = TextTable::default();
         }
         Ok(())
     }
@@ -388,6 +443,11 @@ impl State {
             }
         }
     }
+}
+
+/// The part of all groups that a partition of a grouping is.
+fn part_of(grouping: usize, partition: usize) -> u32 {
+    (grouping * GROUP_PARTITIONS + partition) as u32
 }
 
 fn partition_of(hash: u64) -> usize {

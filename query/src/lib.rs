@@ -17,7 +17,7 @@
 //! - `catalog`: which files; `scan`: their row groups, pruned, as `batch`es of matching rows
 //! - `tables`: side tables of a tree; `names` and `scaling` join them to rows
 //! - `live`: rows as they come (`--follow`, `top`), and how far a question is
-//! - `interrupt`: Ctrl-C
+//! - `interrupt`: Ctrl-C; `runs`: what has no room in memory, sorted on disk
 //! - `engine`: row groups to threads; `values`, `batch`, `counts`: columns of some rows
 //! - `group`: sums of groups; `statistic`, `aggregation`, `computed`, `aggregate`: what they are;
 //!   `measure`, `bucket`: what else is asked of them; `directions`: flows with their answers
@@ -30,8 +30,7 @@
 //! - `message`: `error:` and `hint:` on stderr, and exit codes
 //!
 //! Only `catalog`, `scan`, `surroundings`, `places`, `config`, `request`, `live`, `import`, `verify` and `write`
-//! touch files, and `engine/sorted/runs` and `group/spill` those for what has no room; only `main.rs` reads
-//! the clock.
+//! touch files, and `runs` those for what has no room; only `main.rs` reads the clock.
 #![forbid(unsafe_code)]
 
 mod aggregate;
@@ -63,6 +62,7 @@ mod output;
 mod places;
 mod replay;
 mod request;
+mod runs;
 mod scaling;
 mod scan;
 mod statistic;

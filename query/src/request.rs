@@ -193,11 +193,6 @@ impl Request {
         })
     }
 
-    /// Whether groups become rows only when those of both directions are joined.
-    pub(crate) fn joins_groups(&self) -> bool {
-        matches!(&self.question, Question::Aggregate { aggregation, .. } if aggregation.has_out())
-    }
-
     /// With colours where they are left to what shows the answer, which has them or not.
     pub(crate) fn shown(mut self, has_colours: bool) -> Self {
         self.style.is_coloured |= self.colour == Colour::Auto && has_colours;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flow_common::column::{COLUMNS, Column, ColumnId, Kind, is_free_name};
 
-use crate::aggregation::{BUCKET, measured_ranking};
+use crate::aggregation::{BUCKET, Directions, measured_ranking};
 use crate::columns::{ColumnRef, Columns};
 use crate::computed::{COMPUTED, Computed, MISSING};
 use crate::flow::Counters;
@@ -274,6 +274,7 @@ impl Statistic {
             ties: Vec::new(),
             measures: self.measures.whats(),
             is_by_bucket: bucket.is_some(),
+            directions: Directions::Apart,
         }
     }
 

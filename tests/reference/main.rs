@@ -18,15 +18,19 @@ fn setting(name: &str, default: u64) -> u64 {
 
 /// Options that change no answer, as far as this `flowdump` knows them.
 fn neutral_options(tree: &Tree) -> Vec<Vec<String>> {
-    let all = [
-        ["--threads", "1"],
-        ["--threads", "2"],
-        ["--threads", "8"],
-        ["--memory", "65536"],
-        ["--two-passes-from", "0"],
+    let all: [&[&str]; 8] = [
+        &["--threads", "1"],
+        &["--threads", "2"],
+        &["--threads", "8"],
+        &["--memory", "64k"],
+        &["--memory", "64k", "--threads", "1"],
+        &["--memory", "64k", "--threads", "2"],
+        &["--memory", "64k", "--threads", "8"],
+        &["--two-passes-from", "0"],
     ];
-    let known = all.iter().filter(|option| reference::is_known(tree, &option[..]));
-    let known: Vec<Vec<String>> = known.map(|option| option.map(str::to_owned).into()).collect();
+    let known = all.iter().filter(|option| reference::is_known(tree, option));
+    let known: Vec<Vec<String>> =
+        known.map(|option| option.iter().map(|&word| word.to_owned()).collect()).collect();
     let words: Vec<_> = known.iter().map(|option| option.join(" ")).collect();
     println!(
         "options that change no answer: {}",

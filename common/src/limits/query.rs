@@ -110,16 +110,19 @@ pub const MEASURES_MAX: usize = 16;
 /// these and are 0.8 % off at most.
 pub const PERCENTILE_VALUES_MAX: usize = 4_096;
 
-/// Times the values on disk that are counted are read, to count a part of them each time
-/// where all have no room: so many that a part is small, as [`GROUP_PARTITIONS`] are.
-pub const DISTINCT_ROUNDS_MAX: usize = 64;
+/// Runs of one size that a thread sorts on disk before they are joined to one of the next: each is
+/// read through a buffer of its own, and a million runs are four sizes of 31 at most.
+pub const SORT_RUNS_OF_LEVEL_MAX: usize = 32;
 
-/// Runs of rows that are sorted on disk by one thread before they are joined to one: each is read
-/// through a buffer of its own.
-pub const SORT_RUNS_MAX: usize = 128;
+/// Octets of a run that are read at a time: less is a system call for every few entries, more
+/// makes nothing faster.
+pub const SORT_READ_BYTES_MIN: usize = 4 << 10;
+/// See [`SORT_READ_BYTES_MIN`].
+pub const SORT_READ_BYTES_MAX: usize = 32 << 10;
 
-/// Octets of a run that are read at a time: with all runs of eight threads 32 MiB.
-pub const SORT_READ_BYTES: usize = 32 << 10;
+/// Groups that are made of their sums at a time, some 300 octets each, before it is known which of
+/// them are wanted.
+pub const GROUPS_AT_A_TIME: usize = 1_024;
 
 /// Minutes behind a window in which flows of it may still be exported, and so get lost: the
 /// longest usual active timeout.
@@ -148,7 +151,7 @@ pub const QUERY_THREADS_MAX: usize = 256;
 pub const QUERY_MEMORY_BYTES_MIN: usize = 64 << 10;
 
 /// Parts that groups of a question lie in by hash; a power of two. Each is joined by one
-/// thread, and comes back from disk as a whole: a share of memory small enough.
+/// thread: so many that all have something to do to the end.
 pub const GROUP_PARTITIONS: usize = 64;
 
 /// Groups the second of two passes is about at most: so many sums of one size, mostly 1,

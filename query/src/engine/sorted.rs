@@ -1,28 +1,29 @@
 //! `-O` without groups: matching rows in an order of their own.
 //!
 //! Each thread keeps the text of the rows that may be asked for, with what they are ranked by;
-//! with `-n` these are few, without all that match. What has no room goes to disk, sorted (`runs`),
-//! and is put together when all is read.
+//! with `-n` these are few, without all that match. What has no room goes to disk, sorted, and is
+//! put together when all is read.
 
-use std::io::{self, Write};
-use std::ops::ControlFlow;
+use std::cmp::Ordering as Order;
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use flow_common::limits::ORDERS_MAX;
 
-use self::runs::{Cursor, Runs};
 use super::reader::{Reader, Tally, Task};
 use super::threads::side_by_side;
 use crate::batch::{Batch, Cells};
 use crate::flow::{CounterCells, OUT_COLUMNS};
 use crate::interrupt;
-use crate::message::{Failure, reason};
+use crate::message::Failure;
 use crate::output::{FileInfo, RowFormat, RowFormatter};
+use crate::runs::{Cursor, Entry, Merged, Runs, cant_sort, put_word, read_bytes, word};
 use crate::scan::ReadError;
 use crate::statistic::Ranking;
 
-mod runs;
+/// The part of memory that rows on disk are read through: one of so many.
+const READ_PARTS: usize = 4;
 
 /// What a row is ranked by, ascending; then where it stands.
 type Rank = ([u64; ORDERS_MAX], u64);
@@ -37,7 +38,7 @@ pub(super) fn sorted(
     let request = reader.request;
     // Which are the first so many is known in order only.
     let n_threads = if request.limit.is_some() { 1 } else { request.threads };
-    let bytes_max = request.memory_bytes / n_threads.max(1);
+    let bytes_max = (request.memory_bytes - request.memory_bytes / READ_PARTS) / n_threads.max(1);
     let is_failed = AtomicBool::new(false);
     let shared = Mutex::new(reader);
     let with_reader = |run: &mut dyn FnMut(&mut Reader<'_>)| {
@@ -66,83 +67,74 @@ pub(super) fn sorted(
                     }
                 });
             }
+            state.sort();
         },
     );
-    let mut tally = Tally::default();
-    let (mut kept, mut spilled) = (Vec::new(), Vec::new());
+    let n_runs = states.iter().map(|state| state.runs.len()).sum();
+    let (mut tally, mut cursors) = (Tally::default(), Vec::new());
     for state in states {
         tally.merge(&state.tally);
-        kept.extend(state.kept);
-        spilled.extend(state.runs);
         if let Some(error) = state.failure {
-            return Err(cant_spill(&error));
+            return Err(cant_sort(&error));
         }
+        cursors.extend(state.runs.cursors(None, read_bytes(n_runs, request.memory_bytes / READ_PARTS)));
+        cursors.push(Cursor::Memory(state.kept.into_iter()));
     }
-    kept.sort_unstable_by_key(|row: &Kept| row.rank);
-    if top > 0 {
-        kept.truncate(top);
-    }
-    if spilled.is_empty() {
-        write(format, kept, out)?;
-    } else {
-        write_merged(format, (kept, spilled), top, out)?;
-    }
+    write(format, Merged::new(cursors).map_err(|error| cant_sort(&error))?, top, out)?;
     Ok(tally)
 }
 
-fn cant_spill(error: &io::Error) -> Failure {
-    let directory = std::env::temp_dir();
-    Failure::Failed {
-        message: format!("can't sort in a temporary file in `{}`: {}", directory.display(), reason(error)),
-        hint: Some(
-            "`TMPDIR` names another directory, `--memory` more memory, `-n 100` is the first hundred".into(),
-        ),
-    }
-}
-
-/// As [`write()`], of rows in memory and on disk.
-fn write_merged(
+fn write(
     format: &dyn RowFormat,
-    (kept, mut spilled): (Vec<Kept>, Vec<Runs>),
+    mut rows: Merged<Kept>,
     top: usize,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let mut cursors = vec![Cursor::Memory(kept.into_iter())];
-    for runs in &mut spilled {
-        cursors.extend(runs.cursors().map_err(|error| cant_spill(&error))?);
-    }
     format.begin(out)?;
-    let (mut n_rows, mut written) = (0, Ok(()));
-    let top = if top > 0 { top as u64 } else { u64::MAX };
-    let read = runs::merged(cursors, |mut row| {
-        if interrupt::is_asked() || n_rows >= top {
-            return Ok(ControlFlow::Break(()));
-        }
-        written = format.join(n_rows, &mut row.text, out);
+    let mut n_rows = 0;
+    while !interrupt::is_asked() && (top == 0 || n_rows < top as u64) {
+        let Some(mut row) = rows.next().map_err(|error| cant_sort(&error))? else { break };
+        format.join(n_rows, &mut row.text, out)?;
         n_rows += 1;
-        Ok(if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-    });
-    written?;
-    read.map_err(|error| cant_spill(&error))?;
-    Ok(format.end(n_rows, out)?)
-}
-
-fn write(format: &dyn RowFormat, kept: Vec<Kept>, out: &mut dyn Write) -> io::Result<()> {
-    format.begin(out)?;
-    let n_rows = kept.len() as u64;
-    for (before, mut row) in (0..).zip(kept) {
-        if interrupt::is_asked() {
-            break;
-        }
-        format.join(before, &mut row.text, out)?;
     }
-    format.end(n_rows, out)
+    Ok(format.end(n_rows, out)?)
 }
 
 /// A row that may be asked for.
 struct Kept {
     rank: Rank,
     text: Vec<u8>,
+}
+
+impl Kept {
+    /// Octets it takes, as one of many: the vector of them is half empty at the worst, and memory
+    /// for a text costs some itself.
+    fn bytes(&self) -> usize {
+        2 * size_of::<Self>() + self.text.capacity() + 16
+    }
+}
+
+impl Entry for Kept {
+    fn order(&self, other: &Self) -> Order {
+        self.rank.cmp(&other.rank)
+    }
+
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let (orders, at) = self.rank;
+        let mut words = orders.into_iter().chain([at, self.text.len() as u64]);
+        words.try_for_each(|word| put_word(word, out))?;
+        out.write_all(&self.text)
+    }
+
+    fn read(from: &mut impl Read) -> io::Result<Self> {
+        let mut rank = Rank::default();
+        for place in rank.0.iter_mut().chain([&mut rank.1]) {
+            *place = word(from)?;
+        }
+        let mut text = vec![0; usize::try_from(word(from)?).unwrap_or(usize::MAX)];
+        from.read_exact(&mut text)?;
+        Ok(Self { rank, text })
+    }
 }
 
 /// What one thread keeps.
@@ -155,7 +147,7 @@ struct Sorter<'a> {
     bytes: usize,
     bytes_max: usize,
     /// What was kept before and had no room.
-    runs: Option<Runs>,
+    runs: Runs<Kept>,
     failure: Option<io::Error>,
     /// Rows behind it are not among the first.
     last: Option<Rank>,
@@ -171,7 +163,7 @@ impl<'a> Sorter<'a> {
             kept: Vec::new(),
             bytes: 0,
             bytes_max,
-            runs: None,
+            runs: Runs::default(),
             failure: None,
             last: None,
             tally: Tally::default(),
@@ -231,8 +223,9 @@ impl<'a> Sorter<'a> {
             let Some(one) = &one else { continue };
             self.formatter.rows(one, &mut text);
             text.shrink_to_fit();
-            self.bytes += size_of::<Kept>() + text.capacity();
-            self.kept.push(Kept { rank, text });
+            let kept = Kept { rank, text };
+            self.bytes += kept.bytes();
+            self.kept.push(kept);
             if self.top > 0 && self.kept.len() >= 2 * self.top.saturating_add(ROWS_BESIDE) {
                 self.cut();
             }
@@ -250,14 +243,18 @@ impl<'a> Sorter<'a> {
         if self.bytes <= self.bytes_max / 2 || self.failure.is_some() {
             return;
         }
-        self.kept.sort_unstable_by_key(|row| row.rank);
+        self.sort();
         let rows = std::mem::take(&mut self.kept);
         self.bytes = 0;
-        let spilled = match &mut self.runs {
-            Some(runs) => runs.push(rows),
-            none => Runs::new().and_then(|runs| none.insert(runs).push(rows)),
-        };
-        self.failure = spilled.err();
+        self.failure = self.runs.push(|put| rows.iter().try_for_each(put)).err();
+    }
+
+    /// Puts what is kept in order; nothing beyond the first so many.
+    fn sort(&mut self) {
+        self.kept.sort_unstable_by_key(|row| row.rank);
+        if self.top > 0 {
+            self.kept.truncate(self.top);
+        }
     }
 
     /// Forgets what is not among the first.
@@ -265,7 +262,7 @@ impl<'a> Sorter<'a> {
         self.kept.select_nth_unstable_by_key(self.top - 1, |row| row.rank);
         self.kept.truncate(self.top);
         self.last = self.kept.last().map(|row| row.rank);
-        self.bytes = self.kept.iter().map(|row| size_of::<Kept>() + row.text.capacity()).sum();
+        self.bytes = self.kept.iter().map(Kept::bytes).sum();
     }
 }
 

@@ -11,8 +11,10 @@ use crate::batch::Batch;
 use crate::columns::ColumnRef;
 use crate::counts::{Counts, Wanted};
 use crate::flow::{COUNTER_COLUMNS, Counters, OUT_COLUMNS, TIME_COLUMNS};
-use crate::group::{self, Candidates, Grouping, Shared, Tables, Texts, Worker};
+use crate::group::{self, Candidates, Collector, Grouping, Shared, Tables, Texts, Worker};
 use crate::interrupt;
+use crate::message::Failure;
+use crate::runs::cant_sort;
 use crate::scan::{ReadError, Sieve};
 use flow_common::column::ColumnId;
 
@@ -76,17 +78,16 @@ pub(super) fn sum(
     reader: &mut Reader<'_>,
     groupings: &[Grouping],
     top: usize,
-) -> io::Result<(Tally, Tables)> {
+) -> Result<(Tally, Tables), Failure> {
     let request = reader.request;
     let threads = if request.limit.is_some() { 1 } else { request.threads };
-    let spill_directory = std::env::temp_dir();
-    let post_filter = request.post_filter.as_ref().filter(|_| !request.joins_groups());
+    let post_filter = request.post_filter.as_ref();
     let shared = Shared {
         groupings,
         texts: Arc::new(Texts::default()),
         seed: seed(),
+        threads: threads.max(1),
         bytes_max: request.memory_bytes / threads.max(1),
-        spill_directory: &spill_directory,
         post_filter,
         places: request.places.clone(),
     };
@@ -116,7 +117,9 @@ pub(super) fn sum(
         let totals = sieve.as_ref().and_then(|_| reader.held_totals());
         let sieve = sieve.filter(|_| totals.is_some());
         let held = is_held.then(|| tasks(reader, &columns(groupings, Wanted::ALL), sieve.as_ref()));
-        let (tally, tables) = last_pass(reader, &shared, held, &candidates, (top, threads))?;
+        let (tally, tables) = last_pass(reader, &shared, held, &candidates, (top, threads))
+            .map_err(|error| cant_sort(&error))?;
+        interrupt::check()?;
         // Of a file that is damaged footers tell more than can be read.
         let is_damaged = reader.read.blocks_skipped != before.blocks_skipped;
         if let Some(tables) = tables.filter(|_| totals.is_none() || !is_damaged) {
@@ -234,10 +237,22 @@ fn last_pass(
         // Nobody will see the groups, and to join them may take longer than there is.
         return Ok((tally, Some(Vec::new())));
     }
-    let (jobs, common) = group::jobs(states.into_iter().map(|state| state.worker).collect());
-    let best = each(threads, jobs, |job| group::best(job, &common, shared, top));
-    let partitions = best.into_iter().collect::<io::Result<Vec<_>>>()?;
-    Ok((tally, group::tables(partitions, shared.groupings, candidates, top)))
+    let (jobs, common) = group::jobs(states.into_iter().map(|state| state.worker).collect(), shared)?;
+    let jobs = Mutex::new(jobs.into_iter());
+    let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let collected = side_by_side(
+        threads,
+        || (Collector::new(shared, &common, top), Ok(())),
+        |(collector, result)| {
+            while let (Ok(()), Some(job)) = (&*result, next()) {
+                *result = collector.add(job);
+            }
+            collector.cut();
+        },
+    );
+    let collectors = collected.into_iter().map(|(collector, result)| result.map(|()| collector));
+    let tables = group::tables(collectors.collect::<io::Result<_>>()?, shared, candidates, top)?;
+    Ok((tally, tables))
 }
 
 impl<'r, 'q> Pass<'r, 'q> {
@@ -304,7 +319,10 @@ impl<'r, 'q> Pass<'r, 'q> {
                 }
                 Ok::<_, ReadError>(())
             });
-            state.worker.end_of_group();
+            if let Err(error) = state.worker.end_of_group() {
+                state.failure = Some(error);
+                self.is_stopped.store(true, Ordering::Relaxed);
+            }
             self.note(&state.tally);
             self.with_reader(|reader| {
                 reader.progress.add_rows(task.rows());

@@ -26,8 +26,7 @@ pub(super) fn write(
     let said = match &request.question {
         Question::Aggregate { aggregation, top } => {
             let (_, groups) = super::groups(&mut reader, aggregation, *top)?;
-            interrupt::check()?;
-            write_groups(target, aggregation, &groups, &request.columns, stdout)?
+            write_groups(target, aggregation, groups, &request.columns, stdout)?
         }
         _ => {
             let format = WrittenRows::new(target, &request.columns)?;

@@ -7,7 +7,7 @@ use super::key::of_id;
 use super::{Grouping, SMALL, Shared, Sums, partition_of, put_key};
 use crate::counts::{Counts, NO_FIRST, NO_LAST};
 use crate::statistic::Order;
-use crate::values::Dictionary;
+use crate::values::{Dictionary, Values};
 
 /// Sums by the ids of a dictionary.
 pub(super) struct Dense {
@@ -98,7 +98,9 @@ pub(super) fn flush(
                 counted.for_each(|(&hash, &count)| hashes.add(hash, count));
             }
         }
-        Sums::Groups { partitions, only } => {
+        Sums::Groups { partitions, texts, only } => {
+            // A place for each number takes no more than a part of the room.
+            let has_small = SMALL * size_of::<Sum>() <= shared.bytes_max / 4;
             let mut key = Vec::with_capacity(grouping.width());
             for id in 0..n {
                 let hash = dense.hashes[id];
@@ -117,7 +119,7 @@ pub(super) fn flush(
                     first: dense.first[id],
                     last: dense.last[id],
                 };
-                if let (1, Some([_, value])) = (part.words(), words)
+                if let (true, 1, Some([_, value])) = (has_small, part.words(), words)
                     && value < SMALL as u64
                     && only.is_none()
                 {
@@ -126,6 +128,11 @@ pub(super) fn flush(
                     }
                     small[value as usize].add(&sum);
                     continue;
+                }
+                if let (Some(name), Values::Bytes(values)) = (words, &dense.dictionary.values)
+                    && let Some(text) = values.get(id)
+                {
+                    texts.insert(name, text);
                 }
                 put_key(&mut key, [(part.words(), words)].into_iter());
                 partitions[partition_of(hash)].add(hash, &key, &sum, &Detail::NONE);

@@ -1,7 +1,5 @@
 //! What is measured of groups beside their counters: gathered row by row, group by group.
 
-use std::io;
-
 use crate::aggregate::Measured;
 use crate::batch::Batch;
 use crate::counts::Counts;
@@ -9,10 +7,11 @@ use crate::measure::{Quantity, What};
 
 use super::Shared;
 use super::exact::Sum;
-use super::key::{KeyReader, Texts, mix};
+use super::key::{KeyReader, mix};
 use super::pairs::{Pair, PairShape, Pairs};
 use super::source::Spans;
 use super::tally::Tally;
+use super::texts::Texts;
 
 /// What a row says to a measure.
 #[derive(Debug, Clone, Copy)]
@@ -244,74 +243,9 @@ fn add_variance(variances: &mut Vec<u128>, group: u32, variance: u128) {
 /// were sampled at one rate it is 196 · √(1 / c) percent of c sampled packets, as Phaal and
 /// Panchen give it ("Packet Sampling Basics"); rates that differ add up as variances do, and
 /// packets that were not sampled add none.
-fn error(variance: u128, packets: u64) -> u64 {
+pub(super) fn error(variance: u128, packets: u64) -> u64 {
     if packets == 0 {
         return 0;
     }
     (196_000.0 * (variance as f64).sqrt() / packets as f64).round() as u64
-}
-
-impl State {
-    /// Hands all of it to `put` as numbers, for `n` groups.
-    pub(super) fn write(&self, n: usize, put: &mut dyn FnMut(u64) -> io::Result<()>) -> io::Result<()> {
-        match self {
-            Self::Values(pairs) | Self::Spans(pairs, _) => {
-                put(pairs.len() as u64)?;
-                pairs.iter().try_for_each(|pair| {
-                    put(pair.group.into())?;
-                    put(pair.hash)?;
-                    pair.value.iter().try_for_each(|word| put(*word))?;
-                    put(pair.amount)
-                })
-            }
-            Self::Tallies(tallies) => {
-                let none = Tally::default();
-                (0..n).try_for_each(|group| tallies.get(group).unwrap_or(&none).write(put))
-            }
-            Self::Variances(variances) => (0..n).try_for_each(|group| {
-                let variance = variances.get(group).copied().unwrap_or(0);
-                put((variance >> 64) as u64)?;
-                put(variance as u64)
-            }),
-        }
-    }
-}
-
-impl Extras {
-    /// Adds what was written of tallies and variances for groups that are those of `map` here.
-    pub(super) fn read_small(
-        &mut self,
-        at: usize,
-        map: &[u32],
-        get: &mut dyn FnMut() -> io::Result<u64>,
-    ) -> io::Result<()> {
-        match self.states.get_mut(at) {
-            Some(State::Tallies(tallies)) => {
-                map.iter().try_for_each(|&group| tally_of(tallies, group).read(get))
-            }
-            Some(State::Variances(variances)) => map.iter().try_for_each(|&group| {
-                let (high, low) = (get()?, get()?);
-                add_variance(variances, group, u128::from(high) << 64 | u128::from(low));
-                Ok(())
-            }),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Reads one of the values that were written.
-pub(super) fn read_pair(
-    words: usize,
-    get: &mut dyn FnMut() -> io::Result<u64>,
-    with: &mut dyn FnMut(Pair<'_>),
-) -> io::Result<()> {
-    let (group, hash) = (get()?, get()?);
-    let mut value = [0; 2];
-    let value = &mut value[2 - words..];
-    for word in &mut *value {
-        *word = get()?;
-    }
-    let amount = get()?;
-    with(Pair { group: group as u32, hash, value, amount });
-    Ok(())
 }

@@ -1,13 +1,13 @@
 //! Keys of groups: a hash and a few words for each row, made once for each value of a
 //! dictionary where there is one.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use flow_common::addr::{Addr16, Mac};
 use flow_common::column::Kind;
 
 use super::source::{Computer, Source};
+use super::texts::{Name, Texts};
 use crate::aggregate::{Float, Value};
 use crate::batch::{Batch, Cells};
 use crate::columns::ColumnRef;
@@ -63,35 +63,12 @@ impl KeyPart {
 
     /// Words its value takes in a key.
     pub(crate) fn words(&self) -> usize {
-        if self.kind == Kind::Address { 2 } else { 1 }
-    }
-}
-
-/// Texts and octets of keys, each with a number.
-#[derive(Debug, Default)]
-pub(crate) struct Texts(Mutex<TextTable>);
-
-#[derive(Debug, Default)]
-struct TextTable {
-    numbers: HashMap<Box<[u8]>, u64>,
-    texts: Vec<Box<[u8]>>,
-}
-
-impl Texts {
-    fn number(&self, text: &[u8]) -> u64 {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&number) = table.numbers.get(text) {
-            return number;
-        }
-        let number = table.texts.len() as u64;
-        table.texts.push(text.into());
-        table.numbers.insert(text.into(), number);
-        number
+        if self.kind == Kind::Address || self.is_text() { 2 } else { 1 }
     }
 
-    pub(super) fn text(&self, number: u64) -> Box<[u8]> {
-        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.texts.get(number as usize).cloned().unwrap_or_default()
+    /// Whether its values are texts or octets, so that a key has names of them.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.kind, Kind::Text | Kind::Binary)
     }
 }
 
@@ -209,6 +186,15 @@ impl Keys<'_> {
     pub(crate) fn words(&self, row: usize, texts: &Texts) -> Option<[u64; 2]> {
         of_cells(self.part, self.cells, row, texts)
     }
+
+    /// The text or the octets of a row.
+    pub(super) fn text(&self, row: usize) -> Option<&[u8]> {
+        match self.part.kind {
+            Kind::Text => self.cells.text(row).map(str::as_bytes),
+            Kind::Binary => self.cells.binary(row),
+            _ => None,
+        }
+    }
 }
 
 fn split(number: u128) -> [u64; 2] {
@@ -223,7 +209,7 @@ pub(crate) fn of_id(part: KeyPart, dictionary: &Dictionary, id: usize, texts: &T
             values.get(id).and_then(|&value| part.mask.apply(value)).map(split)
         }
         Values::Fixed(values) => values.get(id).map(|&value| split(value)),
-        Values::Bytes(values) => values.get(id).map(|value| [0, texts.number(value)]),
+        Values::Bytes(values) => values.get(id).map(|value| texts.name(value)),
     }
 }
 
@@ -240,22 +226,23 @@ fn of_cells(part: KeyPart, cells: Cells<'_>, row: usize, texts: &Texts) -> Optio
             cells.octets(row).map(|octets| [0, number(octets)])
         }
         Kind::Float64 => cells.float(row).map(|value| [0, value.to_bits()]),
-        Kind::Text => cells.text(row).map(|text| [0, texts.number(text.as_bytes())]),
-        Kind::Binary => cells.binary(row).map(|octets| [0, texts.number(octets)]),
+        Kind::Text => cells.text(row).map(|text| texts.name(text.as_bytes())),
+        Kind::Binary => cells.binary(row).map(|octets| texts.name(octets)),
         // An entry of the stack; a stack as a whole is no key.
         Kind::Labels => cells.int(row).map(|entry| [0, entry as u64]),
         Kind::Other => None,
     }
 }
 
-/// The value that words stand for.
-pub(crate) fn value_of(
+/// The value that words stand for, where `text` knows the texts that have names.
+pub(super) fn value_of<'a>(
     part: KeyPart,
     [high, low]: [u64; 2],
-    texts: &Texts,
+    text: impl Fn(Name) -> &'a [u8],
     places: Option<&Places>,
 ) -> Value {
-    if let Some(computed) = part.source.value_of(low, texts, places) {
+    let octets = || text([high, low]);
+    if let Some(computed) = part.source.value_of(low, octets, places) {
         return computed;
     }
     match part.kind {
@@ -266,8 +253,8 @@ pub(crate) fn value_of(
         }
         Kind::Float64 => Value::Float(Float(f64::from_bits(low))),
         Kind::Boolean => Value::Boolean(low == 1),
-        Kind::Text => Value::Text(String::from_utf8_lossy(&texts.text(low)).into()),
-        Kind::Binary => Value::Binary(texts.text(low)),
+        Kind::Text => Value::Text(String::from_utf8_lossy(octets()).into()),
+        Kind::Binary => Value::Binary(octets().into()),
         _ => Value::Int(low as i64),
     }
 }

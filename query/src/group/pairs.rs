@@ -92,13 +92,17 @@ impl Pairs {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Pair<'_>> {
-        let words = self.shape.words;
-        (0..self.len()).map(move |at| Pair {
+    pub(super) fn pair(&self, at: u32) -> Pair<'_> {
+        let (at, words) = (at as usize, self.shape.words);
+        Pair {
             group: self.groups[at],
             hash: self.hashes[at],
             value: &self.values[at * words..(at + 1) * words],
             amount: self.amounts.get(at).copied().unwrap_or(0),
-        })
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Pair<'_>> {
+        (0..self.len() as u32).map(|at| self.pair(at))
     }
 }

@@ -5,18 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flow_common::column::ColumnId;
+use flow_common::limits::SCAN_BATCH_ROWS;
 
-use super::exact::Groups;
-use super::result::group_of;
-use super::{Grouping, KeyPart, Shared, Source};
+use super::{Grouping, KeyPart, Source};
 use crate::aggregate::{Group, Value};
 use crate::batch::{Batch, FileColumn};
 use crate::columns::ColumnRef;
 use crate::filter::{Filter, Predicate};
 use crate::values::Column;
-
-/// Groups that are asked at a time.
-const BATCH: usize = 8_192;
 
 /// What a filter may ask of groups: their keys, what their flows add up to, and what these share.
 pub(crate) fn columns_of_groups(grouping: &Grouping) -> BTreeSet<ColumnRef> {
@@ -28,29 +24,11 @@ pub(crate) fn columns_of_groups(grouping: &Grouping) -> BTreeSet<ColumnRef> {
     keys.chain(sums.into_iter().chain(details).map(ColumnRef::from)).collect()
 }
 
-/// Whether each of the groups passes.
-pub(super) fn kept(
-    groups: &Groups,
-    grouping: &Grouping,
-    shared: &Shared<'_>,
-    filter: &Arc<Predicate>,
-) -> Vec<bool> {
-    let mut filter = Filter::new(Arc::clone(filter));
-    let mut kept = Vec::with_capacity(groups.len());
-    for start in (0..groups.len()).step_by(BATCH) {
-        let places = start..groups.len().min(start + BATCH);
-        let some: Vec<Group> =
-            places.map(|at| group_of(groups, at, (grouping, shared), Box::default())).collect();
-        kept.extend(filter.select(&batch(&some, grouping)).iter());
-    }
-    kept
-}
-
 /// Leaves the groups that pass.
-pub(crate) fn retain(groups: &mut Vec<Group>, grouping: &Grouping, filter: &Arc<Predicate>) {
+pub(super) fn retain(groups: &mut Vec<Group>, grouping: &Grouping, filter: &Arc<Predicate>) {
     let mut filter = Filter::new(Arc::clone(filter));
     let mut kept = Vec::with_capacity(groups.len());
-    for some in groups.chunks(BATCH) {
+    for some in groups.chunks(SCAN_BATCH_ROWS) {
         kept.extend(filter.select(&batch(some, grouping)).iter());
     }
     let mut kept = kept.into_iter();

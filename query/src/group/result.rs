@@ -1,19 +1,18 @@
 //! What all threads found, put together: candidates after a first pass, tables at the end.
 
-use std::cmp::Ordering;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use flow_common::limits::{GROUP_CANDIDATES_MAX, GROUP_PARTITIONS};
 
+use super::collect::{Collector, Ordered, Sorter};
 use super::exact::Groups;
 use super::fingerprint::{self, Fingerprints};
-use super::join::{Common, Job, Joined, Spilled, join};
-use super::key::value_of;
-use super::post;
-use super::{Candidates, Chosen, Grouping, Shared, Sums, Worker};
-use crate::aggregate::{Group, Measured, Value};
-use crate::statistic::{Order, Ranking};
+use super::join::{Bounds, Common, Job};
+use super::ranked::Ranked;
+use super::{Candidates, Chosen, Grouping, Shared, Sums, Worker, part_of};
+use crate::runs::{Cursor, read_bytes};
 
 /// The hashes of the `top` groups of each grouping that has a first pass; `None` where the
 /// groups that may be among them are too many, so that all must be summed up.
@@ -55,34 +54,42 @@ pub(crate) fn largest(job: Vec<Vec<(u64, u64)>>, top: usize) -> Vec<(u64, u64)> 
     fingerprint::largest(job, top, GROUP_CANDIDATES_MAX)
 }
 
-/// Groups of all threads, as jobs that can be done side by side, and what is on disk.
-pub(crate) fn jobs(workers: Vec<Worker<'_>>) -> (Vec<Job>, Common) {
+/// Groups of all threads, as jobs that can be done side by side. If some went to disk all of them
+/// do, and also if there would be no room to join them.
+pub(crate) fn jobs(mut workers: Vec<Worker<'_>>, shared: &Shared<'_>) -> io::Result<(Vec<Job>, Common)> {
+    let bytes: usize = workers.iter().map(Worker::bytes).sum();
+    let has_room = bytes <= shared.bytes_max.saturating_mul(shared.threads) / 2;
+    if !has_room || workers.iter().any(Worker::has_spilled) {
+        workers.iter_mut().try_for_each(Worker::make_room)?;
+    }
     let mut jobs: Vec<Job> = Vec::new();
-    let (mut spilled, mut bounds) = (Vec::new(), Vec::new());
+    let mut bounds: Vec<Bounds> = vec![Vec::new(); shared.groupings.len()];
+    let (mut spilled, mut texts) = (Vec::new(), Vec::new());
     for (at, worker) in workers.into_iter().enumerate() {
+        let mut of_worker = Vec::new();
         for mut state in worker.states {
             state.empty_small();
-            let Sums::Groups { partitions, .. } = state.sums else { continue };
+            let Sums::Groups { partitions, texts, .. } = state.sums else { continue };
+            of_worker.push(texts);
             for (partition, groups) in partitions.into_iter().enumerate() {
-                add_bounds(&mut bounds, state.grouping, &groups);
+                add_bounds(&mut bounds[state.grouping], &groups);
                 if at == 0 {
-                    jobs.push(Job { grouping: state.grouping, partition, parts: vec![groups] });
+                    let part = part_of(state.grouping, partition);
+                    jobs.push(Job { grouping: state.grouping, part, parts: vec![groups] });
                 } else if let Some(job) = jobs.get_mut(state.grouping * GROUP_PARTITIONS + partition) {
                     job.parts.push(groups);
                 }
             }
         }
-        spilled.extend(worker.spill.map(|spill| Spilled(Mutex::new(spill))));
+        texts.push(of_worker);
+        spilled.extend(Some(worker.spill).filter(|runs| runs.len() > 0));
     }
-    (jobs, Common { spilled, bounds })
+    let left = jobs.iter().flat_map(|job| &job.parts).map(Groups::bytes).sum();
+    Ok((jobs, Common { spilled, bounds, texts, left_bytes: AtomicUsize::new(left) }))
 }
 
 /// Adds the first and the last span of time that groups have a flow in.
-fn add_bounds(bounds: &mut Vec<Vec<Option<(i64, i64)>>>, grouping: usize, groups: &Groups) {
-    if bounds.len() <= grouping {
-        bounds.resize(grouping + 1, Vec::new());
-    }
-    let known = &mut bounds[grouping];
+fn add_bounds(known: &mut Bounds, groups: &Groups) {
     for (at, bounds) in groups.extras.bounds().enumerate() {
         if known.len() <= at {
             known.push(None);
@@ -94,193 +101,66 @@ fn add_bounds(bounds: &mut Vec<Vec<Option<(i64, i64)>>>, grouping: usize, groups
     }
 }
 
-/// The `top` groups of a partition for each ranking; 0 is all.
-pub(crate) fn best(
-    job: Job,
-    common: &Common,
-    shared: &Shared<'_>,
-    top: usize,
-) -> io::Result<(usize, Vec<Vec<Group>>)> {
-    let (place, grouping) = (job.grouping, &shared.groupings[job.grouping]);
-    let Joined { groups, measured } = join(job, common, shared)?;
-    let kept = shared.post_filter.map(|filter| post::kept(&groups, grouping, shared, filter));
-    let is_kept = |at: usize| kept.as_ref().is_none_or(|kept| kept[at]);
-    if grouping.is_measured() {
-        let mut measured = measured.into_iter();
-        let group = |at: usize| {
-            let measured = measured.next().unwrap_or_default();
-            is_kept(at).then(|| group_of(&groups, at, (grouping, shared), measured))
-        };
-        let all: Vec<Group> = (0..groups.len()).filter_map(group).collect();
-        let rankings = grouping.rankings.iter();
-        // Most questions have one ranking, whose groups need no copy.
-        let of_rankings = rankings.zip(std::iter::repeat_n(all, grouping.rankings.len()));
-        let best =
-            of_rankings.map(|(ranking, all)| cut_groups(ranked_by(all, ranking), ranking, grouping, top));
-        return Ok((place, best.collect()));
-    }
-    let of_ranking = |ranking: &Ranking| {
-        let mut all: Vec<(u64, Group)> = Vec::new();
-        let mut ranks: Vec<(u64, u32)> = (0..groups.len())
-            .filter(|&at| is_kept(at))
-            .map(|at| (ranking.order.value(&groups.sum(at).counters()), at as u32))
-            .collect();
-        if 0 < top && top < ranks.len() {
-            let by_rank = |one: &(u64, u32), two: &(u64, u32)| by_rank(ranking, one.0, two.0);
-            ranks.select_nth_unstable_by(top - 1, by_rank);
-            let least = ranks[top - 1].0;
-            ranks.retain(|&(rank, _)| by_rank(&(rank, 0), &(least, 0)).is_le());
-        }
-        let no_more = Box::<[Measured]>::default;
-        all.extend(
-            ranks
-                .into_iter()
-                .map(|(rank, at)| (rank, group_of(&groups, at as usize, (grouping, shared), no_more()))),
-        );
-        cut_groups(all, ranking, grouping, top)
-    };
-    Ok((place, grouping.rankings.iter().map(of_ranking).collect()))
-}
-
-fn by_rank(ranking: &Ranking, one: u64, two: u64) -> Ordering {
-    if ranking.is_ascending { one.cmp(&two) } else { two.cmp(&one) }
-}
-
-fn ranked_by(groups: Vec<Group>, ranking: &Ranking) -> Vec<(u64, Group)> {
-    groups.into_iter().map(|group| (group.value(ranking.order), group)).collect()
-}
-
-/// Groups by several orders, the first `top` of them; 0 is all. Both directions count, where no
-/// order is about one.
-pub(crate) fn ranked(groups: Vec<Group>, orders: &[Ranking], top: usize) -> Vec<Group> {
-    let Some((first, ties)) = orders.split_first() else { return groups };
-    let value = |ranking: &Ranking, group: &Group| match ranking.order.is_out() {
-        true => group.value(ranking.order),
-        false => ranking.order.value(&group.counters.of_both()),
-    };
-    let rank = |group: Group| (value(first, &group), group);
-    let mut all: Vec<_> = groups.into_iter().map(rank).collect();
-    sort_by(&mut all, first, (ties, value), false);
-    cut(all, top)
-}
-
-/// The first `top` by rank, by ties where ranks are equal, and by key; 0 is all.
-fn cut_groups(mut all: Vec<(u64, Group)>, ranking: &Ranking, grouping: &Grouping, top: usize) -> Vec<Group> {
-    let value = |tie: &Ranking, group: &Group| group.value(tie.order);
-    sort_by(&mut all, ranking, (&grouping.ties, value), grouping.is_by_bucket);
-    if !grouping.is_by_bucket || top == 0 {
-        return cut(all, top);
-    }
-    let bucket = |(_, group): &(u64, Group)| group.value(Order::Bucket);
-    let (mut last, mut n) = (None, 0);
-    all.retain(|one| {
-        n = if last == Some(bucket(one)) { n + 1 } else { 1 };
-        last = Some(bucket(one));
-        n <= top
-    });
-    cut(all, 0)
-}
-
-fn cut(mut all: Vec<(u64, Group)>, top: usize) -> Vec<Group> {
-    if top > 0 {
-        all.truncate(top);
-    }
-    all.into_iter().map(|(_, group)| group).collect()
-}
-
-/// Sorts by rank, with what a tie goes by; buckets one after another where `is_by_bucket` says so.
-fn sort_by(
-    all: &mut [(u64, Group)],
-    ranking: &Ranking,
-    (ties, value): (&[Ranking], impl Fn(&Ranking, &Group) -> u64),
-    is_by_bucket: bool,
-) {
-    let by_ties = |one: &Group, two: &Group| {
-        let compare = |tie: &Ranking| by_rank(tie, value(tie, one), value(tie, two));
-        ties.iter().map(compare).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-    };
-    let is_first = is_by_bucket && ranking.order != Order::Bucket;
-    let by_bucket = |one: &Group, two: &Group| match is_first {
-        true => one.value(Order::Bucket).cmp(&two.value(Order::Bucket)),
-        false => Ordering::Equal,
-    };
-    all.sort_unstable_by(|one, two| {
-        by_bucket(&one.1, &two.1)
-            .then_with(|| by_rank(ranking, one.0, two.0))
-            .then_with(|| by_ties(&one.1, &two.1))
-            .then_with(|| one.1.key.cmp(&two.1.key))
-    });
-}
-
-pub(super) fn group_of(
-    groups: &Groups,
-    at: usize,
-    (grouping, shared): (&Grouping, &Shared<'_>),
-    measured: Box<[Measured]>,
-) -> Group {
-    let key = groups.key(at);
-    let mut words = &key[1..];
-    let mut values: Vec<Option<Value>> = Vec::with_capacity(grouping.parts.len());
-    for (index, part) in grouping.parts.iter().enumerate() {
-        let (own, rest) = words.split_at(part.words());
-        words = rest;
-        let pair = if let [high, low] = own { [*high, *low] } else { [0, own[0]] };
-        values.push(
-            (key[0] >> index & 1 == 0)
-                .then(|| value_of(*part, pair, &shared.texts, shared.places.as_deref())),
-        );
-    }
-    let detail = groups.detail(at);
-    let mut counters = groups.sum(at).counters();
-    if let (Some(bucket), Some(Some(Value::Int(start)))) = (grouping.bucket(), values.first()) {
-        counters.over_ms = bucket.length_ms(*start);
-    }
-    Group {
-        key: values.into(),
-        counters,
-        measured,
-        tcp_flags: detail.tcp_flags,
-        src_tos: detail.src_tos.map(|(_, tos)| tos),
-    }
-}
-
 /// Ranked groups, by grouping and ranking.
-pub(crate) type Tables = Vec<Vec<Vec<Group>>>;
+pub(crate) type Tables = Vec<Vec<Ordered>>;
 
-/// The tables of all partitions; `None` where a first pass was led astray by keys of one
+/// The tables of what all threads joined; `None` where a first pass was led astray by keys of one
 /// hash, which a pass over all groups will not be.
 pub(crate) fn tables(
-    partitions: Vec<(usize, Vec<Vec<Group>>)>,
-    groupings: &[Grouping],
+    collectors: Vec<Collector<'_>>,
+    shared: &Shared<'_>,
     candidates: &Candidates,
     top: usize,
-) -> Option<Tables> {
-    let mut tables: Vec<Vec<Vec<(u64, Group)>>> =
-        groupings.iter().map(|grouping| grouping.rankings.iter().map(|_| Vec::new()).collect()).collect();
-    for (grouping, rankings) in partitions {
-        for (at, groups) in rankings.into_iter().enumerate() {
-            let order = groupings[grouping].rankings[at].order;
-            tables[grouping][at].extend(groups.into_iter().map(|group| (group.value(order), group)));
-        }
+) -> io::Result<Option<Tables>> {
+    let mut sorters: Vec<Vec<Vec<Sorter>>> = shared
+        .groupings
+        .iter()
+        .map(|grouping| grouping.rankings.iter().map(|_| Vec::new()).collect())
+        .collect();
+    for (into, one) in collectors.into_iter().flat_map(|one| one.sorters.into_iter().enumerate()) {
+        sorters[into].iter_mut().zip(one).for_each(|(into, one)| into.push(one));
     }
-    let mut answer = Vec::with_capacity(groupings.len());
-    for ((grouping, tables), chosen) in groupings.iter().zip(tables).zip(candidates) {
-        let mut cut = Vec::with_capacity(tables.len());
-        for (at, (ranking, table)) in grouping.rankings.iter().zip(tables).enumerate() {
-            let table = cut_groups(table, ranking, grouping, top);
-            if let Some(chosen) = chosen {
-                let least = chosen.least.get(at).copied().unwrap_or(0);
-                let found = table.last().filter(|_| table.len() == top);
-                let reached = found.map_or(0, |group| ranking.order.value(&group.counters));
-                if reached < least {
-                    return None;
-                }
+    let n_runs = sorters.iter().flatten().flatten().map(|sorter| sorter.runs.len()).sum();
+    let bytes = read_bytes(n_runs, shared.bytes_max / 4 * shared.threads);
+    let mut answer = Vec::with_capacity(sorters.len());
+    for ((grouping, rankings), chosen) in shared.groupings.iter().zip(sorters).zip(candidates) {
+        let mut tables = Vec::with_capacity(rankings.len());
+        for (at, sorters) in rankings.into_iter().enumerate() {
+            let mut cursors: Vec<Cursor<Ranked>> = Vec::new();
+            for Sorter { kept, runs, .. } in sorters {
+                cursors.extend(runs.cursors(None, bytes));
+                cursors.push(Cursor::Memory(kept.into_iter()));
             }
-            cut.push(table);
+            let mut table = Ordered::new(cursors, top, grouping.is_by_bucket)?;
+            if let Some(chosen) = chosen {
+                let Some(believed) = believed(table, grouping, (at, chosen), top)? else { return Ok(None) };
+                table = believed;
+            }
+            tables.push(table);
         }
-        answer.push(cut);
+        answer.push(tables);
     }
-    Some(answer)
+    Ok(Some(answer))
+}
+
+/// The `top` groups of a ranking that were candidates, if no others can be among them.
+fn believed(
+    mut table: Ordered,
+    grouping: &Grouping,
+    (at, chosen): (usize, &Chosen),
+    top: usize,
+) -> io::Result<Option<Ordered>> {
+    let mut groups = Vec::new();
+    while let Some(ranked) = table.next_ranked()? {
+        groups.push(ranked);
+    }
+    let least = chosen.least.get(at).copied().unwrap_or(0);
+    let last = groups.last().filter(|_| groups.len() == top);
+    let reached = last.map_or(0, |ranked| grouping.rankings[at].order.value(&ranked.group.counters));
+    if reached < least {
+        return Ok(None);
+    }
+    Ordered::new([Cursor::Memory(groups.into_iter())], top, grouping.is_by_bucket).map(Some)
 }
 
 #[cfg(test)]
@@ -288,9 +168,11 @@ mod tests {
     use flow_common::column::{ColumnId, Kind};
 
     use super::*;
+    use crate::aggregate::{Group, Value};
+    use crate::aggregation::Directions;
     use crate::flow::Counters;
     use crate::group::KeyPart;
-    use crate::statistic::Order;
+    use crate::statistic::{Order, Ranking};
 
     /// Whether three groups of these flows are taken for the largest, where hashes alone
     /// said that the third has `least`.
@@ -307,6 +189,7 @@ mod tests {
             ties: Vec::new(),
             measures: Vec::new(),
             is_by_bucket: false,
+            directions: Directions::Apart,
         };
         let group = |(port, flows): (i64, u64)| Group {
             key: [Some(Value::Int(port))].into(),
@@ -315,9 +198,11 @@ mod tests {
             tcp_flags: None,
             src_tos: None,
         };
-        let groups = (1..).zip(flows).map(group).collect();
+        let ranked = (1..).zip(flows).map(|one| Ranked::new(group(one), &ranking, &grouping));
+        let ranked: Vec<Ranked> = ranked.collect();
         let chosen = Chosen { least: vec![least], ..Chosen::default() };
-        tables(vec![(0, vec![groups])], &[grouping], &vec![Some(Arc::new(chosen))], 3).is_some()
+        let table = Ordered::new([Cursor::Memory(ranked.into_iter())], 3, false).unwrap();
+        believed(table, &grouping, (0, &chosen), 3).unwrap().is_some()
     }
 
     #[test]

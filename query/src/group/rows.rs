@@ -57,8 +57,9 @@ impl Rows<'_> {
                     }
                 }
             }
-            Sums::Groups { partitions, only } => {
+            Sums::Groups { partitions, texts: known, only } => {
                 let details = self.grouping.has_details.then(|| Details::new(self.batch));
+                let has_texts = self.grouping.has_texts();
                 let mut key = Vec::with_capacity(self.grouping.width());
                 for (row, &hash) in row_hashes.iter().enumerate() {
                     if only.as_ref().is_some_and(|only| !only.contains(hash)) || (checks && is_left_out(row))
@@ -73,7 +74,12 @@ impl Rows<'_> {
                     }
                     let detail = details.as_ref().map_or(Detail::NONE, |one| one.get(row, self.position));
                     let groups = &mut partitions[partition_of(hash)];
+                    let n_known = groups.len();
                     let group = groups.add(hash, &key, &sum, &detail);
+                    if has_texts && groups.len() > n_known {
+                        let of_row = keys.iter().filter_map(|keys| keys.text(row));
+                        of_row.for_each(|text| known.insert(texts.name(text), text));
+                    }
                     if !self.seen.is_empty() {
                         groups.extras.add(group, hash, self.seen.iter().map(|seen| seen[row]));
                     }

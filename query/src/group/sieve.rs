@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::key::{Hashes, KeyPart, Keys, Texts};
-use super::{Candidates, Chosen, Shared, readers};
+use super::key::{Hashes, KeyPart, Keys};
+use super::texts::Texts;
+use super::{Candidates, Chosen, Grouping, Shared, readers};
 use crate::columns::ColumnRef;
 use crate::places::Places;
 use crate::scan::{Sieve, Sieving};
@@ -12,7 +13,7 @@ use crate::scan::{Sieve, Sieving};
 /// Lets rows through whose key is among some.
 #[derive(Debug)]
 struct KeySieve {
-    parts: Vec<KeyPart>,
+    grouping: Grouping,
     chosen: Arc<Chosen>,
     texts: Arc<Texts>,
     seed: u64,
@@ -26,17 +27,17 @@ pub(crate) fn sieve(shared: &Shared<'_>, candidates: &Candidates) -> Option<Arc<
     if !grouping.other_sides.is_empty() {
         return None;
     }
-    let (parts, chosen, texts) = (grouping.parts.clone(), Arc::clone(chosen), Arc::clone(&shared.texts));
-    Some(Arc::new(KeySieve { parts, chosen, texts, seed: shared.seed, places: shared.places.clone() }))
+    let (chosen, texts, places) = (Arc::clone(chosen), Arc::clone(&shared.texts), shared.places.clone());
+    Some(Arc::new(KeySieve { grouping: grouping.clone(), chosen, texts, seed: shared.seed, places }))
 }
 
 impl Sieve for KeySieve {
     fn columns(&self) -> BTreeSet<ColumnRef> {
-        self.parts.iter().flat_map(KeyPart::columns).collect()
+        self.grouping.parts.iter().flat_map(KeyPart::columns).collect()
     }
 
     fn start(&self) -> Sieving {
-        let mut readers = readers(&self.parts, self.seed, self.places.as_ref());
+        let mut readers = readers(&self.grouping, self.seed, self.places.as_ref());
         let (chosen, texts) = (Arc::clone(&self.chosen), Arc::clone(&self.texts));
         let mut hashes = Vec::new();
         let mut passes: Option<(u64, Vec<bool>)> = None;

@@ -9,7 +9,7 @@ use flow_common::column::{ColumnId, Kind};
 mod service;
 
 use self::service::Services;
-use super::key::{Mask, Texts};
+use super::key::Mask;
 use crate::aggregate::Value;
 use crate::batch::{Batch, Cells};
 use crate::bucket::Bucket;
@@ -99,9 +99,14 @@ impl Source {
     }
 
     /// What octets of a computed value stand for; `None` for those of columns.
-    pub(super) fn value_of(self, word: u64, texts: &Texts, places: Option<&Places>) -> Option<Value> {
+    pub(super) fn value_of<'a>(
+        self,
+        word: u64,
+        octets: impl Fn() -> &'a [u8],
+        places: Option<&Places>,
+    ) -> Option<Value> {
         match self {
-            Self::Net { .. } => net(&texts.text(word)),
+            Self::Net { .. } => net(octets()),
             _ => self.of_int(word as i64, places),
         }
     }

@@ -2,8 +2,6 @@
 //! that in classes of nearly equal values. Which it is depends on the values alone, so an answer
 //! is the same however many threads counted them and whatever went to disk.
 
-use std::io;
-
 use flow_common::limits::PERCENTILE_VALUES_MAX;
 
 use crate::aggregate::Measured;
@@ -109,27 +107,23 @@ impl Tally {
         Measured { value: at_rank(self.values.iter().copied(), percent), is_about: false }
     }
 
-    /// Hands all of it to `put` as numbers.
-    pub(super) fn write(&self, put: &mut dyn FnMut(u64) -> io::Result<()>) -> io::Result<()> {
+    /// Appends all of it as words.
+    pub(super) fn write(&self, into: &mut Vec<u64>) {
         let Some(classes) = &self.classes else {
-            put(0)?;
-            put(self.values.len() as u64)?;
-            return self.values.iter().try_for_each(|&(value, n)| put(value).and_then(|()| put(n)));
+            into.push(0);
+            return into.extend(self.values.iter().flat_map(|&(value, n)| [value, n]));
         };
-        put(1)?;
-        put(classes.iter().filter(|n| **n > 0).count() as u64)?;
+        into.push(1);
         let used = classes.iter().enumerate().filter(|(_, n)| **n > 0);
-        used.into_iter().try_for_each(|(class, &n)| put(class as u64).and_then(|()| put(n)))
+        into.extend(used.flat_map(|(class, &n)| [class as u64, n]));
     }
 
     /// Adds what was written.
-    pub(super) fn read(&mut self, get: &mut dyn FnMut() -> io::Result<u64>) -> io::Result<()> {
-        let is_classes = get()? == 1;
-        for _ in 0..get()? {
-            let (value, n) = (get()?, get()?);
-            if is_classes { self.add_to_class(value as usize, n) } else { self.add(value, n) }
+    pub(super) fn read(&mut self, words: &[u64]) {
+        let Some((kind, rest)) = words.split_first() else { return };
+        for &[value, n] in rest.as_chunks().0 {
+            if *kind == 1 { self.add_to_class(value as usize, n) } else { self.add(value, n) }
         }
-        Ok(())
     }
 }
 
@@ -181,14 +175,8 @@ mod tests {
             all.add(value, 1);
         }
         let mut words = Vec::new();
-        two.write(&mut |word| {
-            words.push(word);
-            Ok(())
-        })
-        .unwrap();
-        let mut words = words.into_iter();
-        one.read(&mut || Ok(words.next().unwrap())).unwrap();
-        assert_eq!(words.next(), None);
+        two.write(&mut words);
+        one.read(&words);
         let mut merged = Tally::default();
         merged.merge(&one);
         let expected = Measured { value: Some(expected.0), is_about: expected.1 };

@@ -11,19 +11,23 @@ use super::paint::{Paint, painted};
 use super::statistics::{bare, json_value, shown, write_rows};
 use super::text::{ADDRESS_WIDTH, ADDRESS_WIDTH_FULL, Text, TimeText};
 use super::{Format, Style, arrow_tables, grouped, write_if_empty};
-use crate::aggregate::{Group, Value};
+use crate::aggregate::{Group, Groups, Value};
 use crate::aggregation::{Aggregation, Key};
 use crate::flow::Counters;
+use crate::group::Source;
 
 /// Writes the groups.
 pub(crate) fn write_groups(
     out: &mut dyn Write,
     style: &Style,
     aggregation: &Aggregation,
-    groups: &[Group],
+    groups: &mut Groups<'_>,
 ) -> io::Result<()> {
     match style.format {
-        Format::Null => Ok(()),
+        Format::Null => {
+            groups.for_each(drop);
+            Ok(())
+        }
         Format::Csv | Format::CsvFast => write_csv(out, style, aggregation, groups),
         Format::Json | Format::Ndjson => write_json(out, style, aggregation, groups),
         Format::Arrow if !style.is_own => arrow_tables::write_groups(out, aggregation, groups),
@@ -43,18 +47,17 @@ pub(crate) fn write_groups(
 }
 
 /// Characters of a key's column.
-fn width(style: &Style, key: &Key, groups: &[Group], at: usize) -> usize {
-    let least = key.title.len();
-    match groups.iter().find_map(|group| group.key[at].as_ref()) {
-        Some(Value::Address(_)) if style.is_ipv6_full => ADDRESS_WIDTH_FULL.max(least),
-        Some(Value::Address(_)) => ADDRESS_WIDTH.max(least),
-        Some(Value::Net(..)) if style.is_ipv6_full => (ADDRESS_WIDTH_FULL + 4).max(least),
-        Some(Value::Net(..)) => (ADDRESS_WIDTH + 4).max(least),
-        Some(Value::Mac(_)) => 17.max(least),
-        Some(Value::Int(_)) if is_time(key) => 23.max(least),
-        Some(Value::Int(_)) => 6.max(least),
-        _ => 16.max(least),
-    }
+fn width(style: &Style, key: &Key) -> usize {
+    let addr = if style.is_ipv6_full { ADDRESS_WIDTH_FULL } else { ADDRESS_WIDTH };
+    let width = match key.value_kind() {
+        _ if matches!(key.source(), Source::Net { .. }) => addr + 4,
+        Kind::Address => addr,
+        Kind::Mac => 17,
+        Kind::Int64 if is_time(key) => 23,
+        Kind::Int64 => 6,
+        _ => 16,
+    };
+    width.max(key.title.len())
 }
 
 /// The start of a group's bucket, and the other parts of its key.
@@ -72,11 +75,10 @@ fn write_table(
     out: &mut dyn Write,
     style: &Style,
     aggregation: &Aggregation,
-    groups: &[Group],
+    groups: &mut Groups<'_>,
 ) -> io::Result<()> {
-    let (is_plain, place) = (style.is_plain, aggregation.split_keys().0.map_or(0, |_| 1));
-    let keys = aggregation.split_keys().1;
-    let widths: Vec<usize> = (place..).zip(keys).map(|(at, key)| width(style, key, groups, at)).collect();
+    let (is_plain, keys) = (style.is_plain, aggregation.split_keys().1);
+    let widths: Vec<usize> = keys.iter().map(|key| width(style, key)).collect();
     let columns = Columns::new(&aggregation.measures, is_plain);
     if !style.is_quiet {
         let (front, behind) = columns.titles();
@@ -89,9 +91,10 @@ fn write_table(
         line += &format!(" {:>8} {:>6} {:>5}{behind}", "bps", "Bpp", "Flows");
         painted(out, style, Paint::Title, line.as_bytes())?;
     }
-    let mut times = TimeText::new(style.zone);
+    let (mut times, mut n_rows) = (TimeText::new(style.zone), 0);
     write_rows(out, groups, |text, group| {
-        let (counters, (bucket, values)) = (&group.counters, split(aggregation, group));
+        n_rows += 1;
+        let (counters, (bucket, values)) = (&group.counters, split(aggregation, &group));
         columns.bucket(bucket, &mut times, text);
         times.table(counters.first, text);
         text.byte(b' ');
@@ -115,7 +118,7 @@ fn write_table(
         columns.row(&group.measured, text);
         text.byte(b'\n');
     })?;
-    write_if_empty(groups.len() as u64, style, out)
+    write_if_empty(n_rows, style, out)
 }
 
 /// A part of the key for people.
@@ -138,7 +141,7 @@ fn write_markdown(
     out: &mut dyn Write,
     style: &Style,
     aggregation: &Aggregation,
-    groups: &[Group],
+    groups: &mut Groups<'_>,
 ) -> io::Result<()> {
     let columns = Columns::new(&aggregation.measures, style.is_plain);
     let (bucket, behind) = columns.markdown_titles();
@@ -153,7 +156,7 @@ fn write_markdown(
     markdown::write_header(out, front.chain(titles).chain(counted).chain(answered).chain(behind))?;
     let mut times = TimeText::new(style.zone);
     write_rows(out, groups, |text, group| {
-        let (counters, (bucket, values)) = (&group.counters, split(aggregation, group));
+        let (counters, (bucket, values)) = (&group.counters, split(aggregation, &group));
         columns.markdown_bucket(bucket, &mut times, text);
         cell(text, |text| times.table(counters.first, text));
         cell(text, |text| text.duration(counters.duration_ms(), style.is_plain));
@@ -179,7 +182,7 @@ fn write_csv(
     out: &mut dyn Write,
     style: &Style,
     aggregation: &Aggregation,
-    groups: &[Group],
+    groups: &mut Groups<'_>,
 ) -> io::Result<()> {
     let columns = Columns::new(&aggregation.measures, style.is_plain);
     let (bucket, behind) = columns.csv_names();
@@ -193,7 +196,7 @@ fn write_csv(
     writeln!(out, "{}{behind}", if aggregation.has_out() { ",out_packets,out_bytes" } else { "" })?;
     let mut times = TimeText::new(style.zone);
     write_rows(out, groups, |text, group| {
-        let (counters, (bucket, values)) = (&group.counters, split(aggregation, group));
+        let (counters, (bucket, values)) = (&group.counters, split(aggregation, &group));
         columns.csv_bucket(bucket, &mut times, text);
         if let Some(first) = counters.first {
             times.rfc3339(first, text);
@@ -237,7 +240,7 @@ fn write_json(
     out: &mut dyn Write,
     style: &Style,
     aggregation: &Aggregation,
-    groups: &[Group],
+    groups: &mut Groups<'_>,
 ) -> io::Result<()> {
     let list = JsonList::new(style.format);
     let labels: Vec<_> = aggregation.keys.iter().map(|key| list.key(&key.name)).collect();
@@ -289,5 +292,5 @@ fn write_json(
         }
         list.end_object(object, text);
     })?;
-    out.write_all(list.close(groups.is_empty()).as_bytes())
+    out.write_all(list.close(is_first).as_bytes())
 }

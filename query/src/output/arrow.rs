@@ -93,13 +93,31 @@ fn schema_message(schema: &Schema) -> Result<Vec<u8>, ArrowError> {
     Ok(StreamWriter::try_new(Vec::new(), schema)?.get_ref().clone())
 }
 
-/// Writes a stream of one batch.
-pub(super) fn write_batch(batch: &RecordBatch, out: &mut dyn Write) -> io::Result<()> {
-    let mut writer = StreamWriter::try_new(out, &batch.schema()).map_err(failed)?;
-    if batch.num_rows() > 0 {
-        writer.write(batch).map_err(failed)?;
+/// A stream of batches that have one schema.
+pub(super) struct Stream<'a> {
+    out: Option<&'a mut dyn Write>,
+    writer: Option<StreamWriter<&'a mut dyn Write>>,
+}
+
+impl<'a> Stream<'a> {
+    pub(super) fn new(out: &'a mut dyn Write) -> Self {
+        Self { out: Some(out), writer: None }
     }
-    writer.finish().map_err(failed)
+
+    /// Writes a batch; the first, even without rows, tells the schema.
+    pub(super) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        if let Some(out) = self.out.take() {
+            self.writer = Some(StreamWriter::try_new(out, &batch.schema()).map_err(failed)?);
+        }
+        match &mut self.writer {
+            Some(writer) if batch.num_rows() > 0 => writer.write(batch).map_err(failed),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn end(self) -> io::Result<()> {
+        self.writer.map_or(Ok(()), |mut writer| writer.finish().map_err(failed))
+    }
 }
 
 struct ArrowRows {

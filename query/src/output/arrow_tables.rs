@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::{Field, Schema};
-use flow_common::column::Kind;
 
-use super::arrow::{of_cells, write_batch};
-use super::grouped;
+use super::arrow::{Stream, of_cells};
+use super::grouped::each_batch;
 use super::statistics::{percent, row_protocol, shares};
-use crate::aggregate::{Beside, Group, Measured, Table, TableRows, Value};
+use crate::aggregate::{Element, Group, Groups, Measured, Record, Table, Value};
 use crate::aggregation::{Aggregation, BUCKET};
 use crate::batch::Batch;
 use crate::flow::{Counters, FiveTuple};
@@ -79,22 +78,48 @@ impl Sheet {
     }
 
     pub(super) fn write(self, out: &mut dyn Write) -> io::Result<()> {
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(self.fields)), self.arrays);
-        write_batch(&batch.map_err(io::Error::other)?, out)
+        let mut stream = Stream::new(out);
+        stream.write(&self.batch()?)?;
+        stream.end()
     }
+
+    fn batch(self) -> io::Result<RecordBatch> {
+        RecordBatch::try_new(Arc::new(Schema::new(self.fields)), self.arrays).map_err(io::Error::other)
+    }
+}
+
+/// Writes rows as a stream of sheets; one without rows, where there are none.
+fn write_rows<T>(
+    out: &mut dyn Write,
+    rows: impl Iterator<Item = T>,
+    make: impl Fn(&[T]) -> Sheet,
+) -> io::Result<()> {
+    let mut stream = Stream::new(out);
+    let mut is_empty = true;
+    each_batch(rows, |rows| {
+        is_empty = false;
+        stream.write(&make(rows).batch()?)
+    })?;
+    if is_empty {
+        stream.write(&make(&[]).batch()?)?;
+    }
+    stream.end()
 }
 
 /// Writes groups; parts of the key have the types of their columns.
 pub(super) fn write_groups(
     out: &mut dyn Write,
     aggregation: &Aggregation,
-    groups: &[Group],
+    groups: &mut Groups<'_>,
 ) -> io::Result<()> {
+    write_rows(out, groups, |groups| sheet_of_groups(aggregation, groups))
+}
+
+fn sheet_of_groups(aggregation: &Aggregation, groups: &[Group]) -> Sheet {
     let mut sheet = Sheet::default();
     for (at, key) in aggregation.keys.iter().enumerate() {
         let cells = groups.iter().map(|group| group.key.get(at).and_then(Option::as_ref));
-        let of_value = || cells.clone().flatten().next().map(grouped::kind);
-        let kind = key.column.table().map(|column| column.kind).or_else(of_value).unwrap_or(Kind::Int64);
+        let kind = key.column.table().map_or_else(|| key.value_kind(), |column| column.kind);
         let mut batch = Batch::new(groups.len(), &Arc::from([]));
         let place = flow_common::column::ColumnId::SrcAddr;
         batch.set(place.into(), Value::column(kind, cells));
@@ -115,35 +140,47 @@ pub(super) fn write_groups(
         sheet.ints("tcp_flags", groups.iter().map(|group| group.tcp_flags));
         sheet.ints("src_tos", groups.iter().map(|group| group.src_tos));
     }
-    sheet.write(out)
+    sheet
 }
 
 /// One row of a statistic.
 struct Row<'a> {
-    table: &'a Table<'a>,
-    value: Option<&'a Value>,
+    word: &'a str,
+    order: &'a str,
+    value: Option<String>,
     protocol: Option<i64>,
-    tuple: Option<&'a FiveTuple>,
-    counters: &'a Counters,
+    tuple: Option<FiveTuple>,
+    counters: Counters,
     whole: Counters,
-    beside: Option<&'a Beside>,
+    bucket: Option<i64>,
+    measured: Box<[Measured]>,
 }
 
 /// Writes every table as one. Values of statistics are text, as those of several are of
 /// several types; the columns of `record` are there where it was asked for.
-pub(super) fn write_tables(out: &mut dyn Write, tables: &[Table<'_>], total: &Counters) -> io::Result<()> {
-    let rows: Vec<Row<'_>> = tables.iter().flat_map(|table| rows_of(table, total)).collect();
-    let mut sheet = Sheet::default();
-    sheet.texts("statistic", rows.iter().map(|row| Some(row.table.statistic.word.clone())));
-    sheet.texts("order", rows.iter().map(|row| Some(row.table.order().to_owned())));
+pub(super) fn write_tables(
+    out: &mut dyn Write,
+    tables: &mut [Table<'_>],
+    total: &Counters,
+) -> io::Result<()> {
     // All of one question are measured alike.
     let measures = tables.first().map(|table| &*table.statistic.measures);
+    let has_records = tables.iter().any(|table| table.is_of_records());
+    write_rows(out, tables.iter_mut().flat_map(|table| rows_of(table, total)), |rows| {
+        sheet_of_tables(rows, measures, has_records)
+    })
+}
+
+fn sheet_of_tables(rows: &[Row<'_>], measures: Option<&Measures>, has_records: bool) -> Sheet {
+    let mut sheet = Sheet::default();
+    sheet.texts("statistic", rows.iter().map(|row| Some(row.word.to_owned())));
+    sheet.texts("order", rows.iter().map(|row| Some(row.order.to_owned())));
     if measures.is_some_and(|measures| measures.bucket.is_some()) {
-        sheet.times(BUCKET, rows.iter().map(|row| row.beside?.bucket));
+        sheet.times(BUCKET, rows.iter().map(|row| row.bucket));
     }
-    sheet.texts("value", rows.iter().map(|row| row.value.map(ToString::to_string)));
-    if tables.iter().any(|table| matches!(table.rows, TableRows::Records(_))) {
-        let tuples = || rows.iter().map(|row| row.tuple);
+    sheet.texts("value", rows.iter().map(|row| row.value.clone()));
+    if has_records {
+        let tuples = || rows.iter().map(|row| row.tuple.as_ref());
         let addr = |addr: Option<flow_common::addr::Addr16>| addr.map(|addr| addr.to_string());
         sheet.texts("src_addr", tuples().map(|tuple| addr(tuple?.src_addr)));
         sheet.texts("dst_addr", tuples().map(|tuple| addr(tuple?.dst_addr)));
@@ -151,49 +188,35 @@ pub(super) fn write_tables(out: &mut dyn Write, tables: &[Table<'_>], total: &Co
         sheet.ints("dst_port", tuples().map(|tuple| tuple?.dst_port.map(i64::from)));
     }
     sheet.ints("protocol", rows.iter().map(|row| row.protocol));
-    sheet.span(rows.iter().map(|row| row.counters));
+    sheet.span(rows.iter().map(|row| &row.counters));
     for (at, name) in ["flows", "packets", "bytes"].into_iter().enumerate() {
-        sheet.counts(name, rows.iter().map(|row| shares(row.counters, &row.whole)[at].0));
+        sheet.counts(name, rows.iter().map(|row| shares(&row.counters, &row.whole)[at].0));
         let part = |row: &Row<'_>| {
-            let (count, of) = shares(row.counters, &row.whole)[at];
+            let (count, of) = shares(&row.counters, &row.whole)[at];
             percent(count, of)
         };
         sheet.floats(&format!("{name}_percent"), rows.iter().map(part));
     }
-    sheet.rates(rows.iter().map(|row| row.counters));
+    sheet.rates(rows.iter().map(|row| &row.counters));
     if let Some(measures) = measures {
-        let measured = rows.iter().map(|row| row.beside.map(|beside| &*beside.measured));
-        sheet.measured(measures, measured.map(Option::unwrap_or_default));
+        sheet.measured(measures, rows.iter().map(|row| &*row.measured));
     }
-    sheet.write(out)
+    sheet
 }
 
-fn rows_of<'a>(table: &'a Table<'a>, total: &Counters) -> Vec<Row<'a>> {
-    let whole = table.whole(total);
-    match &table.rows {
-        TableRows::Elements(rows) => rows
-            .iter()
-            .enumerate()
-            .map(|(at, ((split, value), counters))| {
-                let protocol = row_protocol(table.statistic, *split, value).flatten();
-                let beside = table.beside.get(at);
-                Row { table, value: Some(value), protocol, tuple: None, counters, whole, beside }
-            })
-            .collect(),
-        TableRows::Records(rows) => rows
-            .iter()
-            .map(|(tuple, record)| {
-                let protocol = tuple.protocol.map(i64::from);
-                Row {
-                    table,
-                    value: None,
-                    protocol,
-                    tuple: Some(tuple),
-                    counters: &record.counters,
-                    whole: *total,
-                    beside: None,
-                }
-            })
-            .collect(),
+fn rows_of<'a>(table: &'a mut Table<'_>, total: &Counters) -> Box<dyn Iterator<Item = Row<'a>> + 'a> {
+    let (statistic, order, whole, total) = (table.statistic, table.order(), table.whole(total), *total);
+    let word = &*statistic.word;
+    if table.is_of_records() {
+        return Box::new(table.records().map(move |(tuple, Record { counters, .. })| {
+            let protocol = tuple.protocol.map(i64::from);
+            let (value, tuple, bucket, measured) = (None, Some(tuple), None, Box::default());
+            Row { word, order, value, protocol, tuple, counters, whole: total, bucket, measured }
+        }));
     }
+    Box::new(table.elements().map(move |Element { protocol, value, counters, bucket, measured }| {
+        let protocol = row_protocol(statistic, protocol, &value).flatten();
+        let value = Some(value.to_string());
+        Row { word, order, value, protocol, tuple: None, counters, whole, bucket, measured }
+    }))
 }

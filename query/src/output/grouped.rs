@@ -4,11 +4,11 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use flow_common::column::{ColumnId, Kind};
+use flow_common::column::ColumnId;
 use flow_common::limits::SCAN_BATCH_ROWS;
 
 use super::{Style, row_format};
-use crate::aggregate::{Group, Record, Value};
+use crate::aggregate::{Group, Groups, Record, Value};
 use crate::aggregation::Aggregation;
 use crate::batch::{Batch, FileColumn};
 use crate::columns::Columns;
@@ -21,24 +21,23 @@ pub(super) fn write_groups(
     out: &mut dyn Write,
     style: &Style,
     aggregation: &Aggregation,
-    groups: &[Group],
+    groups: &mut Groups<'_>,
 ) -> io::Result<()> {
     let extra: Arc<[FileColumn]> = aggregation
         .keys
         .iter()
-        .enumerate()
-        .filter(|(_, key)| key.column.table().is_none())
-        .map(|(at, key)| FileColumn {
+        .filter(|key| key.column.table().is_none())
+        .map(|key| FileColumn {
             name: key.name.clone(),
-            kind: kind_of(groups, at),
+            kind: key.value_kind(),
             column: key.column,
             element: None,
         })
         .collect();
-    write(out, style, groups, |groups| {
+    write(out, style, groups, |groups: &[Group]| {
         let mut batch = batch(groups.iter().map(|group| &group.counters), groups.len(), &extra);
         for (at, key) in aggregation.keys.iter().enumerate() {
-            let kind = key.column.table().map_or_else(|| kind_of(groups, at), |column| column.kind);
+            let kind = key.column.table().map_or_else(|| key.value_kind(), |column| column.kind);
             let cells = groups.iter().map(|group| group.key.get(at).and_then(Option::as_ref));
             batch.set(key.column, Value::column(kind, cells.clone()));
             if let Source::Net { addr, mask } = key.source() {
@@ -60,10 +59,10 @@ pub(super) fn write_groups(
 pub(super) fn write_records(
     out: &mut dyn Write,
     style: &Style,
-    records: &[(FiveTuple, Record)],
+    records: impl Iterator<Item = (FiveTuple, Record)>,
 ) -> io::Result<()> {
     let none: Arc<[FileColumn]> = Arc::new([]);
-    write(out, style, records, |records| {
+    write(out, style, records, |records: &[(FiveTuple, Record)]| {
         let mut batch = batch(records.iter().map(|(_, record)| &record.counters), records.len(), &none);
         let tuples = || records.iter().map(|(tuple, _)| tuple);
         let [protocol, src_addr, dst_addr, src_port, dst_port, ..] = KEY_COLUMNS;
@@ -78,18 +77,40 @@ pub(super) fn write_records(
     })
 }
 
-fn write<T>(out: &mut dyn Write, style: &Style, rows: &[T], make: impl Fn(&[T]) -> Batch) -> io::Result<()> {
+fn write<T>(
+    out: &mut dyn Write,
+    style: &Style,
+    rows: impl Iterator<Item = T>,
+    make: impl Fn(&[T]) -> Batch,
+) -> io::Result<()> {
     let format = row_format(style, &Columns::default());
     let mut formatter = format.formatter();
     format.begin(out)?;
     let (mut before, mut text) = (0, Vec::new());
-    for rows in rows.chunks(SCAN_BATCH_ROWS) {
+    each_batch(rows, |rows| {
         text.clear();
         formatter.rows(&make(rows), &mut text);
         format.join(before, &mut text, out)?;
         before += rows.len() as u64;
-    }
+        Ok(())
+    })?;
     format.end(before, out)
+}
+
+/// Hands rows to `with`, some at a time.
+pub(super) fn each_batch<T>(
+    mut rows: impl Iterator<Item = T>,
+    mut with: impl FnMut(&[T]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut some = Vec::new();
+    loop {
+        some.clear();
+        some.extend(rows.by_ref().take(SCAN_BATCH_ROWS));
+        if some.is_empty() {
+            return Ok(());
+        }
+        with(&some)?;
+    }
 }
 
 /// Rows with what is counted of each.
@@ -151,23 +172,4 @@ fn set_labels(batch: &mut Batch, aggregation: &Aggregation, groups: &[Group]) {
 
 fn set_ints(batch: &mut Batch, id: ColumnId, cells: impl Iterator<Item = Option<i64>>) {
     batch.set(id.into(), values::Column::ints(cells));
-}
-
-/// The kind of values of a part of the key; of no value any will do.
-fn kind_of(groups: &[Group], at: usize) -> Kind {
-    let value = groups.iter().find_map(|group| group.key.get(at)?.as_ref());
-    value.map_or(Kind::Int64, kind)
-}
-
-/// The kind a value is of.
-pub(super) fn kind(value: &Value) -> Kind {
-    match value {
-        Value::Int(_) => Kind::Int64,
-        Value::Address(_) => Kind::Address,
-        Value::Mac(_) => Kind::Mac,
-        Value::Text(_) | Value::Net(..) | Value::Label(_) => Kind::Text,
-        Value::Binary(_) => Kind::Binary,
-        Value::Float(_) => Kind::Float64,
-        Value::Boolean(_) => Kind::Boolean,
-    }
 }

@@ -1,7 +1,6 @@
 //! Statistics as nfdump's tables, CSV, JSON or NDJSON.
 
 use std::io::{self, Write};
-use std::sync::LazyLock;
 
 use flow_common::column::{Column, ColumnId, Kind, Unit};
 use flow_common::limits::OUTPUT_BUFFER_BYTES;
@@ -14,7 +13,7 @@ use super::measured::Columns;
 use super::paint::{Paint, painted};
 use super::text::{ADDRESS_WIDTH, ADDRESS_WIDTH_FULL, Label, Text, TimeText};
 use super::{Chosen, Format, Style, arrow_tables, grouped, nf_tables, write_if_empty};
-use crate::aggregate::{Beside, Float, Record, Table, TableRows, Value};
+use crate::aggregate::{Element, Float, Measured, Record, Table, Value};
 use crate::flow::{Counters, FiveTuple};
 use crate::group::Source;
 use crate::statistic::{Key, Statistic};
@@ -24,21 +23,24 @@ pub(crate) fn write_tables(
     out: &mut dyn Write,
     style: &Style,
     top: usize,
-    tables: &[Table<'_>],
+    tables: &mut [Table<'_>],
     total: &Counters,
 ) -> io::Result<()> {
     match style.format {
-        Format::Null => Ok(()),
+        Format::Null => {
+            tables.iter_mut().for_each(|table| table.elements().for_each(drop));
+            Ok(())
+        }
         Format::Csv | Format::CsvFast | Format::CsvList => write_csv(out, style, tables, total),
         Format::Json | Format::Ndjson => write_json(out, style, tables, total),
         Format::NfJson | Format::NfNdjson => nf_tables::write_tables(out, style, tables),
         Format::Arrow => arrow_tables::write_tables(out, tables, total),
         Format::Markdown => write_markdown(out, style, top, tables, total),
         Format::Text | Format::Raw => {
-            for (index, table) in tables.iter().enumerate() {
+            let n = tables.len();
+            for (index, table) in tables.iter_mut().enumerate() {
                 write_table(out, style, top, table, total)?;
-                let is_last = index + 1 == tables.len();
-                if matches!(table.rows, TableRows::Elements(_)) && !(style.is_quiet && is_last) {
+                if !(table.is_of_records() || style.is_quiet && index + 1 == n) {
                     writeln!(out)?;
                 }
             }
@@ -69,44 +71,37 @@ fn write_table(
     out: &mut dyn Write,
     style: &Style,
     top: usize,
-    table: &Table<'_>,
+    table: &mut Table<'_>,
     total: &Counters,
 ) -> io::Result<()> {
     if !style.is_quiet {
         painted(out, style, Paint::Title, heading(top, table).as_bytes())?;
     }
-    match &table.rows {
-        TableRows::Records(rows) => grouped::write_records(out, &of_flows(style), rows),
-        TableRows::Elements(rows) => {
-            let whole = table.whole(total);
-            let width = value_width(style, table.statistic);
-            let columns = Columns::new(&table.statistic.measures, style.is_plain);
-            if !style.is_quiet {
-                let (front, behind) = columns.titles();
-                let line = format!(
-                    "{front}{:<23} {:>12}     Proto {:>width$}    Flows(%)     Packets(%)       Bytes(%)         pps      bps   bpp{behind}",
-                    "Date first seen", "Duration", table.statistic.title
-                );
-                painted(out, style, Paint::Title, line.as_bytes())?;
-            }
-            let mut times = TimeText::new(style.zone);
-            write_rows(out, beside(table, rows), |text, (((protocol, value), counters), beside)| {
-                let protocol = row_protocol(table.statistic, *protocol, value);
-                columns.bucket(beside.bucket, &mut times, text);
-                times.table(counters.first, text);
-                element(text, style, (protocol, value), counters, &whole, table.statistic);
-                columns.row(&beside.measured, text);
-                text.byte(b'\n');
-            })?;
-            write_if_empty(rows.len() as u64, style, out)
-        }
+    if table.is_of_records() {
+        return grouped::write_records(out, &of_flows(style), table.records());
     }
-}
-
-/// Rows with what stands beside each.
-fn beside<'a, T>(table: &'a Table<'_>, rows: &'a [T]) -> impl Iterator<Item = (&'a T, &'a Beside)> {
-    static NOTHING: LazyLock<Beside> = LazyLock::new(Beside::default);
-    rows.iter().zip(table.beside.iter().chain(std::iter::repeat(&*NOTHING)))
+    let (statistic, whole) = (table.statistic, table.whole(total));
+    let width = value_width(style, statistic);
+    let columns = Columns::new(&statistic.measures, style.is_plain);
+    if !style.is_quiet {
+        let (front, behind) = columns.titles();
+        let line = format!(
+            "{front}{:<23} {:>12}     Proto {:>width$}    Flows(%)     Packets(%)       Bytes(%)         pps      bps   bpp{behind}",
+            "Date first seen", "Duration", statistic.title
+        );
+        painted(out, style, Paint::Title, line.as_bytes())?;
+    }
+    let (mut times, mut n_rows) = (TimeText::new(style.zone), 0);
+    write_rows(out, table.elements(), |text, row| {
+        n_rows += 1;
+        let protocol = row_protocol(statistic, row.protocol, &row.value);
+        columns.bucket(row.bucket, &mut times, text);
+        times.table(row.counters.first, text);
+        element(text, style, (protocol, &row.value), &row.counters, &whole, statistic);
+        columns.row(&row.measured, text);
+        text.byte(b'\n');
+    })?;
+    write_if_empty(n_rows, style, out)
 }
 
 /// `Top 10 Src IP Addr ordered by bytes:`
@@ -133,56 +128,53 @@ fn write_markdown(
     out: &mut dyn Write,
     style: &Style,
     top: usize,
-    tables: &[Table<'_>],
+    tables: &mut [Table<'_>],
     total: &Counters,
 ) -> io::Result<()> {
-    for (index, table) in tables.iter().enumerate() {
+    for (index, table) in tables.iter_mut().enumerate() {
         if !style.is_quiet {
             let gap = if index > 0 { "\n" } else { "" };
             writeln!(out, "{gap}{}\n", heading(top, table))?;
         } else if index > 0 {
             writeln!(out)?;
         }
-        let rows = match &table.rows {
-            TableRows::Records(rows) => {
-                grouped::write_records(out, style, rows)?;
-                continue;
-            }
-            TableRows::Elements(rows) => rows,
-        };
-        let whole = table.whole(total);
+        if table.is_of_records() {
+            grouped::write_records(out, style, table.records())?;
+            continue;
+        }
+        let (statistic, whole) = (table.statistic, table.whole(total));
         let counted = ["Flows(%)", "Packets(%)", "Bytes(%)", "pps", "bps", "bpp"].map(|title| (title, true));
-        let front = [
-            ("Date first seen", false),
-            ("Duration", true),
-            ("Proto", false),
-            (&*table.statistic.title, true),
-        ];
-        let columns = Columns::new(&table.statistic.measures, style.is_plain);
+        let front =
+            [("Date first seen", false), ("Duration", true), ("Proto", false), (&*statistic.title, true)];
+        let columns = Columns::new(&statistic.measures, style.is_plain);
         let (bucket, behind) = columns.markdown_titles();
         let front = bucket.into_iter().chain(front);
         markdown::write_header(out, front.chain(counted).chain(behind))?;
         let mut times = TimeText::new(style.zone);
-        write_rows(out, beside(table, rows), |text, (((split, value), counters), beside)| {
-            columns.markdown_bucket(beside.bucket, &mut times, text);
-            cell(text, |text| times.table(counters.first, text));
-            cell(text, |text| text.duration(counters.duration_ms(), style.is_plain));
-            cell(text, |text| protocol(text, row_protocol(table.statistic, *split, value), style));
-            cell(text, |text| shown(text, value, column_of(table.statistic), true));
-            for (count, of) in shares(counters, &whole) {
-                cell(text, |text| {
-                    text.scaled(count, style.is_plain, 0);
-                    text.byte(b'(');
-                    text.tenths(percent(count, of));
-                    text.byte(b')');
-                });
-            }
-            for count in [counters.pps(), counters.bps(), counters.bpp()] {
-                cell(text, |text| text.scaled(count, style.is_plain, 0));
-            }
-            columns.markdown_row(&beside.measured, text);
-            text.literal(ROW);
-        })?;
+        write_rows(
+            out,
+            table.elements(),
+            |text, Element { protocol: split, value, counters, bucket, measured }| {
+                columns.markdown_bucket(bucket, &mut times, text);
+                cell(text, |text| times.table(counters.first, text));
+                cell(text, |text| text.duration(counters.duration_ms(), style.is_plain));
+                cell(text, |text| protocol(text, row_protocol(statistic, split, &value), style));
+                cell(text, |text| shown(text, &value, column_of(statistic), true));
+                for (count, of) in shares(&counters, &whole) {
+                    cell(text, |text| {
+                        text.scaled(count, style.is_plain, 0);
+                        text.byte(b'(');
+                        text.tenths(percent(count, of));
+                        text.byte(b')');
+                    });
+                }
+                for count in [counters.pps(), counters.bps(), counters.bpp()] {
+                    cell(text, |text| text.scaled(count, style.is_plain, 0));
+                }
+                columns.markdown_row(&measured, text);
+                text.literal(ROW);
+            },
+        )?;
     }
     Ok(())
 }
@@ -339,14 +331,23 @@ pub(super) fn percent(count: u64, of: u64) -> f64 {
 }
 
 /// One header for all tables; the first two columns tell them apart.
-fn write_csv(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &Counters) -> io::Result<()> {
+fn write_csv(
+    out: &mut dyn Write,
+    style: &Style,
+    tables: &mut [Table<'_>],
+    total: &Counters,
+) -> io::Result<()> {
     let mut times = TimeText::new(style.zone);
-    if let [Table { rows: TableRows::Records(rows), .. }] = tables {
+    if let [table] = tables
+        && table.is_of_records()
+    {
         if style.format == Format::CsvList {
-            return grouped::write_records(out, style, rows);
+            return grouped::write_records(out, style, table.records());
         }
         csv::write_header(out, &[])?;
-        return write_rows(out, rows, |text, (tuple, record)| csv_record(text, &mut times, tuple, record));
+        return write_rows(out, table.records(), |text, (tuple, record)| {
+            csv_record(text, &mut times, &tuple, &record);
+        });
     }
     // All of one question are measured alike.
     let measures = tables.first().map(|table| &*table.statistic.measures);
@@ -359,30 +360,33 @@ fn write_csv(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &C
          packets_percent,bytes,bytes_percent,pps,bps,bpp{behind}"
     )?;
     for table in tables {
-        let TableRows::Elements(rows) = &table.rows else { continue };
-        let whole = table.whole(total);
-        let columns = Columns::new(&table.statistic.measures, style.is_plain);
-        write_rows(out, beside(table, rows), |text, (((protocol, value), counters), beside)| {
-            text.str(&table.statistic.word);
-            text.byte(b',');
-            text.str(table.order());
-            text.byte(b',');
-            columns.csv_bucket(beside.bucket, &mut times, text);
-            bare(text, value);
-            text.byte(b',');
-            if let Some(number) = row_protocol(table.statistic, *protocol, value).flatten() {
-                text.int(number);
-            }
-            for time in [counters.first, counters.last] {
+        let (statistic, order, whole) = (table.statistic, table.order(), table.whole(total));
+        let columns = Columns::new(&statistic.measures, style.is_plain);
+        write_rows(
+            out,
+            table.elements(),
+            |text, Element { protocol, value, counters, bucket, measured }| {
+                text.str(&statistic.word);
                 text.byte(b',');
-                time.into_iter().for_each(|micros| times.rfc3339(micros, text));
-            }
-            text.byte(b',');
-            text.millis(counters.duration_ms());
-            csv_counters(text, counters, &whole);
-            columns.csv_row(&beside.measured, text);
-            text.byte(b'\n');
-        })?;
+                text.str(order);
+                text.byte(b',');
+                columns.csv_bucket(bucket, &mut times, text);
+                bare(text, &value);
+                text.byte(b',');
+                if let Some(number) = row_protocol(statistic, protocol, &value).flatten() {
+                    text.int(number);
+                }
+                for time in [counters.first, counters.last] {
+                    text.byte(b',');
+                    time.into_iter().for_each(|micros| times.rfc3339(micros, text));
+                }
+                text.byte(b',');
+                text.millis(counters.duration_ms());
+                csv_counters(text, &counters, &whole);
+                columns.csv_row(&measured, text);
+                text.byte(b'\n');
+            },
+        )?;
     }
     Ok(())
 }
@@ -420,50 +424,58 @@ fn csv_record(text: &mut Text<'_>, times: &mut TimeText, tuple: &FiveTuple, reco
     text.byte(b'\n');
 }
 
-fn write_json(out: &mut dyn Write, style: &Style, tables: &[Table<'_>], total: &Counters) -> io::Result<()> {
+fn write_json(
+    out: &mut dyn Write,
+    style: &Style,
+    tables: &mut [Table<'_>],
+    total: &Counters,
+) -> io::Result<()> {
     let list = JsonList::new(style.format);
     let keys = Keys::new(list);
     let mut times = TimeText::new(style.zone);
     let mut row_count = 0;
     out.write_all(list.open().as_bytes())?;
     for table in tables {
-        let Table { statistic, rows, .. } = table;
-        let whole = table.whole(total);
+        let (statistic, order, whole) = (table.statistic, table.order(), table.whole(total));
         let columns = Columns::new(&statistic.measures, style.is_plain);
         let labels = columns.labels(list);
         let mut object =
-            |text: &mut Text<'_>, own: &dyn Fn(&mut Text<'_>), counters: &Counters, beside: &Beside| {
+            |text: &mut Text<'_>, own: &dyn Fn(&mut Text<'_>), counters: &Counters, beside: Beside| {
                 text.str(if row_count > 0 { list.separator() } else { "" });
                 row_count += 1;
                 let object = list.begin_object(text);
-                for (key, word) in keys.heading.iter().zip([&*statistic.word, table.order()]) {
+                for (key, word) in keys.heading.iter().zip([&*statistic.word, order]) {
                     text.label(key);
                     text.byte(b'"');
                     text.str(word);
                     text.byte(b'"');
                 }
-                columns.json_bucket(&labels, beside.bucket, &mut times, text);
+                columns.json_bucket(&labels, beside.0, &mut times, text);
                 own(text);
                 keys.counters(text, &mut times, counters, &whole);
-                columns.json_row(&labels, &beside.measured, text);
+                columns.json_row(&labels, &beside.1, text);
                 list.end_object(object, text);
             };
-        match rows {
-            TableRows::Records(rows) => {
-                write_rows(out, beside(table, rows), |text, ((tuple, record), beside)| {
-                    object(text, &|text| keys.tuple(text, tuple, record), &record.counters, beside);
-                })?
-            }
-            TableRows::Elements(rows) => {
-                write_rows(out, beside(table, rows), |text, (((protocol, value), counters), beside)| {
-                    let protocol = row_protocol(statistic, *protocol, value).flatten();
-                    object(text, &|text| keys.element(text, value, protocol), counters, beside);
-                })?;
-            }
+        if table.is_of_records() {
+            write_rows(out, table.records(), |text, (tuple, record)| {
+                object(text, &|text| keys.tuple(text, &tuple, &record), &record.counters, Beside::default());
+            })?;
+            continue;
         }
+        write_rows(
+            out,
+            table.elements(),
+            |text, Element { protocol, value, counters, bucket, measured }| {
+                let protocol = row_protocol(statistic, protocol, &value).flatten();
+                object(text, &|text| keys.element(text, &value, protocol), &counters, (bucket, measured));
+            },
+        )?;
     }
     out.write_all(list.close(row_count == 0).as_bytes())
 }
+
+/// The bucket of a row, and what is measured.
+type Beside = (Option<i64>, Box<[Measured]>);
 
 /// Keys of the objects of statistics.
 struct Keys {

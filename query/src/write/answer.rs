@@ -18,7 +18,7 @@ use crate::aggregate::{Float, Group, Value};
 use crate::aggregation::{Aggregation, BUCKET, Directions};
 use crate::batch::{Batch, Cells};
 use crate::columns::{ColumnRef, Columns};
-use crate::group::Source;
+use crate::group::{Ordered, Source};
 use crate::measure::Form;
 use crate::message::Failure;
 use crate::output::{FileInfo, RowFormat, RowFormatter};
@@ -297,7 +297,7 @@ impl<'a> Present<'a> {
 pub(crate) fn write_groups(
     target: &Target,
     aggregation: &Aggregation,
-    groups: &[Group],
+    mut groups: Ordered,
     columns: &Columns,
     stdout: &mut dyn Write,
 ) -> Result<String, Failure> {
@@ -308,7 +308,7 @@ pub(crate) fn write_groups(
         extra.definitions.iter().cloned().chain(measured_columns(aggregation)?).collect();
     let mut rows = Rows::new(&definitions);
     let mut file = target.begin(&rows, &definitions)?;
-    for group in groups {
+    for group in &mut groups {
         let mut index_of_measure = of_measures..;
         for (key, value) in aggregation.keys.iter().zip(&group.key) {
             let of_extra = || Some(COLUMNS.len() + extra.columns.iter().position(|one| *one == key.column)?);
@@ -338,12 +338,13 @@ pub(crate) fn write_groups(
         if let Some(stack) = aggregation.labels(&group.key) {
             rows.set(ColumnId::MplsLabels, Cell::Labels(&stack));
         }
-        put_flow(&mut rows, group, aggregation.directions);
+        put_flow(&mut rows, &group, aggregation.directions);
         rows.end_row();
         if rows.is_full() {
             file.write(&mut rows)?;
         }
     }
+    groups.end()?;
     file.write(&mut rows)?;
     target.end(file, &BTreeSet::new(), stdout)
 }

@@ -26,6 +26,7 @@ mod replayed;
 mod rows;
 mod sequence;
 mod siblings;
+mod spilled;
 mod statistics;
 mod support;
 mod tables;
