@@ -14,6 +14,8 @@ pub(super) struct Dense {
     pub(super) dictionary: Arc<Dictionary>,
     hashes: Vec<u64>,
     flows: Vec<u64>,
+    /// Whose rows were seen, though they may count as no flow; empty where each row is one.
+    seen: Vec<bool>,
     packets: Vec<u64>,
     bytes: Vec<u64>,
     /// Empty where they are not asked for.
@@ -30,6 +32,7 @@ impl Dense {
             dictionary: Arc::clone(dictionary),
             hashes,
             flows: vec![0; n],
+            seen: Vec::new(),
             packets: vec![0; n],
             bytes: vec![0; n],
             out_packets: Vec::new(),
@@ -51,6 +54,9 @@ impl Dense {
             ids.iter().for_each(|&id| self.flows[id as usize] += 1);
         } else {
             sum(&mut self.flows, ids, &counts.flows);
+            self.seen.resize(self.flows.len(), false);
+            let flows_only = ids.iter().enumerate().filter(|(row, _)| !counts.is_event(*row));
+            flows_only.for_each(|(_, &id)| self.seen[id as usize] = true);
         }
         sum(&mut self.packets, ids, &counts.packets);
         sum(&mut self.bytes, ids, &counts.bytes);
@@ -104,8 +110,7 @@ pub(super) fn flush(
             let mut key = Vec::with_capacity(grouping.width());
             for id in 0..n {
                 let hash = dense.hashes[id];
-                let has_times = dense.first[id] != NO_FIRST || dense.last[id] != NO_LAST;
-                let is_there = dense.flows[id] > 0 || has_times;
+                let is_there = dense.flows[id] > 0 || dense.seen.get(id) == Some(&true);
                 if only.as_ref().is_some_and(|only| !only.contains(hash)) || !is_there {
                     continue;
                 }
