@@ -11,6 +11,8 @@
 //! what is left, and it is published.
 
 #[cfg(test)]
+mod churning;
+#[cfg(test)]
 mod clocks;
 mod compacting;
 mod decoding;

@@ -19,7 +19,7 @@ use flow_common::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::datagram::{ListenerId, Transport};
-use crate::decode::{Definition, FieldSpecifier, MessageContext, TimeBase};
+use crate::decode::{Definition, FieldSpecifier, MessageContext, TimeBase, Uptime};
 use crate::journal::ListenerAddr;
 use crate::lifetime::{Header, Receipts};
 use crate::sampling::SamplingPolicy;
@@ -102,6 +102,8 @@ pub(crate) struct SessionState {
     #[serde(default)]
     pub(crate) template_rates: Vec<(u64, i64)>,
     pub(crate) init_micros: Option<i64>,
+    #[serde(default)]
+    pub(crate) uptime: Uptime,
     /// When its last message came.
     pub(crate) heard_micros: i64,
     pub(crate) templates: Vec<TemplateState>,
@@ -123,6 +125,9 @@ pub(crate) struct TemplateState {
     pub(crate) n_refreshes: u32,
     pub(crate) longest_secs: i64,
     pub(crate) longest_messages: u64,
+    /// By its connection, whose data of it is no use any more.
+    #[serde(default)]
+    pub(crate) is_withdrawn: bool,
 }
 
 /// The sets of one datagram that wait: `sets` are (template id, octets in hex).
@@ -212,6 +217,7 @@ impl TemplateState {
             n_refreshes: receipts.n_refreshes,
             longest_secs: receipts.longest_secs,
             longest_messages: receipts.longest_messages,
+            is_withdrawn: false,
         }
     }
 
@@ -348,6 +354,7 @@ mod tests {
             interfaces: vec![(3, 4)],
             template_rates: vec![(256, 5)],
             init_micros: Some(5),
+            uptime: Uptime::default(),
             heard_micros: 6,
             templates,
         };

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use flow_tests::load::{Datagrams, Sender, Sent, Version};
 use nix::sys::signal::Signal;
+use tempfile::TempDir;
 
 use crate::churn::Churn;
 use crate::collector::{Collector, PATIENCE, free_port};
@@ -47,6 +48,24 @@ impl<F: Fn()> Drop for Finish<'_, F> {
     }
 }
 
+/// A directory that a test leaves behind where it fails.
+struct Evidence(TempDir);
+
+impl Drop for Evidence {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.disable_cleanup(true);
+            println!("files, state and log are left in {}", self.0.path().display());
+        }
+    }
+}
+
+/// A counter, as a collector told it last.
+fn counter(log: &str, name: &str) -> u64 {
+    let line = log.lines().rev().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name}\n{log}")).parse().unwrap()
+}
+
 /// As long as `SOAK_SECS` says.
 #[test]
 fn exporters_come_and_go_and_nothing_is_lost() {
@@ -54,11 +73,23 @@ fn exporters_come_and_go_and_nothing_is_lost() {
 }
 
 fn soak_for(secs: u64) {
-    let directory = tempfile::tempdir().unwrap();
-    let (root, port) = (directory.path().join("flows"), free_port());
+    let evidence = Evidence(tempfile::tempdir().unwrap());
+    let directory = evidence.0.path();
+    let (root, log, port) = (directory.join("flows"), directory.join("log"), free_port());
     let args = ["--session-idle", SESSION_IDLE_SECS].map(ToOwned::to_owned);
-    let mut collector = Collector::start_with(&root, port, 5, &directory.path().join("log"), &args);
-    collector.wait_for_socket();
+    let start = || {
+        let mut collector = Collector::start_with(&root, port, 5, &log, &args);
+        collector.wait_for_socket();
+        collector
+    };
+    let end = |collector: Collector| {
+        collector.signal(Signal::SIGTERM);
+        let (status, ending) = collector.wait();
+        let log = std::fs::read_to_string(&log).unwrap();
+        assert!(status.success(), "{status}\n{log}");
+        (ending, log)
+    };
+    let collector = start();
     let churn = Churn::new(([127, 0, 0, 1], port).into(), setting("CRASH_RATE", 10_000));
     let seed = setting("CRASH_SEED", 1);
     let samples = std::thread::scope(|scope| {
@@ -72,28 +103,35 @@ fn soak_for(secs: u64) {
     });
     collector.wait_until_idle();
     let n_dropped = collector.socket().n_dropped;
-    collector.signal(Signal::SIGTERM);
-    let (status, ending) = collector.wait();
-    let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
-    assert!(status.success(), "{status}\n{log}");
+    let (ending, log) = end(collector);
+    // What a busy machine has left to the next start.
+    let n_left = counter(&log, "flowcap_datagrams_in_flight");
+    let log = if n_left > 0 { end(start()).1 } else { log };
     let mut seen = Seen::default();
     seen.read_new(&root);
     let next = churn.next();
     let missing: Vec<_> = (0..EXPORTERS).map(|n| seen.missing(n, next[n])).collect();
     let n_missing: u64 = missing.iter().flatten().map(|range| range.end - range.start).sum();
     let (n_exporters, n_broken) = churn.counts();
+    let n_records = next.iter().sum::<u64>();
     println!(
-        "{secs} s, seed {seed}: {} records of {n_exporters} exporters and {n_broken} broken datagrams sent, \
-         {} rows in {} files, {n_missing} missing, {} twice, {n_dropped} datagrams dropped by the kernel, \
+        "{secs} s, seed {seed}: {n_records} records of {n_exporters} exporters and {n_broken} broken datagrams \
+         sent, {} rows in {} files, {n_missing} missing, {} twice, {n_dropped} datagrams dropped by the kernel, \
          ended in {} ms",
-        next.iter().sum::<u64>(),
         seen.n_rows,
         seen.n_files(),
         seen.n_duplicates,
         ending.as_millis()
     );
-    let some = missing.iter().flatten().take(10).collect::<Vec<_>>();
-    assert!(n_missing <= n_dropped * RECORDS, "missing: {some:?}\n{log}");
+    let starts = |n: usize| missing[n].iter().map(move |range| (n, range.start));
+    let some = (0..EXPORTERS).flat_map(starts).take(10);
+    let some: Vec<_> = some.map(|(n, number)| churn.describe(n, number)).collect();
+    assert!(
+        n_missing <= n_dropped * RECORDS,
+        "missing: {some:#?}\n{} datagrams were sent, {n_left} left to a second start; torn: {:?}\n{log}",
+        n_records / RECORDS + n_broken,
+        seen.torn
+    );
     assert_eq!((seen.n_duplicates, seen.n_foreign, seen.torn.len()), (0, 0, 0), "{:?}", seen.torn);
     assert!(parts(&root).is_empty(), "parts of slots that are closed");
     judge(&samples, secs);
@@ -241,17 +279,13 @@ fn sigterm_at_a_full_rate_ends_with_the_laws_holding() {
         });
         let log = std::fs::read_to_string(&log).unwrap();
         assert!(status.success(), "{status}\n{log}");
-        let counter = |name: &str| {
-            let line = log.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-            line.unwrap_or_else(|| panic!("no {name}\n{log}")).parse::<u64>().unwrap()
-        };
         let [received, left, visible, lost] = [
             "flowcap_datagrams_received_total",
             "flowcap_datagrams_in_flight",
             "flowcap_records_visible_total",
             "flowcap_kernel_dropped_datagrams_total",
         ]
-        .map(counter);
+        .map(|name| counter(&log, name));
         println!(
             "ending {n}: {:.0} flows/s sent, {received} datagrams received, {lost} dropped by the kernel, \
              {left} left to the next start, {visible} rows, ended in {} ms",

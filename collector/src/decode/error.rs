@@ -45,6 +45,8 @@ pub(crate) enum DecodeError {
         "template {template_id} has reverse elements and no key with a direction, its records count for nothing"
     )]
     BiflowUndirected { template_id: u16 },
+    #[error("the journal alone had it, and could not be read")]
+    Unreadable,
 }
 
 /// The name of an error in metrics.
@@ -70,11 +72,12 @@ pub(crate) enum Reason {
     TemplateRepeated,
     WithdrawalUnknown,
     BiflowUndirected,
+    Unreadable,
 }
 
 impl Reason {
     /// All of them, in order of their number, with their labels.
-    pub(crate) const ALL: [(Self, &'static str); 19] = [
+    pub(crate) const ALL: [(Self, &'static str); 20] = [
         (Self::Truncated, "truncated"),
         (Self::UnsupportedVersion, "unsupported_version"),
         (Self::RecordCount, "record_count"),
@@ -94,6 +97,7 @@ impl Reason {
         (Self::TemplateRepeated, "template_repeated"),
         (Self::WithdrawalUnknown, "withdrawal_unknown"),
         (Self::BiflowUndirected, "biflow_undirected"),
+        (Self::Unreadable, "unreadable"),
     ];
 }
 
@@ -119,6 +123,7 @@ impl DecodeError {
             Self::TemplateRepeated { .. } => Reason::TemplateRepeated,
             Self::WithdrawalUnknown { .. } => Reason::WithdrawalUnknown,
             Self::BiflowUndirected { .. } => Reason::BiflowUndirected,
+            Self::Unreadable => Reason::Unreadable,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{DecodeError, Decoder, FlowSink, Misuses, Outcome, Report};
 use crate::datagram::{Datagram, ListenerId, Transport};
 use crate::journal::ListenerAddr;
 use crate::sampling::SamplingPolicy;
-use crate::state::Listeners;
+use crate::state::{Listeners, Snapshot};
 
 const TCP: Transport = Transport::Tcp { connection: 1 };
 const LATER_TCP: Transport = Transport::Tcp { connection: 2 };
@@ -106,6 +106,28 @@ fn data_of_a_withdrawn_template_is_not_decoded_nor_kept_for_the_next() {
     assert_eq!((report.templates_learned, report.n_misuses), (1, Misuses::default()));
     assert_eq!(session.decode(TCP, &message(256, &[80])).outcome, Outcome::Decoded);
     assert_eq!(session.sink.rows(), (1, 0));
+}
+
+/// What is withdrawn before a checkpoint once came back to life with it: data behind it
+/// was decoded when the journal was read again, and rejected before.
+#[test]
+fn what_is_withdrawn_stays_so_over_a_restart() {
+    let mut session = Session::new();
+    session.decode(TCP, &template(256, 7));
+    session.decode(TCP, &template(257, 7));
+    session.decode(TCP, &message(2, &[256, 0]));
+    let addr = ([0, 0, 0, 0], 4_739).into();
+    let listeners = Listeners::new(vec![ListenerAddr { addr, is_stream: true }]);
+    let snapshot = Snapshot::decode(&session.decoder.snapshot(&listeners).encode()).unwrap();
+    let mut next = Session::new();
+    next.decoder.restore(&snapshot, &listeners);
+    for session in [&mut session, &mut next] {
+        let withdrawn = Outcome::Rejected(DecodeError::TemplateWithdrawn { template_id: 256 });
+        assert_eq!(session.decode(TCP, &message(256, &[80])).outcome, withdrawn);
+        assert_eq!(session.decode(TCP, &message(257, &[80])).outcome, Outcome::Decoded);
+        assert_eq!(session.decode(TCP, &template(256, 11)).n_misuses, Misuses::default());
+        assert_eq!(session.decode(TCP, &message(256, &[80])).outcome, Outcome::Decoded);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! time it is. A flow that tells its start or its end alone is left as it is.
 
 use flow_common::column::ColumnId;
+use serde::{Deserialize, Serialize};
 
 use super::run::MessageContext;
 use super::value::TimeBase;
@@ -59,7 +60,7 @@ const STILL_SECS_MIN: u64 = 5;
 
 /// Whether the uptime of a v9 exporter runs. Cisco's Meraki send the same for ever, so
 /// what their flows count from is unknown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Uptime {
     /// The uptime seen last, and the export time in seconds at which it was first seen.
     seen: Option<(u32, i64)>,

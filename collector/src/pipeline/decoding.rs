@@ -177,6 +177,13 @@ impl Decode {
         self.saves_state = true;
         if let Some(snapshot) = state {
             let n_waiting = self.decoder.restore(snapshot, &self.listeners);
+            let n_dropped = (snapshot.waiting.len() as u64).saturating_sub(n_waiting);
+            if n_dropped > 0 {
+                tracing::warn!(
+                    "{n_dropped} datagrams that wait for a template are dropped: nothing listens any more where \
+                     they came in, or less of them may wait"
+                );
+            }
             self.metrics.datagrams_restored.add(n_waiting);
             self.count_waiting();
         }
@@ -205,7 +212,11 @@ impl Decode {
     pub(super) fn run(mut self, queue: &Queue) {
         // Also when this thread panics: the receiver must not wait for it for ever.
         let _closing = queue.close_on_drop();
-        while let Some(next) = queue.pop(self.position) {
+        loop {
+            let Some(next) = queue.pop(self.position) else {
+                self.give_up_unread();
+                break;
+            };
             if self.leaves_the_rest(queue) {
                 // No warning: nothing is lost.
                 tracing::info!("what is not decoded yet is in the journal, for the next start");
@@ -217,6 +228,18 @@ impl Decode {
             }
         }
         self.finish();
+    }
+
+    /// All has been taken: what is in flight still was to be read from the journal, and the
+    /// next start will not read it either.
+    fn give_up_unread(&self) {
+        let n_unread = self.metrics.datagrams_in_flight.get();
+        if n_unread > 0 {
+            let error = DecodeError::Unreadable;
+            tracing::error!("{n_unread} datagrams are lost: {error}");
+            self.metrics.datagrams_in_flight.subtract(n_unread);
+            self.metrics.rejected[error.reason() as usize].add(n_unread);
+        }
     }
 
     /// Whether the program has been about to end for so long that what is left is for the

@@ -31,6 +31,7 @@ use crate::datagram::{Block, Datagram, ListenerId, Transport};
 use crate::decode;
 use crate::exec::Hooks;
 use crate::fs::sim::{Fault, SimFs};
+use crate::fs::write_all_at;
 use crate::journal::{Journal, ListenerAddr, SEGMENT_BYTES};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -289,7 +290,7 @@ fn packet(first: u64, export_secs: u32) -> Vec<u8> {
 }
 
 /// The numbers in a file.
-fn numbers_of(bytes: Vec<u8>) -> Result<Vec<u64>, Box<dyn std::error::Error>> {
+pub(super) fn numbers_of(bytes: Vec<u8>) -> Result<Vec<u64>, Box<dyn std::error::Error>> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
     let column = ProjectionMask::columns(builder.parquet_schema(), ["flow_id"]);
     let mut numbers = Vec::new();
@@ -395,6 +396,31 @@ fn what_is_not_decoded_in_time_is_left_to_the_next_start() {
         assert!(lives.visible().into_keys().eq(0..n_visible), "{ending_max:?}");
         assert!(lives.settle().into_keys().eq(0..lives.next), "{ending_max:?}");
     }
+}
+
+/// They stayed in flight for ever, as if the next start had them.
+#[test]
+fn what_the_journal_alone_had_and_lost_is_counted() {
+    let mut lives = Lives::new(17);
+    let mut life = Life::start(&lives.fs).unwrap();
+    lives.live(&mut life, 10);
+    // Memory has room for the first.
+    let queue = Queue::new(0, 1, Some(Arc::clone(&life.journal)));
+    let blocks: Vec<_> = (0..6).map(|_| lives.block()).collect();
+    let n_first = blocks[0].len() as u64;
+    let n_queued: u64 = blocks.iter().map(|block| block.len() as u64).sum();
+    life.metrics.datagrams_received.add(n_queued);
+    life.metrics.datagrams_in_flight.add(n_queued);
+    assert!(blocks.into_iter().all(|block| queue.push(block)));
+    queue.finish();
+    for path in lives.files(|name| name.ends_with(".segment")) {
+        let bytes = lives.fs.content(&path).unwrap();
+        let file = lives.fs.shared().open(&path).unwrap();
+        write_all_at(&*file, &vec![0; bytes.len()], 0).unwrap();
+    }
+    let metrics = life.finish_with(&queue, Duration::MAX);
+    let unreadable = metrics.value("flowcap_datagrams_rejected_total{reason=\"unreadable\"}");
+    assert_eq!((unreadable, metrics.datagrams_in_flight.get()), (Some(n_queued - n_first), 0));
 }
 
 #[test]

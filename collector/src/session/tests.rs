@@ -4,7 +4,9 @@ use flow_common::element::ElementKey;
 
 use super::*;
 use crate::decode::{FieldSpecifier, TimeBase};
+use crate::journal::ListenerAddr;
 use crate::sampling::SamplingPolicy;
+use crate::state::Listeners;
 
 fn key(port: u16, domain: u32) -> SessionKey {
     let peer = SocketAddr::from(([192, 0, 2, 1], port));
@@ -150,4 +152,22 @@ fn sessions_that_come_and_go_leave_nothing() {
     );
     sessions.expire(Timestamp::from_secs(1_000_000), lifetimes);
     assert_eq!((sessions.n_templates(), sessions.sessions.len(), sessions.ports.len()), (0, 0, 0));
+}
+
+/// An uptime that stands still was believed again for some seconds after each restart, so
+/// that the journal, read again, gave other times.
+#[test]
+fn an_uptime_that_stands_still_does_so_over_a_restart() {
+    let listeners = Listeners::new(vec![ListenerAddr { addr: key(1, 0).peer, is_stream: false }]);
+    let mut sessions = Sessions::default();
+    define(&mut sessions, key(1, 0), template(256, 4));
+    let at = |secs| TimeBase { export: Timestamp::from_secs(secs), uptime_ms: Some(7_000), init: None };
+    let uptimes = |sessions: &mut Sessions, stamps: &[i64]| {
+        let uptime = &mut sessions.get_mut(&key(1, 0)).unwrap().uptime;
+        stamps.iter().map(|&secs| uptime.of(at(secs))).collect::<Vec<_>>()
+    };
+    assert_eq!(uptimes(&mut sessions, &[1_000, 1_010]), [Some(7_000), None]);
+    let mut next = Sessions::default();
+    next.restore(&sessions.snapshot(&listeners), &listeners);
+    assert_eq!(uptimes(&mut next, &[1_011]), [None]);
 }

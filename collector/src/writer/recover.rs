@@ -102,24 +102,24 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             result => result.map_err(|source| WriteError::Read { path: directory.clone(), source })?,
         };
-        let mut next = 0;
-        let mut used = |name: &str| {
-            if let Some((_, n)) = parse_part_name(name).filter(|(start, _)| *start == slot.start_secs) {
-                next = next.max(n.saturating_add(1));
-            }
-        };
+        let number = |name: &str| parse_part_name(name).filter(|(start, _)| *start == slot.start_secs);
+        let (mut used, mut n_alone) = (BTreeSet::new(), 0);
         let model = slot.part_name(0);
         for name in names.iter().map(|name| name.to_string_lossy()) {
-            used(&name);
+            used.extend(number(&name));
             if is_of_slot(&name, &model) {
                 match self.read_part(&directory.join(&*name)) {
-                    Ok(part) => part.footer.replaces.iter().for_each(|name| used(name)),
+                    // It was a part itself, and does not say which.
+                    Ok(part) if part.footer.replaces.is_empty() => n_alone += 1,
+                    Ok(part) => used.extend(part.footer.replaces.iter().filter_map(|name| number(name))),
                     Err(error) if !error.is_damage() => return Err(error),
                     Err(_) => {}
                 }
             }
         }
-        Ok(next)
+        // Numbers are given in turn, so those that nobody tells are among the first.
+        let n_used = u32::try_from(used.len() + n_alone).unwrap_or(u32::MAX);
+        Ok(used.last().map_or(0, |&(_, last)| last.saturating_add(1)).max(n_used))
     }
 
     fn read_part(&self, path: &Path) -> Result<Part, WriteError> {
@@ -186,4 +186,51 @@ fn is_committed(footer: &Footer, checkpoint: Option<Checkpoint>) -> bool {
 /// A journal's id as files have it.
 pub(crate) fn journal_name(id: u64) -> String {
     format!("{id:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use flow_common::column::ColumnId;
+    use flow_common::layout::Hierarchy;
+
+    use super::*;
+    use crate::config::Compression;
+    use crate::durable;
+    use crate::flow::FlowBatch;
+    use crate::fs::sim::SimFs;
+    use crate::trees::Tree;
+    use crate::writer::{FileOptions, SlotFacts};
+
+    /// A query that listed a part finds its rows or notices that it is gone: under a name
+    /// used again it would find others. Parts that became visible by themselves, late
+    /// ones as a rule, once left their name to the next.
+    #[test]
+    fn no_part_has_the_name_of_an_earlier_one() {
+        let tree = Tree { root: "/disk/flows".into(), ident: "none".to_owned() };
+        let (hierarchy, compression) = (Hierarchy::Partitions, Compression::Lz4);
+        let options = FileOptions { hierarchy, elements: Vec::new(), compression };
+        let store = Store::new(SimFs::new(Path::new("/disk"), 1).shared(), tree, options);
+        let slot = Slot { start_secs: 1_795_262_400, end_secs: 1_795_262_700 };
+        durable::create_directory(&*store.fs, &store.directory(slot, Content::Flows)).unwrap();
+        let mut names = Vec::new();
+        // How many parts each time become visible, and whether as one file.
+        for (n_parts, merges) in [(1, true), (1, true), (3, true), (2, false), (1, true), (2, true)] {
+            let mut next = store.next_part(slot, Content::Flows);
+            let mut parts = Vec::new();
+            for _ in 0..n_parts {
+                let mut batch = FlowBatch::default();
+                batch.int64(ColumnId::Received).push(Some(slot.start().0));
+                batch.address(ColumnId::ExporterAddr).push(Some([0; 16]));
+                batch.int32(ColumnId::ExportVersion).push(Some(9));
+                batch.add_rows(1);
+                let facts = SlotFacts::default();
+                let encoded = store.encode(slot, Content::Flows, &mut batch, facts, None).unwrap();
+                parts.push(store.write_part(Content::Flows, &encoded, &mut next).unwrap());
+            }
+            names.extend(parts.iter().map(|part| part.path.clone()));
+            assert!(store.publish(slot, Content::Flows, parts, merges).error.is_none());
+        }
+        let expected = (0..10).map(|n| store.directory(slot, Content::Flows).join(slot.part_name(n)));
+        assert_eq!(names, expected.collect::<Vec<_>>());
+    }
 }
