@@ -52,6 +52,8 @@ pub(crate) use ast::Comparator;
 use diagnostic::FilterError;
 pub(crate) use evaluate::Filter;
 pub(crate) use predicate::{Predicate, Test};
+#[cfg(test)]
+pub(crate) use set::AddressRange;
 pub(crate) use set::AddressSet;
 pub(crate) use vocabulary::nouns;
 

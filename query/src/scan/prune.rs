@@ -166,3 +166,112 @@ fn scaled_range(bounds: &impl Bounds, column: ColumnRef, rate_max: i64) -> Optio
     }
     (min >= 0).then(|| (min, max.saturating_mul(rate_max)))
 }
+
+#[cfg(test)]
+mod tests {
+    use flow_common::addr::Addr16;
+
+    use super::*;
+    use crate::filter::{AddressRange, AddressSet};
+
+    /// Bounds of all columns, and how many of ten rows are NULL.
+    struct Told {
+        numbers: Option<(i64, i64)>,
+        addresses: Option<([u8; 16], [u8; 16])>,
+        nulls: u64,
+    }
+
+    impl Bounds for Told {
+        fn range(&self, _: ColumnRef) -> Option<(i64, i64)> {
+            self.numbers
+        }
+
+        fn address_range(&self, _: ColumnRef) -> Option<([u8; 16], [u8; 16])> {
+            self.addresses
+        }
+
+        fn null_count(&self, _: ColumnRef) -> Option<u64> {
+            Some(self.nulls)
+        }
+
+        fn has_values(&self, _: ColumnRef) -> bool {
+            self.nulls < 10
+        }
+
+        fn has_nulls(&self, _: ColumnRef) -> bool {
+            self.nulls > 0
+        }
+    }
+
+    #[track_caller]
+    fn check(test: &Test, numbers: (i64, i64), nulls: u64, expected: Option<bool>) {
+        let told = Told { numbers: Some(numbers), addresses: None, nulls };
+        assert_eq!(verdict(test, &told, 1), expected, "{test:?} of {numbers:?}, {nulls} NULL");
+    }
+
+    /// By trying each value there may be.
+    #[test]
+    fn numbers_are_decided_where_all_say_the_same() {
+        use Comparator::{Eq, Ge, Gt, Le, Lt, Ne};
+        let column = ColumnRef::from(ColumnId::Bytes);
+        for comparator in [Eq, Ne, Lt, Le, Gt, Ge] {
+            for (min, max, value) in
+                [(3, 3), (3, 7)].iter().flat_map(|&(a, b)| (1..10).map(move |v| (a, b, v)))
+            {
+                let test = Test::Int { column, comparator, value };
+                let passing = (min..=max).filter(|found| comparator.holds(*found, value)).count() as i64;
+                let all = match passing {
+                    0 => Some(false),
+                    n if n == max - min + 1 => Some(true),
+                    _ => None,
+                };
+                check(&test, (min, max), 0, all);
+                check(&test, (min, max), 1, all.filter(|all| !all));
+                check(&test, (min, max), 10, Some(false));
+                // A counter that may be multiplied is as large as it gets.
+                let told = Told { numbers: Some((min, max)), addresses: None, nulls: 0 };
+                let scaled = verdict(&test, &told, 100);
+                let largest = Test::Int { column, comparator: Gt, value: 8 };
+                assert!(scaled.is_none_or(|_| all.is_some()), "{test:?}");
+                assert_eq!(verdict(&largest, &told, 100), None);
+            }
+        }
+    }
+
+    #[test]
+    fn windows_presence_and_addresses_are_decided() {
+        let column = ColumnRef::from(ColumnId::SrcAddr);
+        for (start, last, expected) in
+            [(5, 9, Some(true)), (6, 9, None), (5, 8, None), (10, 20, Some(false)), (0, 4, Some(false))]
+        {
+            check(&Test::Within { start, last }, (5, 9), 0, expected);
+            check(&Test::Within { start, last }, (5, 9), 1, None);
+        }
+        for (is_present, nulls, expected) in [
+            (true, 0, Some(true)),
+            (true, 4, None),
+            (true, 10, Some(false)),
+            (false, 0, Some(false)),
+            (false, 10, Some(true)),
+        ] {
+            check(&Test::Present { column, is_present }, (1, 1), nulls, expected);
+        }
+        let addr = |last: u8| [vec![0; 15], vec![last]].concat().try_into().unwrap();
+        for (first, last, is_inside, expected) in [
+            (4, 7, true, Some(true)),
+            (4, 7, false, Some(false)),
+            (4, 8, true, None),
+            (8, 9, true, Some(false)),
+            (8, 9, false, Some(true)),
+        ] {
+            let nets: AddressSet =
+                [AddressRange::new(Addr16(addr(4)), Addr16(addr(7)))].into_iter().collect();
+            let told = Told { numbers: None, addresses: Some((addr(first), addr(last))), nulls: 0 };
+            assert_eq!(
+                verdict(&Test::Address { column, nets, is_inside }, &told, 1),
+                expected,
+                "{first} {last}"
+            );
+        }
+    }
+}

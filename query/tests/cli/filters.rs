@@ -196,8 +196,8 @@ fn explain_tells_what_a_filter_means_and_spares() {
     columns of the filter: src_addr, bytes, in_if, username, exporter_addr, observation_domain
     left by statistics:
       files       1 of 1
-      row groups  5 of 5
-      rows        5 of 5
+      row groups  1 of 5
+      rows        1 of 5
     "#);
     assert_snapshot!(explain(&["-t", "2026/05/28.20:26:40-2026/05/28.21", "mpls 5 or net 10.0.0.1/8"]), @r"
     exit: 0

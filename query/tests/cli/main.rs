@@ -26,6 +26,7 @@ mod replayed;
 mod rows;
 mod sequence;
 mod siblings;
+mod spared;
 mod spilled;
 mod statistics;
 mod support;

@@ -200,7 +200,10 @@ fn footer(rows: &[Row], fixture: &Fixture<'_>) -> Footer {
         let count = |id| known(id).unwrap_or(0);
         let flows = known(ColumnId::FlowCount).unwrap_or(1);
         let protocol = row.get_int(ColumnId::Protocol).and_then(|number| u8::try_from(number).ok());
-        totals.add_record(protocol, flows, count(ColumnId::Packets), count(ColumnId::Bytes));
+        match row.get_int(ColumnId::Contributes) {
+            Some(0) => totals.add_event(),
+            _ => totals.add_record(protocol, flows, count(ColumnId::Packets), count(ColumnId::Bytes)),
+        }
         let (start, end) = (row.get_int(ColumnId::FlowStart), row.get_int(ColumnId::FlowEnd));
         totals.add_span(start.or(end), end.or(start));
         totals.add_rate(row.get_int(ColumnId::SamplingRate));
