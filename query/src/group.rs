@@ -7,8 +7,8 @@
 //!
 //! Each thread sums up what it reads. A key that is one column with a dictionary is summed up
 //! by its ids, and the sums join the groups when the row group ends. Groups are parted by
-//! hash, so that partitions of all threads can be joined side by side, and one that has no
-//! room goes to disk.
+//! hash, so that partitions of all threads can be joined side by side. Where they have no room
+//! all go to disk.
 //!
 //! The N largest groups by one counter are found in two passes (`fingerprint`).
 
@@ -21,9 +21,11 @@ use flow_common::limits::{GROUP_CANDIDATES_MAX, GROUP_PARTITIONS};
 use crate::aggregation::Directions;
 use crate::batch::Batch;
 use crate::bucket::Bucket;
+use crate::columns::ColumnRef;
 use crate::counts::{Counts, Wanted};
 use crate::directions;
 use crate::filter::Predicate;
+use crate::flow::TIME_COLUMNS;
 use crate::measure::What;
 use crate::places::Places;
 use crate::runs::Runs;
@@ -153,7 +155,10 @@ impl Grouping {
         let is_counter = |ranking: &Ranking| {
             !ranking.is_ascending && matches!(ranking.order, Order::Flows | Order::Packets | Order::Bytes)
         };
-        let has_first = !self.parts.is_empty() && !self.is_measured() && !self.is_joined();
+        let is_time = |column: &ColumnRef| TIME_COLUMNS.iter().any(|&id| *column == id);
+        let has_time =
+            self.parts.iter().chain(&self.other_sides).flat_map(KeyPart::columns).any(|c| is_time(&c));
+        let has_first = !self.parts.is_empty() && !has_time && !self.is_measured() && !self.is_joined();
         has_first && (1..=GROUP_CANDIDATES_MAX / 64).contains(&top) && self.rankings.iter().all(is_counter)
     }
 }

@@ -7,6 +7,9 @@ use std::marker::PhantomData;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use flow_common::limits::{SORT_READ_BYTES_MAX, SORT_READ_BYTES_MIN, SORT_RUNS_OF_LEVEL_MAX};
 
 use crate::message::{Failure, reason};
@@ -104,7 +107,16 @@ pub(crate) fn read_bytes(n: usize, bytes_max: usize) -> usize {
 impl Level {
     /// A file that is gone when the process is.
     fn new() -> io::Result<Self> {
-        let file = Arc::new(tempfile::tempfile_in(std::env::temp_dir())?);
+        let file = match tempfile::tempfile_in(std::env::temp_dir()) {
+            // Many threads with many tables each may need more files than are allowed at first.
+            Err(error) if error.raw_os_error() == Some(Errno::EMFILE as i32) => {
+                let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+                setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+                tempfile::tempfile_in(std::env::temp_dir())
+            }
+            file => file,
+        };
+        let file = Arc::new(file?);
         Ok(Self { file: BufWriter::with_capacity(SORT_READ_BYTES_MAX, file), bytes: 0, runs: Vec::new() })
     }
 

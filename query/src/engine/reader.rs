@@ -87,12 +87,15 @@ impl Task {
     /// octets of all its columns: what is spared depends on who came first.
     pub(super) fn scan(&self, has_times: bool) -> (Result<Scan, ReadError>, u64) {
         let OpenFile { file, plan, .. } = &*self.file;
-        let mut plan = file.plan_for(self.group, plan);
-        let compressed_bytes = file.compressed_bytes(self.group, &plan);
-        if !has_times {
-            TIME_COLUMNS.into_iter().for_each(|id| _ = plan.columns.remove(&id.into()));
+        let whole = file.plan_for(self.group, plan);
+        let compressed_bytes = file.compressed_bytes(self.group, &whole);
+        if has_times {
+            return (file.scan(self.group, &whole), compressed_bytes);
         }
-        (file.scan(self.group, &plan), compressed_bytes)
+        let mut asked = plan.clone();
+        TIME_COLUMNS.into_iter().for_each(|id| _ = asked.columns.remove(&id.into()));
+        // Scaling may look rates up by a time, and adds what it needs.
+        (file.scan(self.group, &file.plan_for(self.group, &asked)), compressed_bytes)
     }
 }
 
@@ -137,7 +140,6 @@ pub(super) struct Reader<'a> {
     wants: Wants,
     predicate: Arc<Predicate>,
     files: std::vec::IntoIter<Found>,
-    is_last_first: bool,
     /// Files to read again, if there is to be a second pass.
     held: Option<Vec<Arc<OpenFile>>>,
     current: Option<(Arc<OpenFile>, usize)>,
@@ -163,7 +165,6 @@ impl<'a> Reader<'a> {
             wants,
             predicate: Arc::clone(&request.predicate),
             files: files.into_iter(),
-            is_last_first: false,
             held: None,
             current: None,
             position: 0,
@@ -182,18 +183,6 @@ impl<'a> Reader<'a> {
     pub(super) fn read_all(&mut self) {
         self.request.predicate.columns(&mut self.wants.columns);
         self.predicate = Arc::new(Predicate::Constant(true));
-    }
-
-    /// Reads the last file before the others: with the one after it, that tells soon from when to
-    /// when flows are.
-    pub(super) fn last_first(&mut self) {
-        self.is_last_first = self.files.len() > 1;
-        self.files.as_mut_slice().rotate_right(usize::from(self.is_last_first));
-    }
-
-    /// The place of the file opened last.
-    fn place(&self) -> usize {
-        if self.is_last_first && self.n_opened == 1 { usize::MAX } else { self.n_opened }
     }
 
     /// Opens all files and holds them, so that two passes read the same; false where they
@@ -303,7 +292,7 @@ impl<'a> Reader<'a> {
             let groups = file.row_groups(&plan);
             let chosen = groups.iter().fold(0, |sum: u64, &group| sum.saturating_add(file.group_rows(group)));
             self.progress.add_rows(file.rows().saturating_sub(chosen));
-            return Some(Arc::new(OpenFile { path, file, names, plan, number: self.place(), groups }));
+            return Some(Arc::new(OpenFile { path, file, names, plan, number: self.n_opened, groups }));
         }
     }
 
@@ -363,7 +352,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn cant_read(&mut self, path: &Path, error: &ReadError) {
-        self.note(self.place(), path, error.to_string());
+        self.note(self.n_opened, path, error.to_string());
     }
 
     fn note(&mut self, place: usize, path: &Path, error: String) {

@@ -26,17 +26,9 @@ struct Pass<'r, 'q> {
     wanted: Wanted,
     limit: Option<u64>,
     is_stopped: AtomicBool,
-    known: Known,
-}
-
-/// From when to when flows that are asked for were for sure: times of row groups that lie within
-/// need not be read.
-enum Known {
-    Nothing,
-    /// All that were seen so far, where nothing else is asked of times.
-    OfAll(Mutex<Counters>),
-    /// Each group of the answer, µs.
-    OfEach(i64, i64),
+    /// From when to when flows that are asked for were for sure, all of them and each group, µs:
+    /// times of row groups that lie within need not be read.
+    known: Option<(i64, i64)>,
 }
 
 /// What one thread has.
@@ -94,13 +86,12 @@ pub(super) fn sum(
     let first =
         group::first_pass(groupings, top).filter(|_| request.limit.is_none() && post_filter.is_none());
     let has_totals_only = groupings.is_empty() && request.limit.is_none();
-    let is_whole = has_totals_only && request.predicate.is_any();
-    let is_held = (first.is_some() || is_whole) && reader.hold();
-    if let Some(totals) = reader.held_totals().filter(|_| is_held && is_whole) {
+    let is_held = (first.is_some() || has_totals_only) && reader.hold();
+    if has_totals_only
+        && is_held
+        && let Some(totals) = reader.held_totals()
+    {
         return Ok((totals, Vec::new()));
-    }
-    if has_totals_only && !is_held {
-        reader.last_first();
     }
     let mut candidates: Candidates = vec![None; groupings.len()];
     if let Some(wanted) = first
@@ -166,6 +157,13 @@ fn tasks(reader: &Reader<'_>, columns: &BTreeSet<ColumnRef>, sieve: Option<&Arc<
     reader.held_with(columns, sieve).into_iter().flat_map(|file| file.tasks(&mut position)).collect()
 }
 
+/// From when to when flows seen so far were.
+fn span_of_all(states: &[State<'_>]) -> Option<(i64, i64)> {
+    let mut all = Counters::default();
+    states.iter().for_each(|state| all.add(&state.tally.matched));
+    all.first.zip(all.last)
+}
+
 /// Takes out the row groups with the first and with the last flow: after these it is known of most
 /// groups that they are older and younger than what is in between.
 fn take_edges(tasks: &mut Vec<Task>) -> Vec<Task> {
@@ -174,7 +172,7 @@ fn take_edges(tasks: &mut Vec<Task>) -> Vec<Task> {
         times.min().map(|(_, at)| at)
     };
     let first = by(&|task| Some(task.span()?.0));
-    let last = by(&|task| Some(-task.span()?.1));
+    let last = by(&|task| Some(!task.span()?.1));
     let mut edges: Vec<usize> = first.into_iter().chain(last).collect();
     edges.sort_unstable();
     edges.dedup();
@@ -216,18 +214,20 @@ fn last_pass(
     let wanted = Wanted { out, ..Wanted::ALL };
     let mut states: Vec<_> =
         (0..threads.max(1)).map(|_| State::new(Worker::last(shared, candidates))).collect();
-    let has_span = shared.groupings.is_empty() && limit.is_none();
-    let mut known = if has_span { Known::OfAll(Mutex::default()) } else { Known::Nothing };
-    let mut rest = held;
+    let (mut known, mut rest) = (None, held);
     if let Some(tasks) = rest.as_mut().filter(|_| candidates.iter().all(Option::is_some)) {
         let edges = take_edges(tasks);
         let pass = Pass::new(reader, Some(edges), wanted, limit);
         states = onward(states, |state| pass.run(state, true));
-        let span = group::common_span(states.iter().map(|state| &state.worker), candidates);
-        known = span.map_or(known, |(first, last)| Known::OfEach(first, last));
+        known = match candidates.is_empty() {
+            true => span_of_all(&states),
+            false => group::common_span(states.iter().map(|state| &state.worker), candidates),
+        };
     }
-    let pass = Pass { known, ..Pass::new(reader, rest, wanted, limit) };
-    states = onward(states, |state| pass.run(state, true));
+    if states.iter().all(|state| state.failure.is_none()) {
+        let pass = Pass { known, ..Pass::new(reader, rest, wanted, limit) };
+        states = onward(states, |state| pass.run(state, true));
+    }
     if let Some(failure) = states.iter_mut().find_map(|state| state.failure.take()) {
         return Err(failure);
     }
@@ -241,7 +241,7 @@ fn last_pass(
     let jobs = Mutex::new(jobs.into_iter());
     let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
     let collected = side_by_side(
-        threads,
+        common.n_joiners(shared),
         || (Collector::new(shared, &common, top), Ok(())),
         |(collector, result)| {
             while let (Ok(()), Some(job)) = (&*result, next()) {
@@ -259,26 +259,13 @@ impl<'r, 'q> Pass<'r, 'q> {
     fn new(reader: &'r mut Reader<'q>, tasks: Option<Vec<Task>>, wanted: Wanted, limit: Option<u64>) -> Self {
         let tasks = tasks.map(|tasks| Mutex::new(tasks.into_iter()));
         let is_stopped = AtomicBool::new(false);
-        Self { reader: Mutex::new(reader), tasks, wanted, limit, is_stopped, known: Known::Nothing }
+        Self { reader: Mutex::new(reader), tasks, wanted, limit, is_stopped, known: None }
     }
 
     /// Which counters are needed of a row group.
     fn wanted_of(&self, task: &Task) -> Wanted {
-        let is_told = match &self.known {
-            Known::Nothing => false,
-            Known::OfAll(seen) => {
-                let Counters { first, last, .. } = *seen.lock().unwrap_or_else(PoisonError::into_inner);
-                first.zip(last).is_some_and(|(first, last)| task.lies_within(first, last))
-            }
-            Known::OfEach(first, last) => task.lies_within(*first, *last),
-        };
+        let is_told = self.known.is_some_and(|(first, last)| task.lies_within(first, last));
         Wanted { times: self.wanted.times && !is_told, ..self.wanted }
-    }
-
-    fn note(&self, tally: &Tally) {
-        if let Known::OfAll(seen) = &self.known {
-            seen.lock().unwrap_or_else(PoisonError::into_inner).add(&tally.matched);
-        }
     }
 
     fn next(&self) -> Option<Task> {
@@ -323,7 +310,6 @@ impl<'r, 'q> Pass<'r, 'q> {
                 state.failure = Some(error);
                 self.is_stopped.store(true, Ordering::Relaxed);
             }
-            self.note(&state.tally);
             self.with_reader(|reader| {
                 reader.progress.add_rows(task.rows());
                 if is_last {

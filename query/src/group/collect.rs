@@ -62,13 +62,16 @@ impl<'a> Collector<'a> {
     fn add_from_disk(&mut self, at: usize, part: u32) -> io::Result<()> {
         let (shared, common) = (self.shared, self.common);
         let (grouping, bounds) = (&shared.groupings[at], &common.bounds[at]);
-        let (mut groups, mut last) = (Vec::new(), None);
+        let (mut groups, mut last, mut text_bytes) = (Vec::new(), None, 0);
         let bytes_max = shared.bytes_max / READ_PARTS;
         each_on_disk(&common.spilled, part, (grouping, bytes_max), &mut |mut found: Found| {
             // Both directions of a flow have one hash.
-            if groups.len() >= GROUPS_AT_A_TIME && last != Some(found.hash()) {
+            let is_much = groups.len() >= GROUPS_AT_A_TIME || text_bytes > bytes_max;
+            if is_much && last != Some(found.hash()) {
                 self.take(at, std::mem::take(&mut groups))?;
+                text_bytes = 0;
             }
+            text_bytes += found.texts.bytes();
             last = Some(found.hash());
             let measured = found.measured(grouping, bounds);
             let sums = (&found.sum, found.detail);
@@ -136,7 +139,7 @@ impl<'a> Collector<'a> {
             self.bytes -= sorter.cut(self.top, grouping.is_by_bucket);
         }
         // What is not joined yet has its part of the room.
-        let left = self.common.left_bytes.load(Relaxed) / self.shared.threads;
+        let left = (self.common.left_bytes.load(Relaxed) + self.common.text_bytes) / self.shared.threads;
         let room = (self.shared.bytes_max - self.shared.bytes_max / READ_PARTS).saturating_sub(left);
         if self.bytes > room { self.make_room(room) } else { Ok(()) }
     }
@@ -165,7 +168,7 @@ impl<'a> Collector<'a> {
 }
 
 /// The part of a thread's memory that groups on disk are read through: one of so many.
-const READ_PARTS: usize = 4;
+pub(super) const READ_PARTS: usize = 4;
 
 impl Sorter {
     /// The octets that there are less.

@@ -127,6 +127,7 @@ pub(super) fn flush(
                 if let (true, 1, Some([_, value])) = (has_small, part.words(), words)
                     && value < SMALL as u64
                     && only.is_none()
+                    && sum != Sum::ZERO
                 {
                     if small.is_empty() {
                         small.resize(SMALL, Sum::ZERO);

@@ -4,13 +4,16 @@
 use std::io;
 use std::sync::atomic::AtomicUsize;
 
-use super::Grouping;
+use flow_common::limits::SORT_READ_BYTES_MIN;
+
+use super::collect::READ_PARTS;
 use super::exact::{Detail, Groups, Sum};
 use super::extras::{State, error, pair_shape};
 use super::pairs::{Pair, Pairs};
 use super::piece::{Piece, add_texts, sums_of};
 use super::tally::Tally;
 use super::texts::TextTable;
+use super::{Grouping, Shared};
 use crate::aggregate::Measured;
 use crate::bucket::Bucket;
 use crate::measure::{Percent, Quantity, What};
@@ -32,8 +35,19 @@ pub(crate) struct Common {
     pub(super) bounds: Vec<Bounds>,
     /// Texts of each thread, by grouping.
     pub(super) texts: Vec<Vec<TextTable>>,
+    /// Octets of these.
+    pub(super) text_bytes: usize,
     /// Octets of groups in memory that are not joined yet.
     pub(super) left_bytes: AtomicUsize,
+}
+
+impl Common {
+    /// How many threads may join: each reads all runs on disk, a little of each at a time.
+    pub(crate) fn n_joiners(&self, shared: &Shared<'_>) -> usize {
+        let n_runs: usize = self.spilled.iter().map(Runs::len).sum();
+        let room = shared.bytes_max / READ_PARTS * shared.threads;
+        (room / (n_runs * SORT_READ_BYTES_MIN).max(1)).clamp(1, shared.threads)
+    }
 }
 
 /// The first and the last span of time with a flow, by measure.

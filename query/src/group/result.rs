@@ -11,6 +11,7 @@ use super::exact::Groups;
 use super::fingerprint::{self, Fingerprints};
 use super::join::{Bounds, Common, Job};
 use super::ranked::Ranked;
+use super::texts::TextTable;
 use super::{Candidates, Chosen, Grouping, Shared, Sums, Worker, part_of};
 use crate::runs::{Cursor, read_bytes};
 
@@ -38,10 +39,11 @@ pub(crate) fn candidates(
                 side_by_side(Fingerprints::jobs(all)).into_iter().flatten().collect();
             fingerprint::cut(&mut largest, top, GROUP_CANDIDATES_MAX);
             // Groups that count nothing have no sum, and may be among the first if these are few.
-            if largest.len() >= GROUP_CANDIDATES_MAX || largest.len() < top {
+            let least = largest.get(top - 1).map_or(0, |one| one.1);
+            if largest.len() >= GROUP_CANDIDATES_MAX || least == 0 {
                 return None;
             }
-            chosen.least.push(largest[top - 1].1);
+            chosen.least.push(least);
             largest.into_iter().for_each(|(hash, _)| chosen.insert(hash));
         }
         Some(Arc::new(chosen))
@@ -85,7 +87,8 @@ pub(crate) fn jobs(mut workers: Vec<Worker<'_>>, shared: &Shared<'_>) -> io::Res
         spilled.extend(Some(worker.spill).filter(|runs| runs.len() > 0));
     }
     let left = jobs.iter().flat_map(|job| &job.parts).map(Groups::bytes).sum();
-    Ok((jobs, Common { spilled, bounds, texts, left_bytes: AtomicUsize::new(left) }))
+    let text_bytes = texts.iter().flatten().map(TextTable::bytes).sum();
+    Ok((jobs, Common { spilled, bounds, texts, text_bytes, left_bytes: AtomicUsize::new(left) }))
 }
 
 /// Adds the first and the last span of time that groups have a flow in.

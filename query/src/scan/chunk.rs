@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::thread::LocalKey;
 
 use flow_common::limits::{
     COLUMN_READ_BYTES, PAGE_BYTES_MAX, PAGE_HEADER_BYTES_MAX, PAGE_KEPT_BYTES_MAX, PAGE_ROWS_READ_MAX,
@@ -100,21 +101,24 @@ impl Chunk {
         let length = wanted.max(left.min(COLUMN_READ_BYTES as u64)) as usize;
         self.window.resize(length, 0);
         self.start = at;
-        self.file.read_exact_at(&mut self.window, at)?;
+        let read = self.file.read_exact_at(&mut self.window, at);
+        // What could not be read is not there.
+        self.window.truncate(if read.is_ok() { length } else { 0 });
+        read?;
         Ok(&self.window)
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        give(&spare::WINDOWS, &mut self.window);
+        give(&spare::WINDOWS, &mut self.window, 2 * COLUMN_READ_BYTES);
     }
 }
 
-/// Keeps memory for a later page, unless it is much.
-fn give(spares: &'static std::thread::LocalKey<RefCell<Vec<Vec<u8>>>>, octets: &mut Vec<u8>) {
+/// Keeps memory for a later page, unless it is more than `bytes_max`.
+fn give(spares: &'static LocalKey<RefCell<Vec<Vec<u8>>>>, octets: &mut Vec<u8>, bytes_max: usize) {
     let octets = std::mem::take(octets);
-    if (1..=PAGE_KEPT_BYTES_MAX).contains(&octets.capacity()) {
+    if (1..=bytes_max).contains(&octets.capacity()) {
         // A thread that ends has no use for it.
         spares.try_with(|spares| spare::give(spares, octets)).ok();
     }
@@ -128,7 +132,7 @@ pub(super) struct Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        give(&spare::PAGES, &mut self.octets);
+        give(&spare::PAGES, &mut self.octets, PAGE_KEPT_BYTES_MAX);
     }
 }
 

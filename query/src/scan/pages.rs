@@ -297,7 +297,10 @@ impl Cursor {
 fn is_all_ids(metadata: &ColumnChunkMetaData) -> bool {
     let is_ids = |encoding| matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
     metadata.dictionary_page_offset().is_some()
-        && metadata.page_encoding_stats_mask().is_some_and(|mask| mask.encodings().all(is_ids))
+        && metadata.page_encoding_stats_mask().is_some_and(|mask| {
+            // A file may tell of no page of data.
+            mask.encodings().next().is_some() && mask.encodings().all(is_ids)
+        })
 }
 
 /// Which of `rows` rows are NULL; `None` where none is.

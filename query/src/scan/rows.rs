@@ -44,6 +44,8 @@ pub(crate) struct Scan {
     sieve: Option<Sieving>,
     extra: Arc<[FileColumn]>,
     scaling: Option<Scaling>,
+    /// Whether counters are scaled for the filter; else when all is there that tells rates.
+    scales_tested: bool,
     anonymizing: Option<Anonymizing>,
     /// Ranges of rows none of which matches; those behind the next row.
     ruled_out: VecDeque<Range<usize>>,
@@ -70,6 +72,7 @@ impl Scan {
             sieve: start(plan),
             extra: Arc::clone(&file.extra),
             scaling: plan.scaling.clone(),
+            scales_tested: false,
             anonymizing: plan.anonymizer.as_ref().map(Anonymizing::new),
             ruled_out: VecDeque::new(),
             rows,
@@ -182,6 +185,9 @@ impl Scan {
         let tested = self.tested(file, group, plan);
         self.readers.iter_mut().for_each(|reader| reader.is_tested = tested.contains(&reader.column));
         self.readers.retain(|reader| reader.is_tested || reader.is_asked);
+        // The first says how long a step is, and is read for it.
+        self.readers.sort_by_key(|reader| !reader.is_tested);
+        self.scales_tested = has_scaled(&tested);
         tested
     }
 
@@ -250,7 +256,7 @@ impl Scan {
         if let Some(sieve) = &mut self.sieve {
             return Ok(Some(sieve(batch)));
         }
-        if let Some(scaling) = &self.scaling {
+        if let Some(scaling) = self.scaling.as_ref().filter(|_| self.scales_tested) {
             scaling.apply(batch, scaled);
         }
         let rows = self.filter.as_mut().map(|filter| filter.select(batch));
@@ -340,13 +346,18 @@ const NEVER: Predicate = Predicate::Constant(false);
 /// What is left to ask of the rows of a row group, once its Bloom filters were looked at.
 fn filter(file: &BoundFile, group: usize, plan: &Plan) -> Result<Option<Filter>, ReadError> {
     let (mut filters, mut failure) = (Filters::new(file, group), None);
-    let left = plan.predicate.decided(&mut |test| match filters.may_pass(test) {
+    let mut look = |test: &Test| match filters.may_pass(test) {
         Ok(may_pass) => (!may_pass).then_some(false),
         Err(error) => {
             failure = Some(error);
             None
         }
-    });
+    };
+    // Where one says that no row matches, the others are not read.
+    let left = match plan.predicate.outcome(&mut look) {
+        Some(outcome) => Some(Predicate::Constant(outcome)),
+        None => plan.predicate.decided(&mut look),
+    };
     if let Some(failure) = failure {
         return Err(failure);
     }

@@ -2,7 +2,10 @@
 
 use flow_common::column::ColumnId;
 
-use crate::support::{Bench, Fixture, Row, write};
+use flow_common::tables::{RateRow, RateScope};
+
+use crate::support::{Bench, Fixture, Row, T0_SECS, write};
+use crate::tables::{put, rate};
 
 /// Files of a minute each, in two row groups; `change` makes a row of file, number and row another.
 fn bench(change: impl Fn(i64, i64, Row) -> Row) -> Bench {
@@ -31,7 +34,14 @@ fn bench(change: impl Fn(i64, i64, Row) -> Row) -> Bench {
 
 #[track_caller]
 fn check(what: &str, change: impl Fn(i64, i64, Row) -> Row) {
+    check_sampled(what, &[], change);
+}
+
+/// As [`check`], with rates that exporters told.
+#[track_caller]
+fn check_sampled(what: &str, rates: &[RateRow], change: impl Fn(i64, i64, Row) -> Row) {
     let bench = bench(change);
+    put(&bench, rates);
     let ask = |args: &[&str]| {
         let answer = bench.run(&[&["-R", "@", "--utc"], args].concat());
         // How long it took, and the question.
@@ -45,6 +55,7 @@ fn check(what: &str, change: impl Fn(i64, i64, Row) -> Row) {
             &["-s", "dstport/flows", "-n", "2", "-o", "csv"][..],
             &["-s", "srcport/bytes", "-n", "3"],
             &["-A", "dstport,proto", "-O", "packets", "-n", "4", "-o", "ndjson"],
+            &["-A", "tstart,srcport", "-O", "flows", "-n", "3"],
         ] {
             let with = |more: &[&str]| ask(&[question, more, &[filter]].concat());
             let expected = with(&["--two-passes-from", "1000000"]);
@@ -92,5 +103,15 @@ fn times_that_are_not_read_tell_nothing_new() {
     check("events", |file, n, row| match file == 3 && n % 3 == 0 {
         true => row.int(ColumnId::Contributes, 0).int(ColumnId::FlowStart, 1),
         false => row,
+    });
+    let rates = [rate(RateScope::Domain, 0, 0, 1_000), rate(RateScope::Domain, 0, 150, 10)];
+    check_sampled("rates that were told", &rates, |file, n, row| {
+        let received = T0_SECS + 60 * file + n * 977 % 60_000 / 1_000;
+        let row = row.int(ColumnId::Received, received * 1_000_000).int(ColumnId::ObservationDomain, 7);
+        match n % 3 {
+            0 => row.int(ColumnId::SamplingRate, 4),
+            1 => row.int(ColumnId::ObservationDomain, 8),
+            _ => row,
+        }
     });
 }

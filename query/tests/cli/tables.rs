@@ -32,7 +32,7 @@ pub(crate) fn name(kind: NameKind, id: i64, name: &str) -> NameRow {
     }
 }
 
-fn rate(scope: RateScope, scope_id: i64, after_secs: i64, rate: i64) -> RateRow {
+pub(crate) fn rate(scope: RateScope, scope_id: i64, after_secs: i64, rate: i64) -> RateRow {
     RateRow {
         exporter_addr: EXPORTER,
         export_version: 9,
@@ -141,7 +141,7 @@ fn rates_of_the_side_table_hold_by_their_time() {
     let bench = Bench::empty();
     // Several row groups: what their statistics prove must not hide a match.
     let fixture = Fixture { group_rows: 1, ..Fixture::default() };
-    write(&bench.path("a.parquet"), &[flow(0), flow(100), flow(200), own], &fixture);
+    write(&bench.path("a.parquet"), &[flow(0), flow(100), flow(200), own.clone()], &fixture);
     put(&bench, &[rate(RateScope::Domain, 0, 200, 1_000), rate(RateScope::Domain, 0, 50, 10)]);
     let said = |rates: &str| format!("note: packets and bytes are multiplied by sampling rates of {rates}\n");
     check_packets(&bench, &[], &["30", "30", "3000", "6"], &said("2 to 1000"));
@@ -149,6 +149,10 @@ fn rates_of_the_side_table_hold_by_their_time() {
     check_packets(&bench, &["packets in [6 30]"], &["30", "30", "6"], &said("2 to 10"));
     check_packets(&bench, &["not packets > 7"], &["6"], &said("2"));
     check_packets(&bench, &["--no-scale"], &["3"; 4], "");
+    // A filter about a row's own rate reads nothing of what others are looked up by.
+    write(&bench.path("a.parquet"), &[flow(0), flow(100), flow(200), own], &Fixture::default());
+    let either = "sampling rate 2 or src port 1000";
+    check_packets(&bench, &[either], &["30", "30", "3000", "6"], &said("2 to 1000"));
     // Of another exporter, version or domain nothing is known.
     let other = [
         flow(0).addr(ColumnId::ExporterAddr, "192.0.2.9"),
