@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// Number of the next part of a slot: none is used twice, also where a visible file
-    /// has taken the place of the earlier ones.
+    /// has taken the place of the earlier ones, unless their hour was compacted since.
     pub(crate) fn next_part(&self, slot: Slot, content: Content) -> u32 {
         self.try_next_part(slot, content).unwrap_or_else(|error| {
             tracing::warn!("{error}; parts are numbered from far beyond those there may be");
