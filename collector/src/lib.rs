@@ -46,6 +46,8 @@ mod pidfile;
 mod pipeline;
 mod process;
 mod queue;
+#[cfg(test)]
+mod random;
 mod repeat;
 mod retention;
 mod sampling;

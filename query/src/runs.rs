@@ -1,6 +1,8 @@
 //! What has no room in memory: sorted runs of it in files without a name, and all of it in order.
 
 use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::marker::PhantomData;
@@ -202,60 +204,53 @@ impl<E: Entry> Cursor<E> {
 }
 
 /// The entries of all cursors in order; of equal ones that of an earlier cursor first.
-pub(crate) struct Merged<E> {
-    /// Each with its next entry.
-    cursors: Vec<(Cursor<E>, Option<E>)>,
-    /// Cursors that have a next entry, as a heap: the least is the first.
-    heap: Vec<usize>,
+pub(crate) struct Merged<E: Entry> {
+    cursors: Vec<Cursor<E>>,
+    heads: BinaryHeap<Head<E>>,
 }
+
+/// The next entry of a cursor; the greatest is the one that comes first.
+struct Head<E> {
+    entry: E,
+    cursor: usize,
+}
+
+impl<E: Entry> Ord for Head<E> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.entry.order(&self.entry).then(other.cursor.cmp(&self.cursor))
+    }
+}
+
+impl<E: Entry> PartialOrd for Head<E> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<E: Entry> PartialEq for Head<E> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<E: Entry> Eq for Head<E> {}
 
 impl<E: Entry> Merged<E> {
     pub(crate) fn new(cursors: impl IntoIterator<Item = Cursor<E>>) -> io::Result<Self> {
-        let mut all = Self { cursors: Vec::new(), heap: Vec::new() };
-        for mut cursor in cursors {
-            if let Some(first) = cursor.next()? {
-                all.heap.push(all.cursors.len());
-                all.cursors.push((cursor, Some(first)));
-            }
+        let mut cursors: Vec<Cursor<E>> = cursors.into_iter().collect();
+        let mut heads = Vec::with_capacity(cursors.len());
+        for (at, cursor) in cursors.iter_mut().enumerate() {
+            heads.extend(cursor.next()?.map(|entry| Head { entry, cursor: at }));
         }
-        (0..all.heap.len() / 2).rev().for_each(|place| all.sink(place));
-        Ok(all)
+        Ok(Self { cursors, heads: heads.into() })
     }
 
     pub(crate) fn next(&mut self) -> io::Result<Option<E>> {
-        let Some(&least) = self.heap.first() else { return Ok(None) };
-        let (cursor, head) = &mut self.cursors[least];
-        let found = std::mem::replace(head, cursor.next()?);
-        if head.is_none() {
-            self.heap.swap_remove(0);
-        }
-        self.sink(0);
-        Ok(found)
-    }
-
-    /// Moves what may be too far in front to its place.
-    fn sink(&mut self, mut place: usize) {
-        loop {
-            let mut least = place;
-            for child in [2 * place + 1, 2 * place + 2] {
-                if child < self.heap.len() && self.is_before(child, least) {
-                    least = child;
-                }
-            }
-            if least == place {
-                return;
-            }
-            self.heap.swap(place, least);
-            place = least;
-        }
-    }
-
-    fn is_before(&self, one: usize, two: usize) -> bool {
-        let (one, two) = (self.heap[one], self.heap[two]);
-        match (&self.cursors[one].1, &self.cursors[two].1) {
-            (Some(a), Some(b)) => a.order(b).then(one.cmp(&two)).is_lt(),
-            (a, _) => a.is_some(),
-        }
+        let Some(mut first) = self.heads.peek_mut() else { return Ok(None) };
+        Ok(Some(match self.cursors[first.cursor].next()? {
+            Some(next) => std::mem::replace(&mut first.entry, next),
+            None => PeekMut::pop(first).entry,
+        }))
     }
 }
 

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use super::*;
 use crate::datagram::{Datagram, Transport};
 use crate::fs::sim::{Fault, SimFs};
+use crate::random::Random;
 
 const ID: u64 = 7;
 const SLOT: &str = "/disk/journal";
@@ -20,7 +21,7 @@ fn n_losses() -> u64 {
 struct Lives {
     name: String,
     fs: SimFs,
-    random: u64,
+    random: Random,
     /// Number of the block at each position, as long as it may still be there.
     appended: BTreeMap<u64, u64>,
     /// All that ever went to a position: what a power loss took may come back with the
@@ -38,20 +39,13 @@ impl Lives {
         Self {
             name: format!("seed {seed}"),
             fs: SimFs::new(Path::new("/disk"), seed),
-            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            random: Random::new(seed),
             appended: BTreeMap::new(),
             ever: BTreeMap::new(),
             next_number: 0,
             synced: 0,
             released: 0,
         }
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        (self.random >> 20) % limit.max(1)
     }
 
     fn open(&self) -> io::Result<Journal> {
@@ -68,7 +62,7 @@ impl Lives {
     fn live(&mut self, journal: &Journal, n_steps: u64) {
         let errors = journal.metrics.journal_errors.get();
         for _ in 0..n_steps {
-            match self.below(10) {
+            match self.random.below(10) {
                 0 | 1 => {
                     let appended = self.appended.last_key_value().map(|(position, _)| *position + 1);
                     journal.sync();
@@ -80,7 +74,7 @@ impl Lives {
                     }
                 }
                 2 => {
-                    let nth = self.below(self.appended.len() as u64) as usize;
+                    let nth = self.random.below(self.appended.len() as u64) as usize;
                     if let Some(position) = self.appended.keys().nth(nth).copied() {
                         journal.release(position);
                         self.released = self.released.max(position);
@@ -96,7 +90,8 @@ impl Lives {
     }
 
     fn append(&mut self, journal: &Journal) {
-        let length = 20 + if self.below(4) == 0 { self.below(300_000) } else { self.below(900) };
+        let length =
+            20 + if self.random.below(4) == 0 { self.random.below(300_000) } else { self.random.below(900) };
         let mut payload = self.next_number.to_le_bytes().to_vec();
         payload.resize(length as usize, self.next_number as u8);
         let mut block = Block::new(Timestamp(self.next_number as i64));
@@ -162,7 +157,7 @@ fn a_power_loss_takes_no_more_than_was_not_synced() {
     for seed in 1..=n_losses() {
         let mut lives = Lives::new(seed);
         for _ in 0..4 {
-            let at = lives.fs.n_operations() + lives.below(120);
+            let at = lives.fs.n_operations() + lives.random.below(120);
             lives.fs.fail_at(at, Fault::Power);
             if let Ok(journal) = lives.open() {
                 n_lost += lives.check(&journal, false);

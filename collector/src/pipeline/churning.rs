@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::datagram::{Block, Datagram, ListenerId, Transport};
 use crate::fs::sim::SimFs;
 use crate::lifetime::Lifetimes;
+use crate::random::Random;
 
 /// Exporters that send in turn.
 const ALIVE: u64 = 16;
@@ -23,17 +24,6 @@ const SLOT_SECS: u32 = 5;
 /// Elements beside the number of a record, and their octets.
 const ELEMENTS: [(u16, u16); 10] =
     [(1, 8), (2, 4), (8, 4), (12, 4), (7, 2), (11, 2), (4, 1), (10, 4), (14, 4), (152, 8)];
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 20) % limit.max(1)
-    }
-}
 
 /// One exporter while it lives.
 struct Exporter {
@@ -145,7 +135,7 @@ struct Churn {
 
 impl Churn {
     fn new(seed: u64) -> Self {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut random = Random::new(seed);
         let alive = (0..ALIVE).map(|_| Exporter::new(&mut random)).collect();
         let (fs, now) = (SimFs::new(Path::new("/disk"), seed), Timestamp::from_secs(START_SECS));
         Self { fs, random, alive, now, n_sent: 0, seen: BTreeSet::new() }

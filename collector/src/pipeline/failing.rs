@@ -35,6 +35,7 @@ use crate::fs::write_all_at;
 use crate::journal::{Journal, ListenerAddr, SEGMENT_BYTES};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::random::Random;
 
 /// 2026-11-21T12:00:00Z.
 pub(super) const START_SECS: i64 = 1_795_262_400;
@@ -163,7 +164,7 @@ impl Life {
 pub(super) struct Lives {
     pub(super) name: String,
     pub(super) fs: SimFs,
-    random: u64,
+    random: Random,
     pub(super) now_secs: i64,
     /// What exporters take for the time.
     pub(super) export_secs: u32,
@@ -180,7 +181,7 @@ impl Lives {
         Self {
             name: format!("seed {seed}"),
             fs: SimFs::new(Path::new("/disk"), seed),
-            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            random: Random::new(seed),
             now_secs: START_SECS,
             export_secs: 1,
             next: 0,
@@ -190,24 +191,17 @@ impl Lives {
         }
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        (self.random >> 20) % limit.max(1)
-    }
-
     /// Blocks and syncs until the power goes or it was enough.
     fn live(&mut self, life: &mut Life, n_steps: u64) {
         for _ in 0..n_steps {
-            if self.below(4) == 0 {
+            if self.random.below(4) == 0 {
                 let n_errors = life.metrics.journal_errors.get();
                 life.journal.sync();
                 if !self.fs.is_dead() && life.metrics.journal_errors.get() == n_errors {
                     self.synced.extend(&self.stored);
                 }
             } else {
-                self.now_secs += self.below(5) as i64;
+                self.now_secs += self.random.below(5) as i64;
                 let block = self.block();
                 let numbers = self.next - block.len() as u64 * RECORDS..self.next;
                 if life.accept(block) && !self.fs.is_dead() {
@@ -223,7 +217,7 @@ impl Lives {
     pub(super) fn block(&mut self) -> Block {
         let received_at = Timestamp::from_secs(self.now_secs);
         let mut block = Block::new(received_at);
-        for _ in 0..1 + self.below(3) {
+        for _ in 0..1 + self.random.below(3) {
             let payload = packet(self.next, self.export_secs);
             self.next += RECORDS;
             let (peer, listener) = (SocketAddr::from(([192, 0, 2, 1], 1)), ListenerId(0));
@@ -309,7 +303,7 @@ fn a_power_loss_takes_no_more_than_was_not_synced() {
     for seed in 1..=n_losses() {
         let mut lives = Lives::new(seed);
         for _ in 0..3 {
-            let at = lives.below(400);
+            let at = lives.random.below(400);
             lives.fs.fail_at(at, Fault::Power);
             if let Ok(mut life) = Life::start(&lives.fs) {
                 lives.live(&mut life, 60);
@@ -344,7 +338,7 @@ fn a_crash_takes_nothing() {
         let mut lives = Lives::new(seed);
         for _ in 0..3 {
             let mut life = Life::start(&lives.fs).unwrap();
-            let n_steps = lives.below(60);
+            let n_steps = lives.random.below(60);
             lives.live(&mut life, n_steps);
             lives.visible();
         }
